@@ -1,0 +1,1 @@
+"""Preference Center: nobody is mailed without valid consent, and leaving takes one click."""

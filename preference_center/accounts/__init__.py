@@ -1,0 +1,1 @@
+"""Who works here? Users, what their role allows, and the audit trail."""

@@ -1,0 +1,1 @@
+"""What is planned? Campaigns, their content and their audience."""

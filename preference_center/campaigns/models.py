@@ -1,0 +1,98 @@
+"""A campaign is a plan; a version is its frozen content and rule. State moves by verbs that refuse a wrong order."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.db import Base, WithPublicId, text_enum
+from preference_center.errors import Conflict
+
+
+class CampaignState(StrEnum):
+    draft = "draft"
+    scheduled = "scheduled"
+    sending = "sending"
+    paused = "paused"
+    sent = "sent"
+    cancelled = "cancelled"
+
+
+class ContentFormat(StrEnum):
+    markdown = "markdown"
+    mjml = "mjml"
+    html = "html"
+
+
+class Campaign(WithPublicId, Base):
+    __tablename__ = "campaigns"
+    __table_args__ = (Index("ix_campaigns_state", "state", "scheduled_at"),)
+
+    name: Mapped[str] = mapped_column(String(120))
+    topic_id: Mapped[int] = mapped_column(ForeignKey("topics.id"))
+    state: Mapped[CampaignState] = mapped_column(text_enum(CampaignState, 10), default=CampaignState.draft)
+    version: Mapped[int] = mapped_column(default=1)  # the newest one written
+    approved_version: Mapped[int | None]  # the one that is sent: frozen when it is scheduled (P7)
+    scheduled_at: Mapped[datetime | None]
+    not_after: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    filled_to: Mapped[int] = mapped_column(default=0)  # highest contact id whose message row exists
+    filled_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None] = mapped_column(String(200))  # plain words, where we paused it ourselves
+    created_by: Mapped[str] = mapped_column(String(40), default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    def schedule(self, at: datetime, now: datetime) -> None:
+        self._must_be(CampaignState.draft)
+        self.state, self.scheduled_at, self.approved_version = CampaignState.scheduled, at, self.version
+        self.updated_at = now
+
+    def unschedule(self, now: datetime) -> None:
+        self._must_be(CampaignState.scheduled)
+        self.state, self.scheduled_at, self.approved_version = CampaignState.draft, None, None
+        self.updated_at = now
+
+    def pause(self, now: datetime, reason: str | None = None) -> None:
+        self._must_be(CampaignState.sending)
+        self.state, self.pause_reason, self.updated_at = CampaignState.paused, reason, now
+
+    def resume(self, now: datetime) -> None:
+        self._must_be(CampaignState.paused)
+        self.state, self.pause_reason, self.updated_at = CampaignState.sending, None, now
+
+    def cancel(self, now: datetime) -> None:
+        self._must_be(CampaignState.scheduled, CampaignState.sending, CampaignState.paused)
+        self.state, self.finished_at, self.updated_at = CampaignState.cancelled, now, now
+
+    def finish(self, now: datetime) -> None:
+        self._must_be(CampaignState.sending)
+        self.state, self.finished_at, self.updated_at = CampaignState.sent, now, now
+
+    def _must_be(self, *allowed: CampaignState) -> None:
+        if self.state not in allowed:
+            raise Conflict(f"This campaign is {self.state}; that needs it to be {' or '.join(allowed)}.")
+
+
+class CampaignVersion(Base):
+    """What would be sent, as saved at one moment. Never edited; each save adds one."""
+
+    __tablename__ = "campaign_versions"
+    __table_args__ = (UniqueConstraint("campaign_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    number: Mapped[int] = mapped_column(SmallInteger)
+    subject: Mapped[str] = mapped_column(String(250))
+    preheader: Mapped[str] = mapped_column(String(250), default="")
+    format: Mapped[ContentFormat] = mapped_column(text_enum(ContentFormat, 10))
+    source: Mapped[str] = mapped_column(Text)
+    text_source: Mapped[str] = mapped_column(Text, default="")  # empty: made from the source
+    segment: Mapped[str] = mapped_column(Text, default="")  # text form of the rule; empty: everyone
+    compiled: Mapped[dict[str, Any]]  # html and text templates, made once when the version is saved
+    sha256: Mapped[str] = mapped_column(String(64))  # over everything above
+    created_by: Mapped[str] = mapped_column(String(40), default="")
+    created_at: Mapped[datetime]

@@ -1,0 +1,238 @@
+"""Reads the settings once, from the environment or the file named by PREFERENCE_CENTER_ENV, and names all faults in one message.
+
+Without DATABASE_URL and REDIS_URL the embedded database file and queue server in DATA_DIR serve; then missing secrets are made
+and kept in `DATA_DIR/secrets.json`. With a DATABASE_URL of your own, secrets must be given, so that all machines share them.
+"""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parseaddr
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class BadSettings(Exception):
+    """One line per fault, each with the remedy."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Settings:
+    data_dir: Path
+    database_url: str
+    redis_url: str | None  # none: the embedded queue server
+    public_url: str
+    secret_key: str
+    link_keys: tuple[tuple[str, str], ...]  # (key id, secret), oldest first
+    address_key: str
+    relay_url: str
+    mail_from: str  # an address, or `Name <address>`
+    organisation: str
+    postal_address: str
+    embedded_database: bool = field(default=False)
+    bounce_domain: str = ""  # default: the domain of MAIL_FROM
+    unsubscribe_mailbox: str = ""  # default: unsubscribe@ that domain
+    privacy_url: str = ""
+    contact_email: str = ""  # shown to people; default: the address of MAIL_FROM
+    default_language: str = "en"
+    default_jurisdiction: str = ""
+    dkim_domain: str = ""
+    dkim_selector: str = ""
+    dkim_key_file: str = ""
+    dkim_ed25519_selector: str = ""
+    dkim_ed25519_key_file: str = ""
+    relay_connections: int = 4
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    proxies: int = 0
+    hold_uncertain_minutes: int = 15
+    journal_dir: Path | None = None
+    testing: bool = False
+
+    @property
+    def from_address(self) -> str:
+        return parseaddr(self.mail_from)[1]
+
+    @property
+    def from_name(self) -> str:
+        return parseaddr(self.mail_from)[0] or self.organisation
+
+    @property
+    def sending_domain(self) -> str:
+        return self.from_address.rpartition("@")[2].lower()
+
+    @property
+    def journals(self) -> Path:
+        return self.journal_dir or self.data_dir / "journals"
+
+
+# what a stranger sets; everything else begins with PREFERENCE_CENTER_
+_PLAIN = {"DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY", "LINK_KEYS", "RELAY_URL", "MAIL_FROM", "ORGANISATION", "POSTAL_ADDRESS", "DATA_DIR"}
+_PREFIXED = {
+    "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
+    "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
+    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "HOLD_UNCERTAIN_MINUTES", "JOURNAL_DIR", "ENV",
+}  # fmt: skip
+_WHOLE_NUMBERS = {"relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "proxies": (0, 5), "hold_uncertain_minutes": (0, 1440)}
+
+
+def read(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. BadSettings names every fault at once; nothing is written before all are right."""
+    given = dict(os.environ if environ is None else environ)
+    faults: list[str] = []
+    _add_file(given, faults)
+    for name in sorted(given):
+        if name.startswith("PREFERENCE_CENTER_") and name.removeprefix("PREFERENCE_CENTER_") not in _PREFIXED:
+            faults.append(f"{name} is not a setting; see the list in the README.")
+    plain = {name: given.get(name, "").strip() for name in _PLAIN}
+    other = {name: given.get(f"PREFERENCE_CENTER_{name}", "").strip() for name in _PREFIXED}
+    data_dir = Path(plain["DATA_DIR"] or "data").absolute()
+    embedded = not plain["DATABASE_URL"]
+    _check_urls(plain, faults)
+    for name, why in (
+        ("PUBLIC_URL", "the address people reach this site under, such as https://mail.example.com"),
+        ("RELAY_URL", "your mail relay, such as smtp://user:password@relay.example.com:587"),
+        ("MAIL_FROM", "who mail comes from, such as Shop <news@example.com>"),
+        ("ORGANISATION", "your legal name; the law wants it in each mail"),
+        ("POSTAL_ADDRESS", "your postal address; the law wants it in each mail"),
+    ):
+        if not plain[name]:
+            faults.append(f"{name} is missing: {why}.")
+    if plain["MAIL_FROM"] and not re.fullmatch(r"[^@\s]+@[^@\s]+\.?[^@\s]+", parseaddr(plain["MAIL_FROM"])[1]):
+        faults.append("MAIL_FROM holds no address; write it as: Shop <news@example.com>.")
+    numbers = _numbers(other, faults)
+    secret = _secrets(plain, other, data_dir, embedded, faults)
+    if faults:
+        raise BadSettings(faults)
+    kept = {name.lower(): value for name, value in other.items() if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR"} and name.lower() not in numbers}
+    return Settings(
+        data_dir=data_dir,
+        database_url=plain["DATABASE_URL"] or f"sqlite:///{data_dir / 'preference-center.db'}",
+        embedded_database=embedded,
+        redis_url=plain["REDIS_URL"] or None,
+        public_url=plain["PUBLIC_URL"].rstrip("/"),
+        relay_url=plain["RELAY_URL"],
+        mail_from=plain["MAIL_FROM"],
+        organisation=plain["ORGANISATION"],
+        postal_address=plain["POSTAL_ADDRESS"].replace("\\n", "\n"),
+        journal_dir=Path(other["JOURNAL_DIR"]) if other["JOURNAL_DIR"] else None,
+        **secret,
+        **numbers,
+        **kept,
+    )  # type: ignore[arg-type]
+
+
+def _add_file(given: dict[str, str], faults: list[str]) -> None:
+    """KEY=value lines of the file named by PREFERENCE_CENTER_ENV; the environment itself wins."""
+    name = given.get("PREFERENCE_CENTER_ENV")
+    if not name:
+        return
+    try:
+        lines = Path(name).read_text(encoding="utf-8").splitlines()
+    except OSError as trouble:
+        faults.append(f"PREFERENCE_CENTER_ENV names {name}, which cannot be read: {trouble.strerror}.")
+        return
+    for number, line in enumerate(lines, 1):
+        key, equals, value = line.strip().partition("=")
+        if not key or key.startswith("#"):
+            continue
+        if not equals:
+            faults.append(f"{name}, line {number}: write it as NAME=value.")
+        given.setdefault(key.removeprefix("export ").strip(), value.strip().strip("'\""))
+
+
+def _check_urls(plain: dict[str, str], faults: list[str]) -> None:
+    wanted = {
+        "DATABASE_URL": ({"sqlite", "postgresql+psycopg"}, "sqlite:///file or postgresql+psycopg://user:password@host/name"),
+        "REDIS_URL": ({"redis", "rediss", "unix"}, "redis://host:6379/0"),
+        "PUBLIC_URL": ({"http", "https"}, "https://mail.example.com"),
+        "RELAY_URL": ({"smtp", "smtps"}, "smtp://user:password@host:587"),
+    }
+    for name, (schemes, example) in wanted.items():
+        if plain[name] and urlsplit(plain[name]).scheme not in schemes:
+            faults.append(f"{name} is not understood; write it like {example}.")
+    url = urlsplit(plain["PUBLIC_URL"])
+    if url.scheme == "http" and url.hostname not in {"localhost", "127.0.0.1", "::1", None}:
+        faults.append("PUBLIC_URL must begin with https:// unless it is this machine: one-click unsubscribe needs it (RFC 8058).")
+
+
+def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, int]:
+    numbers = {}
+    for name, (low, high) in _WHOLE_NUMBERS.items():
+        value = other[name.upper()]
+        if not value:
+            continue
+        if not value.isdecimal() or not low <= int(value) <= high:
+            faults.append(f"PREFERENCE_CENTER_{name.upper()} must be a whole number from {low} to {high}.")
+            continue
+        numbers[name] = int(value)
+    return numbers
+
+
+def _secrets(plain: dict[str, str], other: dict[str, str], data_dir: Path, embedded: bool, faults: list[str]) -> dict[str, object]:
+    given = {"SECRET_KEY": plain["SECRET_KEY"], "LINK_KEYS": plain["LINK_KEYS"], "ADDRESS_KEY": other["ADDRESS_KEY"]}
+    if not embedded:
+        for name, value in given.items():
+            setting = name if name in _PLAIN else f"PREFERENCE_CENTER_{name}"
+            if not value:
+                faults.append(f"{setting} is missing: with a DATABASE_URL of your own, all machines must share it. `openssl rand -hex 32` makes one.")
+    elif not all(given.values()) and not faults:
+        given = {name: value or kept for (name, value), kept in zip(given.items(), _kept_secrets(data_dir, faults), strict=True)}
+    for name, value in given.items():
+        if value and len(value) < 32:
+            faults.append(f"{name} is too short to be safe: 32 characters or more.")
+    return {"secret_key": given["SECRET_KEY"], "link_keys": parse_link_keys(given["LINK_KEYS"], faults), "address_key": given["ADDRESS_KEY"]}
+
+
+def parse_link_keys(text: str, faults: list[str]) -> tuple[tuple[str, str], ...]:
+    """`id:secret,id:secret`, oldest first. A secret alone gets the id `1`."""
+    keys = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kid, colon, secret = part.partition(":")
+        keys.append((kid, secret) if colon else ("1", kid))
+    if any(not re.fullmatch(r"[a-z0-9]{1,8}", kid) or len(secret) < 32 for kid, secret in keys) or len({kid for kid, _ in keys}) < len(keys):
+        faults.append("LINK_KEYS must be id:secret pairs with commas between, oldest first; ids of 1 to 8 small letters or digits, each once; secrets of 32 characters or more.")
+    return tuple(keys)
+
+
+def secrets_file(data_dir: Path) -> Path:
+    return data_dir / "secrets.json"
+
+
+def write_secrets(data_dir: Path, kept: dict[str, str]) -> None:
+    """Replace the file in one step, readable by its owner alone."""
+    file = secrets_file(data_dir)
+    fresh = file.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        json.dump(kept, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)
+
+
+def _kept_secrets(data_dir: Path, faults: list[str]) -> tuple[str, str, str]:
+    """The secrets of an embedded installation, made at its first start."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not secrets_file(data_dir).exists():
+            made = {"SECRET_KEY": secrets.token_hex(32), "LINK_KEYS": f"1:{secrets.token_hex(32)}", "ADDRESS_KEY": secrets.token_hex(32)}
+            write_secrets(data_dir, made)
+        kept = json.loads(secrets_file(data_dir).read_text(encoding="utf-8"))
+        return kept["SECRET_KEY"], kept["LINK_KEYS"], kept["ADDRESS_KEY"]
+    except OSError as trouble:
+        faults.append(f"DATA_DIR {data_dir} cannot be written: {trouble.strerror}. Give it to this user, or name another DATA_DIR.")
+    except (ValueError, KeyError):
+        faults.append(f"{secrets_file(data_dir)} is damaged. Restore it from your backup: without it old links stop working.")
+    return "", "", ""
+
+
+def with_(settings: Settings, **changes: object) -> Settings:
+    return replace(settings, **changes)  # type: ignore[arg-type]

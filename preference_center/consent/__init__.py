@@ -1,0 +1,1 @@
+"""May we mail this contact on this topic? Consent records, today's state, and the one judge."""

@@ -1,0 +1,107 @@
+"""The one judge: may we mail these contacts on this topic? One SELECT over many contacts; a single contact is a chunk of one.
+
+Asked when an audience is counted and again as each chunk of messages is claimed. It fails closed: whatever is not plainly
+allowed is refused, and each refusal has one reason of the vocabulary that reports, console and `explain` share.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, and_, case, null, or_, select
+
+from preference_center.consent.models import Standing, State, Subscription
+from preference_center.contacts.models import AddressStatus, Contact
+from preference_center.db import db
+from preference_center.suppressions.models import Cause, Suppression
+from preference_center.topics.models import Topic
+
+
+class Reason(StrEnum):
+    """Why somebody is not mailed (`contract.md` section 6)."""
+
+    erased = "erased"
+    invalid_address = "invalid_address"
+    null_mx = "null_mx"
+    suppressed_complaint = "suppressed_complaint"
+    suppressed_bounce = "suppressed_bounce"
+    suppressed_manual = "suppressed_manual"
+    restricted = "restricted"
+    objected = "objected"
+    withdrawn = "withdrawn"
+    no_consent = "no_consent"
+    not_confirmed = "not_confirmed"
+    expired = "expired"
+    paused_by_contact = "paused_by_contact"
+    frequency_cap = "frequency_cap"
+    quiet_hours_over = "quiet_hours_over"
+    duplicate_address = "duplicate_address"
+    under_age = "under_age"
+    jurisdiction = "jurisdiction"
+    render_error = "render_error"
+    cancelled = "cancelled"
+    too_late = "too_late"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    contact_id: int
+    record_id: int | None  # the consent record that decided, where one did
+    reason: Reason | None  # none: may be mailed
+
+    @property
+    def allowed(self) -> bool:
+        return self.reason is None
+
+
+def judge(topic: Topic, at: datetime) -> Select[Any]:
+    """`SELECT contact_id, record_id, reason FROM contacts …`: narrow it with `.where()` on Contact. `reason` is NULL for yes."""
+    subscribed = and_(Subscription.contact_id == Contact.id, Subscription.topic_id == topic.id)
+    stands = and_(Standing.contact_id == Contact.id, Standing.purpose_key == topic.purpose_key)
+    suppressed = and_(
+        Suppression.address_hash == Contact.address_hash, or_(Suppression.until.is_(None), Suppression.until > at)
+    )
+    reason = case(
+        (or_(Contact.erased_at.is_not(None), Contact.email.is_(None)), Reason.erased),
+        (Contact.address_status == AddressStatus.invalid, Reason.invalid_address),
+        (Contact.address_status == AddressStatus.null_mx, Reason.null_mx),
+        (Suppression.cause == Cause.complaint, Reason.suppressed_complaint),
+        (Suppression.cause == Cause.bounce, Reason.suppressed_bounce),
+        (Suppression.cause == Cause.erased, Reason.erased),
+        (Suppression.cause.is_not(None), Reason.suppressed_manual),
+        (Contact.restricted_at.is_not(None), Reason.restricted),
+        (_either(State.objected), Reason.objected),
+        (_either(State.withdrawn), Reason.withdrawn),
+        (Subscription.state == State.requested, Reason.not_confirmed),
+        (Subscription.state == State.expired, Reason.expired),
+        (or_(Subscription.state.is_(None), Subscription.state != State.given), Reason.no_consent),
+        (Subscription.until <= at, Reason.expired),
+        (Standing.paused_until > at, Reason.paused_by_contact),
+        else_=null(),
+    )
+    stopped = Standing.state.in_([State.withdrawn, State.objected])
+    decided = case((stopped, Standing.record_id), else_=Subscription.record_id)
+    return (
+        select(Contact.id.label("contact_id"), decided.label("record_id"), reason.label("reason"))
+        .select_from(Contact)
+        .outerjoin(Subscription, subscribed)
+        .outerjoin(Standing, stands)
+        .outerjoin(Suppression, suppressed)
+    )
+
+
+def verdicts(topic: Topic, contact_ids: list[int], at: datetime) -> dict[int, Verdict]:
+    """The judge's answer for each of these contacts. One that does not exist any more counts as erased."""
+    found = {contact_id: Verdict(contact_id, None, Reason.erased) for contact_id in contact_ids}
+    for row in db.session.execute(judge(topic, at).where(Contact.id.in_(contact_ids))):
+        found[row.contact_id] = Verdict(row.contact_id, row.record_id, Reason(row.reason) if row.reason else None)
+    return found
+
+
+def verdict(topic: Topic, contact: Contact, at: datetime) -> Verdict:
+    return verdicts(topic, [contact.id], at)[contact.id]
+
+
+def _either(state: State) -> Any:
+    return or_(Subscription.state == state, Standing.state == state)

@@ -1,0 +1,119 @@
+"""Consent as facts and as state: records are only ever added; subscriptions and standings are projected from them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.db import Base, BigId, WithPublicId, text_enum
+from preference_center.topics.purposes import LegalBasis
+
+
+class Action(StrEnum):
+    """What a consent record says happened (W3C DPV consent states, and the acts that lead to them)."""
+
+    requested = "requested"
+    given = "given"
+    confirmed = "confirmed"
+    refused = "refused"
+    withdrawn = "withdrawn"
+    objected = "objected"
+    expired = "expired"
+    invalidated = "invalidated"
+    paused = "paused"
+    resumed = "resumed"
+
+
+class State(StrEnum):
+    """Where one contact stands on one topic (or on a whole purpose) today. Only `given` lets mail through."""
+
+    requested = "requested"
+    given = "given"
+    refused = "refused"
+    withdrawn = "withdrawn"
+    objected = "objected"
+    expired = "expired"
+    invalidated = "invalidated"
+    open = "open"  # a standing without a stop
+
+
+class Wording(Base):
+    """A consent text as people saw it. Never edited; a new version supersedes it."""
+
+    __tablename__ = "wordings"
+    __table_args__ = (UniqueConstraint("topic_id", "language", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    topic_id: Mapped[int] = mapped_column(ForeignKey("topics.id"))
+    language: Mapped[str] = mapped_column(String(5))
+    version: Mapped[int] = mapped_column(SmallInteger)
+    text: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    shown_on: Mapped[str] = mapped_column(String(12), default="form")  # form: ours; import: declared with a file
+    effective_from: Mapped[datetime]
+    superseded_at: Mapped[datetime | None]
+
+
+class ConsentRecord(WithPublicId, Base):
+    """One fact, never changed: who, what for, which act, on what basis, from where, by whom, when."""
+
+    __tablename__ = "consent_records"
+    __table_args__ = (Index("ix_consent_records_contact_id", "contact_id", "id"),)
+
+    contact_id: Mapped[int] = mapped_column(BigId)
+    purpose_key: Mapped[str] = mapped_column(String(20))
+    topic_id: Mapped[int | None] = mapped_column(SmallInteger)  # none: the record speaks of the whole purpose
+    channel: Mapped[str] = mapped_column(String(8), default="email")
+    action: Mapped[Action] = mapped_column(text_enum(Action, 12))
+    legal_basis: Mapped[LegalBasis | None] = mapped_column(text_enum(LegalBasis, 20))
+    wording_id: Mapped[int | None]
+    language: Mapped[str | None] = mapped_column(String(5))  # the language it was shown in
+    source: Mapped[str] = mapped_column(String(20))  # form, link, one_click, import, admin, provider, mail, system
+    source_ref: Mapped[str] = mapped_column(String(80), default="")  # which form, file and line, or message
+    actor: Mapped[str] = mapped_column(String(40), default="person")  # person, user:<id>, provider:<name>, system
+    until: Mapped[datetime | None]  # end of a pause, or of the consent's validity
+    happened_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+
+
+class ConsentEvidence(Base):
+    """Personal detail of a record, apart from it, so that erasure can drop it and keep the record."""
+
+    __tablename__ = "consent_evidence"
+
+    record_id: Mapped[int] = mapped_column(ForeignKey("consent_records.id"), primary_key=True)
+    contact_id: Mapped[int] = mapped_column(BigId, index=True)
+    detail: Mapped[dict[str, Any]]  # network address, user agent, form address, import row
+
+
+class Subscription(Base):
+    """Where one contact stands on one topic today: a projection that can be rebuilt from the records."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        Index("ix_subscriptions_topic_id", "topic_id", "state"),
+        {"sqlite_with_rowid": False},
+    )
+
+    contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    topic_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    state: Mapped[State] = mapped_column(text_enum(State, 12))
+    record_id: Mapped[int] = mapped_column(BigId)  # the record that decided
+    until: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+
+
+class Standing(Base):
+    """Where one contact stands on a whole purpose: stopped everything, objected, or taking a break. No row: nothing was said."""
+
+    __tablename__ = "standings"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    purpose_key: Mapped[str] = mapped_column(String(20), primary_key=True)
+    state: Mapped[State] = mapped_column(text_enum(State, 12), default=State.open)
+    record_id: Mapped[int] = mapped_column(BigId)
+    paused_until: Mapped[datetime | None]
+    changed_at: Mapped[datetime]

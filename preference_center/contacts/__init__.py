@@ -1,0 +1,1 @@
+"""Who do we know? Contacts, their addresses, and the files they come from."""

@@ -1,0 +1,58 @@
+"""A message is one contact's copy of a campaign: one row per (campaign, contact), so the figures add up at every moment."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Index, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.db import Base, BigId, text_enum
+
+
+class MessageState(StrEnum):
+    queued = "queued"
+    sending = "sending"
+    sent = "sent"
+    delivered = "delivered"
+    bounced = "bounced"
+    complained = "complained"
+    failed = "failed"
+    skipped = "skipped"
+    uncertain = "uncertain"
+
+
+class Message(Base):
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "contact_id"),
+        Index("ix_messages_queued", "campaign_id", "id", sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")),
+        Index("ix_messages_sending", "run_id", sqlite_where=text("state = 'sending'"), postgresql_where=text("state = 'sending'")),
+        Index("ix_messages_contact_id", "contact_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    campaign_id: Mapped[int]
+    contact_id: Mapped[int] = mapped_column(BigId)
+    state: Mapped[MessageState] = mapped_column(text_enum(MessageState, 10), default=MessageState.queued)
+    reason: Mapped[str | None] = mapped_column(String(20))  # why skipped (contract.md 6), or the class of failure
+    record_id: Mapped[int | None] = mapped_column(BigId)  # the consent record that allowed it
+    run_id: Mapped[int | None]  # the run that claimed it
+    attempt: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # fence: raised by each claim
+    next_try_at: Mapped[datetime | None]
+    reply_code: Mapped[int | None] = mapped_column(SmallInteger)
+    reply: Mapped[str | None] = mapped_column(String(200))  # the relay's words when it was not 250, without the address
+    changed_at: Mapped[datetime]
+
+
+class Run(Base):
+    """One turn of one worker process at one campaign. Its journal file tells, after a crash, what had left and what not."""
+
+    __tablename__ = "delivery_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int]
+    host: Mapped[str] = mapped_column(String(80))
+    journal: Mapped[str] = mapped_column(String(80))  # file name under DATA_DIR/journals on that host
+    started_at: Mapped[datetime]
+    lease_until: Mapped[datetime]  # by database time
+    ended_at: Mapped[datetime | None]

@@ -1,0 +1,68 @@
+"""Languages and dates, over Flask-Babel. Catalogues are plain `.po` files, compiled in memory at the first use."""
+
+import io
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+from flask import Flask, g, has_request_context, request
+from flask_babel import Babel, Domain, get_locale
+
+LANGUAGES = {"en": "English", "pl": "Polski", "es": "Español", "pt-BR": "Português (Brasil)"}
+CATALOGUES = Path(__file__).parent / "translations"
+
+
+def best(*wishes: str | None, default: str = "en") -> str:
+    """The first wish we speak, `pl_PL` and `pt` counting as `pl` and `pt-BR`; else the default."""
+    for wish in wishes:
+        if not wish or len(wish) > 35:
+            continue
+        tag = wish.replace("_", "-").split(".")[0].lower()
+        for language in LANGUAGES:
+            if tag == language.lower() or tag.split("-")[0] == language.split("-")[0]:
+                return language
+    return default
+
+
+def speak(language: str) -> None:
+    """Use this language for the rest of the request, as the contact chose it."""
+    g.language = best(language)
+
+
+def init(app: Flask, default: str) -> None:
+    Babel(app, default_locale=default.replace("-", "_"), locale_selector=lambda: _wanted(default).replace("-", "_"), default_domain=_PoDomain())
+    app.jinja_env.globals.update(languages=LANGUAGES, current_language=current_language)
+
+
+def current_language() -> str:
+    return best(str(get_locale() or "en"))
+
+
+def _wanted(default: str) -> str:
+    if "language" in g:
+        return str(g.language)
+    if not has_request_context():
+        return default
+    return best(request.args.get("lang"), *request.accept_languages.values(), default=default)
+
+
+class _PoDomain(Domain):  # type: ignore[misc]
+    def get_translations(self) -> Any:
+        return _catalogue(current_language())
+
+
+@cache
+def _catalogue(language: str) -> Translations:
+    file = CATALOGUES / f"{language}.po"
+    if not file.exists():  # English is the language of the source
+        return Translations()
+    compiled = io.BytesIO()
+    with file.open("rb") as po:
+        write_mo(compiled, read_po(po, locale=language.replace("-", "_")))
+    compiled.seek(0)
+    return Translations(compiled, domain="messages")
+
+

@@ -1,0 +1,54 @@
+"""Names of background jobs, and `later()`, which rings the queue once the work is committed.
+
+The database is the truth and the queue a doorbell: a job carries ids only, may run twice and may get lost.
+When the queue does not answer, the request still succeeds; the sweep finds what nobody rang for.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from flask import current_app
+from redis.exceptions import RedisError
+
+from preference_center.db import after_commit
+
+log = structlog.get_logger()
+
+QUEUES = ("webhooks", "notices", "campaigns", "delivery", "housekeeping")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by its dotted name, the queue it waits in, and the seconds after which RQ gives it up."""
+
+    path: str
+    queue: str
+    timeout: int = 120
+
+
+START_DUE = Job("worker.jobs.campaigns.start_due", "campaigns")
+FILL = Job("worker.jobs.campaigns.fill", "campaigns", timeout=600)
+DELIVER = Job("worker.jobs.delivery.deliver", "delivery", timeout=700)
+SWEEP = Job("worker.jobs.delivery.sweep", "housekeeping")
+SEND_NOTICE = Job("worker.jobs.notices.send", "notices")
+IMPORT_FILE = Job("worker.jobs.contacts.import_file", "housekeeping", timeout=3600)
+
+
+class Bell(Protocol):
+    """Whatever can wake a worker."""
+
+    def ring(self, job: Job, args: tuple[int | str, ...]) -> None: ...
+
+
+def later(job: Job, *args: int | str) -> None:
+    """Ring for `job` after the open transaction has committed."""
+    bell: Bell = current_app.extensions["bell"]
+
+    def ring() -> None:
+        try:
+            bell.ring(job, args)
+        except (RedisError, OSError) as trouble:
+            log.warning("bell.unheard", job=job.path, trouble=type(trouble).__name__)
+
+    after_commit(ring)

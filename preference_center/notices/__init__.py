@@ -1,0 +1,1 @@
+"""What service mail is owed? Letters to one person: confirm an address, a new link."""

@@ -1,0 +1,1 @@
+"""What did the person choose? Choices on the preference page, and double opt-in."""

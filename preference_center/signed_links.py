@@ -1,0 +1,103 @@
+"""Every signed link: what it may do, what it carries, how long it lives, and how its keys rotate.
+
+A token is `<key id>.<payload>.<signature>`, made by itsdangerous with SHA-256. Each power has its own salt, so a link of one
+power is worthless for another. Payloads hold public ids and never an address. (RFC 8058 section 6; `security.md` 3.2.)
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from flask import current_app
+from itsdangerous import BadData, SignatureExpired, URLSafeSerializer, URLSafeTimedSerializer
+
+DAY = 24 * 3600
+
+
+class Power(StrEnum):
+    unsub = "unsub"
+    manage = "manage"
+    rights = "rights"
+    confirm = "confirm"
+
+
+_LIFE: dict[Power, int | None] = {
+    Power.unsub: None,  # leaving works for ever (CAN-SPAM 30 days, CASL 60 days; we: always)
+    Power.manage: 180 * DAY,
+    Power.rights: 15 * 60,
+    Power.confirm: 7 * DAY,
+}
+
+
+class BadLink(Exception):
+    """The token was not made by us, was altered, or belongs to another power."""
+
+
+class ExpiredLink(BadLink):
+    """The token is genuine but too old. `payload` may be used to word the page, never to act."""
+
+    def __init__(self, payload: list[Any]) -> None:
+        super().__init__("expired")
+        self.payload = payload
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Link keys by key id, oldest first; the newest signs, all verify. Apart from SECRET_KEY, so old mails keep working."""
+
+    keys: Sequence[tuple[str, str]]
+    _made: dict[tuple[str, Power], URLSafeSerializer] = field(default_factory=dict, compare=False, repr=False)
+
+    def sign(self, power: Power, payload: list[Any]) -> str:
+        kid = self.keys[-1][0]
+        token = self._serializer(kid, power).dumps(payload)
+        return f"{kid}.{token}"
+
+    def read(self, power: Power, token: str) -> list[Any]:
+        """The payload of a genuine token. BadLink when it is not; ExpiredLink when its time is over."""
+        kid, _, signed = token.partition(".")
+        if len(token) > 512 or kid not in dict(self.keys) or not _is_canonical(signed):
+            raise BadLink("unknown")
+        serializer = self._serializer(kid, power)
+        try:
+            if isinstance(serializer, URLSafeTimedSerializer):
+                payload = serializer.loads(signed, max_age=_LIFE[power])
+            else:
+                payload = serializer.loads(signed)
+        except SignatureExpired as expired:
+            raise ExpiredLink(serializer.load_payload(expired.payload or b"")) from None
+        except BadData:
+            raise BadLink("unknown") from None
+        if not isinstance(payload, list):
+            raise BadLink("unknown")
+        return payload
+
+    def _serializer(self, kid: str, power: Power) -> URLSafeSerializer:
+        made = self._made.get((kid, power))
+        if made is None:
+            kind = URLSafeSerializer if _LIFE[power] is None else URLSafeTimedSerializer
+            made = self._made[(kid, power)] = kind(
+                dict(self.keys)[kid],
+                salt=f"pc.{power}.v1",
+                signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
+            )
+        return made
+
+
+def _is_canonical(signed: str) -> bool:
+    """Base64 lets the last character of a signature be spelled four ways; only ours is accepted (S3)."""
+    signature = signed.rpartition(".")[2]
+    try:
+        raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    except (binascii.Error, ValueError):
+        return False
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == signature
+
+
+def ring() -> KeyRing:
+    keys: KeyRing = current_app.extensions["key_ring"]
+    return keys

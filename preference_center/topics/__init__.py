@@ -1,0 +1,1 @@
+"""What can one follow? Purposes, and the topics that belong to them."""

@@ -1,0 +1,52 @@
+"""Adds, rewords and retires topics. A topic's key never changes: it stands in links and in List-Id."""
+
+import re
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+
+from preference_center import clock
+from preference_center.db import db
+from preference_center.errors import Conflict, Invalid, NotFound
+from preference_center.topics.models import Topic, TopicText
+from preference_center.topics.purposes import PURPOSES
+
+
+def add(key: str, texts: Mapping[str, TopicText], purpose: str = "email_marketing", *, public: bool = True) -> Topic:
+    """A new topic with its texts by language; at least one text is needed."""
+    faults = {}
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,38}", key):
+        faults["key"] = "Use small letters, digits and hyphens, 39 at most."
+    if purpose not in PURPOSES:
+        faults["purpose"] = f"Choose one of: {', '.join(PURPOSES)}."
+    if not texts or any(not text.name.strip() for text in texts.values()):
+        faults["name"] = "Give the topic a name."
+    if faults:
+        raise Invalid("The topic was not added. " + " ".join(faults.values()), faults)
+    if db.session.scalar(select(Topic.id).where(Topic.key == key)):
+        raise Conflict(f"There is a topic {key} already.")
+    last = db.session.scalar(select(func.max(Topic.position))) or 0
+    topic = Topic(key=key, purpose_key=purpose, position=last + 1, public=public, created_at=clock.now(), texts=list(texts.values()))
+    db.session.add(topic)
+    db.session.flush()
+    return topic
+
+
+def retire(topic: Topic) -> None:
+    """No new mail and no new consent; what people said stays."""
+    topic.retired_at = topic.retired_at or clock.now()
+
+
+def by_key(key: str) -> Topic:
+    topic = db.session.scalar(select(Topic).where(Topic.key == key))
+    if topic is None:
+        raise NotFound(f"There is no topic {key}. `preference-center topics list` shows them all.")
+    return topic
+
+
+def live(*, public: bool | None = None) -> list[Topic]:
+    """Topics in use, in the owner's order."""
+    statement = select(Topic).where(Topic.retired_at.is_(None)).order_by(Topic.position, Topic.id)
+    if public is not None:
+        statement = statement.where(Topic.public.is_(public))
+    return list(db.session.scalars(statement))
