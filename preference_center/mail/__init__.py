@@ -1,0 +1,1 @@
+"""How a message is built, signed and handed over to a relay."""
