@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -75,13 +76,30 @@ class Settings:
 
 
 # what a stranger sets; everything else begins with PREFERENCE_CENTER_
-_PLAIN = {"DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY", "LINK_KEYS", "RELAY_URL", "MAIL_FROM", "ORGANISATION", "POSTAL_ADDRESS", "DATA_DIR"}
+_PLAIN = {
+    "DATABASE_URL",
+    "REDIS_URL",
+    "PUBLIC_URL",
+    "SECRET_KEY",
+    "LINK_KEYS",
+    "RELAY_URL",
+    "MAIL_FROM",
+    "ORGANISATION",
+    "POSTAL_ADDRESS",
+    "DATA_DIR",
+}
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "HOLD_UNCERTAIN_MINUTES", "JOURNAL_DIR", "ENV",
 }  # fmt: skip
-_WHOLE_NUMBERS = {"relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "proxies": (0, 5), "hold_uncertain_minutes": (0, 1440)}
+_WHOLE_NUMBERS = {
+    "relay_connections": (1, 64),
+    "port": (0, 65535),
+    "workers": (1, 64),
+    "proxies": (0, 5),
+    "hold_uncertain_minutes": (0, 1440),
+}
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
@@ -108,11 +126,15 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
             faults.append(f"{name} is missing: {why}.")
     if plain["MAIL_FROM"] and not re.fullmatch(r"[^@\s]+@[^@\s]+\.?[^@\s]+", parseaddr(plain["MAIL_FROM"])[1]):
         faults.append("MAIL_FROM holds no address; write it as: Shop <news@example.com>.")
-    numbers = _numbers(other, faults)
+    numbers: dict[str, Any] = _numbers(other, faults)
     secret = _secrets(plain, other, data_dir, embedded, faults)
     if faults:
         raise BadSettings(faults)
-    kept = {name.lower(): value for name, value in other.items() if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR"} and name.lower() not in numbers}
+    kept: dict[str, Any] = {
+        name.lower(): value
+        for name, value in other.items()
+        if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR"} and name.lower() not in numbers
+    }
     return Settings(
         data_dir=data_dir,
         database_url=plain["DATABASE_URL"] or f"sqlite:///{data_dir / 'preference-center.db'}",
@@ -127,7 +149,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         **secret,
         **numbers,
         **kept,
-    )  # type: ignore[arg-type]
+    )
 
 
 def _add_file(given: dict[str, str], faults: list[str]) -> None:
@@ -151,7 +173,10 @@ def _add_file(given: dict[str, str], faults: list[str]) -> None:
 
 def _check_urls(plain: dict[str, str], faults: list[str]) -> None:
     wanted = {
-        "DATABASE_URL": ({"sqlite", "postgresql+psycopg"}, "sqlite:///file or postgresql+psycopg://user:password@host/name"),
+        "DATABASE_URL": (
+            {"sqlite", "postgresql+psycopg"},
+            "sqlite:///file or postgresql+psycopg://user:password@host/name",
+        ),
         "REDIS_URL": ({"redis", "rediss", "unix"}, "redis://host:6379/0"),
         "PUBLIC_URL": ({"http", "https"}, "https://mail.example.com"),
         "RELAY_URL": ({"smtp", "smtps"}, "smtp://user:password@host:587"),
@@ -161,10 +186,12 @@ def _check_urls(plain: dict[str, str], faults: list[str]) -> None:
             faults.append(f"{name} is not understood; write it like {example}.")
     url = urlsplit(plain["PUBLIC_URL"])
     if url.scheme == "http" and url.hostname not in {"localhost", "127.0.0.1", "::1", None}:
-        faults.append("PUBLIC_URL must begin with https:// unless it is this machine: one-click unsubscribe needs it (RFC 8058).")
+        faults.append(
+            "PUBLIC_URL must begin with https:// unless it is this machine: one-click unsubscribe needs it (RFC 8058)."
+        )
 
 
-def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, int]:
+def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, Any]:
     numbers = {}
     for name, (low, high) in _WHOLE_NUMBERS.items():
         value = other[name.upper()]
@@ -177,19 +204,30 @@ def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, int]:
     return numbers
 
 
-def _secrets(plain: dict[str, str], other: dict[str, str], data_dir: Path, embedded: bool, faults: list[str]) -> dict[str, object]:
+def _secrets(
+    plain: dict[str, str], other: dict[str, str], data_dir: Path, embedded: bool, faults: list[str]
+) -> dict[str, Any]:
     given = {"SECRET_KEY": plain["SECRET_KEY"], "LINK_KEYS": plain["LINK_KEYS"], "ADDRESS_KEY": other["ADDRESS_KEY"]}
     if not embedded:
         for name, value in given.items():
             setting = name if name in _PLAIN else f"PREFERENCE_CENTER_{name}"
             if not value:
-                faults.append(f"{setting} is missing: with a DATABASE_URL of your own, all machines must share it. `openssl rand -hex 32` makes one.")
+                faults.append(
+                    f"{setting} is missing: with a DATABASE_URL of your own, all machines must share it. `openssl rand -hex 32` makes one."
+                )
     elif not all(given.values()) and not faults:
-        given = {name: value or kept for (name, value), kept in zip(given.items(), _kept_secrets(data_dir, faults), strict=True)}
+        given = {
+            name: value or kept
+            for (name, value), kept in zip(given.items(), _kept_secrets(data_dir, faults), strict=True)
+        }
     for name, value in given.items():
         if value and len(value) < 32:
             faults.append(f"{name} is too short to be safe: 32 characters or more.")
-    return {"secret_key": given["SECRET_KEY"], "link_keys": parse_link_keys(given["LINK_KEYS"], faults), "address_key": given["ADDRESS_KEY"]}
+    return {
+        "secret_key": given["SECRET_KEY"],
+        "link_keys": parse_link_keys(given["LINK_KEYS"], faults),
+        "address_key": given["ADDRESS_KEY"],
+    }
 
 
 def parse_link_keys(text: str, faults: list[str]) -> tuple[tuple[str, str], ...]:
@@ -198,8 +236,13 @@ def parse_link_keys(text: str, faults: list[str]) -> tuple[tuple[str, str], ...]
     for part in filter(None, (part.strip() for part in text.split(","))):
         kid, colon, secret = part.partition(":")
         keys.append((kid, secret) if colon else ("1", kid))
-    if any(not re.fullmatch(r"[a-z0-9]{1,8}", kid) or len(secret) < 32 for kid, secret in keys) or len({kid for kid, _ in keys}) < len(keys):
-        faults.append("LINK_KEYS must be id:secret pairs with commas between, oldest first; ids of 1 to 8 small letters or digits, each once; secrets of 32 characters or more.")
+    if any(not re.fullmatch(r"[a-z0-9]{1,8}", kid) or len(secret) < 32 for kid, secret in keys) or len(
+        {kid for kid, _ in keys}
+    ) < len(keys):
+        faults.append(
+            "LINK_KEYS must be id:secret pairs with commas between, oldest first: each id once, of 1 to 8 small letters or "
+            "digits; each secret 32 characters or more."
+        )
     return tuple(keys)
 
 
@@ -223,14 +266,22 @@ def _kept_secrets(data_dir: Path, faults: list[str]) -> tuple[str, str, str]:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not secrets_file(data_dir).exists():
-            made = {"SECRET_KEY": secrets.token_hex(32), "LINK_KEYS": f"1:{secrets.token_hex(32)}", "ADDRESS_KEY": secrets.token_hex(32)}
+            made = {
+                "SECRET_KEY": secrets.token_hex(32),
+                "LINK_KEYS": f"1:{secrets.token_hex(32)}",
+                "ADDRESS_KEY": secrets.token_hex(32),
+            }
             write_secrets(data_dir, made)
         kept = json.loads(secrets_file(data_dir).read_text(encoding="utf-8"))
         return kept["SECRET_KEY"], kept["LINK_KEYS"], kept["ADDRESS_KEY"]
     except OSError as trouble:
-        faults.append(f"DATA_DIR {data_dir} cannot be written: {trouble.strerror}. Give it to this user, or name another DATA_DIR.")
+        faults.append(
+            f"DATA_DIR {data_dir} cannot be written: {trouble.strerror}. Give it to this user, or name another DATA_DIR."
+        )
     except (ValueError, KeyError):
-        faults.append(f"{secrets_file(data_dir)} is damaged. Restore it from your backup: without it old links stop working.")
+        faults.append(
+            f"{secrets_file(data_dir)} is damaged. Restore it from your backup: without it old links stop working."
+        )
     return "", "", ""
 
 

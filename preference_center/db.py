@@ -51,7 +51,9 @@ BigId = BigInteger().with_variant(Integer(), "sqlite")
 
 def text_enum(kind: type[enum.StrEnum], length: int = 20) -> Enum:
     """A column of a `StrEnum`, kept as its text, so that a new member needs no migration."""
-    return Enum(kind, native_enum=False, create_constraint=False, length=length, values_callable=lambda e: [m.value for m in e])
+    return Enum(
+        kind, native_enum=False, create_constraint=False, length=length, values_callable=lambda e: [m.value for m in e]
+    )
 
 
 def new_public_id() -> str:
@@ -79,7 +81,7 @@ class WithPublicId:
     public_id: Mapped[str] = mapped_column(String(16), unique=True, default=new_public_id)
 
 
-db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"expire_on_commit": True})
+db = SQLAlchemy(metadata=Base.metadata)
 
 
 @contextmanager
@@ -119,7 +121,13 @@ def prepare_engine(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "temp_store=MEMORY"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=10000",
+            "temp_store=MEMORY",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -1,7 +1,5 @@
 """The embedded queue server: a real Valkey in DATA_DIR on a Unix socket, used when no REDIS_URL is set."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 from preference_center.config import Settings

@@ -33,7 +33,12 @@ def speak(language: str) -> None:
 
 
 def init(app: Flask, default: str) -> None:
-    Babel(app, default_locale=default.replace("-", "_"), locale_selector=lambda: _wanted(default).replace("-", "_"), default_domain=_PoDomain())
+    Babel(
+        app,
+        default_locale=default.replace("-", "_"),
+        locale_selector=lambda: _wanted(default).replace("-", "_"),
+        default_domain=_PoDomain(),
+    )
     app.jinja_env.globals.update(languages=LANGUAGES, current_language=current_language)
 
 
@@ -64,5 +69,3 @@ def _catalogue(language: str) -> Translations:
         write_mo(compiled, read_po(po, locale=language.replace("-", "_")))
     compiled.seek(0)
     return Translations(compiled, domain="messages")
-
-

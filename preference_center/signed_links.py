@@ -15,6 +15,7 @@ from typing import Any
 from flask import current_app
 from itsdangerous import BadData, SignatureExpired, URLSafeSerializer, URLSafeTimedSerializer
 
+_Serializer = URLSafeSerializer | URLSafeTimedSerializer
 DAY = 24 * 3600
 
 
@@ -50,7 +51,7 @@ class KeyRing:
     """Link keys by key id, oldest first; the newest signs, all verify. Apart from SECRET_KEY, so old mails keep working."""
 
     keys: Sequence[tuple[str, str]]
-    _made: dict[tuple[str, Power], URLSafeSerializer] = field(default_factory=dict, compare=False, repr=False)
+    _made: dict[tuple[str, Power], _Serializer] = field(default_factory=dict, compare=False, repr=False)
 
     def sign(self, power: Power, payload: list[Any]) -> str:
         kid = self.keys[-1][0]
@@ -76,10 +77,10 @@ class KeyRing:
             raise BadLink("unknown")
         return payload
 
-    def _serializer(self, kid: str, power: Power) -> URLSafeSerializer:
+    def _serializer(self, kid: str, power: Power) -> _Serializer:
         made = self._made.get((kid, power))
         if made is None:
-            kind = URLSafeSerializer if _LIFE[power] is None else URLSafeTimedSerializer
+            kind: Any = URLSafeSerializer if _LIFE[power] is None else URLSafeTimedSerializer
             made = self._made[(kid, power)] = kind(
                 dict(self.keys)[kid],
                 salt=f"pc.{power}.v1",

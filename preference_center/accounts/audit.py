@@ -26,5 +26,7 @@ class AuditEntry(Base):
 def note(actor: str, action: str, object_kind: str = "", object_id: str = "", **detail: Any) -> None:
     """Add one entry to the open transaction."""
     db.session.add(
-        AuditEntry(at=clock.now(), actor=actor, action=action, object_kind=object_kind, object_id=object_id, detail=detail)
+        AuditEntry(
+            at=clock.now(), actor=actor, action=action, object_kind=object_kind, object_id=object_id, detail=detail
+        )
     )

@@ -106,7 +106,9 @@ def _write(
     topic = subject if isinstance(subject, Topic) else None
     purpose = topic.purpose if topic else PURPOSES[str(subject)]
     if basis is not None and basis not in purpose.bases:
-        raise Invalid(f"{purpose.name} cannot rest on {basis.replace('_', ' ')}.", {"basis": "Choose another legal basis."})
+        raise Invalid(
+            f"{purpose.name} cannot rest on {basis.replace('_', ' ')}.", {"basis": "Choose another legal basis."}
+        )
     now = clock.now()
     record = ConsentRecord(
         contact_id=contact.id,

@@ -64,7 +64,7 @@ class ConsentRecord(WithPublicId, Base):
 
     contact_id: Mapped[int] = mapped_column(BigId)
     purpose_key: Mapped[str] = mapped_column(String(20))
-    topic_id: Mapped[int | None] = mapped_column(SmallInteger)  # none: the record speaks of the whole purpose
+    topic_id: Mapped[int | None]  # none: the record speaks of the whole purpose
     channel: Mapped[str] = mapped_column(String(8), default="email")
     action: Mapped[Action] = mapped_column(text_enum(Action, 12))
     legal_basis: Mapped[LegalBasis | None] = mapped_column(text_enum(LegalBasis, 20))
@@ -98,7 +98,7 @@ class Subscription(Base):
     )
 
     contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    topic_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    topic_id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[State] = mapped_column(text_enum(State, 12))
     record_id: Mapped[int] = mapped_column(BigId)  # the record that decided
     until: Mapped[datetime | None]

@@ -77,7 +77,9 @@ class Import(WithPublicId, Base):
     bytes_total: Mapped[int] = mapped_column(default=0)
     bytes_read: Mapped[int] = mapped_column(default=0)
     rows_read: Mapped[int] = mapped_column(default=0)
-    figures: Mapped[dict[str, Any]] = mapped_column(default=dict)  # new, updated, unchanged, refused, consent by outcome
+    figures: Mapped[dict[str, Any]] = mapped_column(
+        default=dict
+    )  # new, updated, unchanged, refused, consent by outcome
     trouble: Mapped[str | None] = mapped_column(String(500))
     created_by: Mapped[str] = mapped_column(String(40), default="")
     created_at: Mapped[datetime]

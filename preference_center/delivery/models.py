@@ -25,8 +25,19 @@ class Message(Base):
     __tablename__ = "messages"
     __table_args__ = (
         UniqueConstraint("campaign_id", "contact_id"),
-        Index("ix_messages_queued", "campaign_id", "id", sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")),
-        Index("ix_messages_sending", "run_id", sqlite_where=text("state = 'sending'"), postgresql_where=text("state = 'sending'")),
+        Index(
+            "ix_messages_queued",
+            "campaign_id",
+            "id",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_messages_sending",
+            "run_id",
+            sqlite_where=text("state = 'sending'"),
+            postgresql_where=text("state = 'sending'"),
+        ),
         Index("ix_messages_contact_id", "contact_id"),
     )
 

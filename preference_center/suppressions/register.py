@@ -12,13 +12,25 @@ from preference_center.db import db, is_postgresql
 from preference_center.suppressions.models import WEIGHT, Cause, Suppression, SuppressionRecord
 
 
-def suppress(address_hash: bytes, cause: Cause, source: str, *, until: datetime | None = None, happened_at: datetime | None = None) -> None:
+def suppress(
+    address_hash: bytes,
+    cause: Cause,
+    source: str,
+    *,
+    until: datetime | None = None,
+    happened_at: datetime | None = None,
+) -> None:
     """We must not mail this address any more. Doing it twice is fine."""
     suppress_many([address_hash], cause, source, until=until, happened_at=happened_at)
 
 
 def suppress_many(
-    hashes: Iterable[bytes], cause: Cause, source: str, *, until: datetime | None = None, happened_at: datetime | None = None
+    hashes: Iterable[bytes],
+    cause: Cause,
+    source: str,
+    *,
+    until: datetime | None = None,
+    happened_at: datetime | None = None,
 ) -> None:
     now = clock.now()
     wanted = sorted(set(hashes))
@@ -30,14 +42,27 @@ def suppress_many(
     weightier = _weight() >= WEIGHT[cause]
     statement = statement.on_conflict_do_update(
         index_elements=["address_hash"],
-        set_={"cause": statement.excluded.cause, "until": statement.excluded.until, "created_at": statement.excluded.created_at},
+        set_={
+            "cause": statement.excluded.cause,
+            "until": statement.excluded.until,
+            "created_at": statement.excluded.created_at,
+        },
         where=~and_(stands, weightier),
     )
-    db.session.execute(statement, [{"address_hash": h, "cause": cause, "until": until, "created_at": now} for h in wanted])
+    db.session.execute(
+        statement, [{"address_hash": h, "cause": cause, "until": until, "created_at": now} for h in wanted]
+    )
     db.session.execute(
         SuppressionRecord.__table__.insert(),  # type: ignore[attr-defined]
         [
-            {"address_hash": h, "action": "added", "cause": cause, "source": source, "happened_at": happened_at or now, "recorded_at": now}
+            {
+                "address_hash": h,
+                "action": "added",
+                "cause": cause,
+                "source": source,
+                "happened_at": happened_at or now,
+                "recorded_at": now,
+            }
             for h in wanted
         ],
     )
@@ -51,7 +76,7 @@ def standing(hashes: Iterable[bytes]) -> dict[bytes, Cause]:
             Suppression.address_hash.in_(list(hashes)), or_(Suppression.until.is_(None), Suppression.until > now)
         )
     )
-    return {address_hash: cause for address_hash, cause in rows}
+    return dict(rows.tuples())
 
 
 def count() -> int:

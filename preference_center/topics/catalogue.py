@@ -26,7 +26,14 @@ def add(key: str, texts: Mapping[str, TopicText], purpose: str = "email_marketin
     if db.session.scalar(select(Topic.id).where(Topic.key == key)):
         raise Conflict(f"There is a topic {key} already.")
     last = db.session.scalar(select(func.max(Topic.position))) or 0
-    topic = Topic(key=key, purpose_key=purpose, position=last + 1, public=public, created_at=clock.now(), texts=list(texts.values()))
+    topic = Topic(
+        key=key,
+        purpose_key=purpose,
+        position=last + 1,
+        public=public,
+        created_at=clock.now(),
+        texts=list(texts.values()),
+    )
     db.session.add(topic)
     db.session.flush()
     return topic

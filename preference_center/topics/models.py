@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, SmallInteger, String, Text
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from preference_center.db import Base
@@ -12,7 +12,7 @@ from preference_center.topics.purposes import PURPOSES, Purpose
 class Topic(Base):
     __tablename__ = "topics"
 
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(40), unique=True)  # stable for ever: it stands in links and in List-Id
     purpose_key: Mapped[str] = mapped_column(String(20))
     position: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,96 @@
+"""The app on a fresh database (SQLite; PostgreSQL too for tests marked `both_databases`) and a bell that writes down who rang."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from preference_center.app import create_app
+from preference_center.config import Settings
+from preference_center.db import Base, db
+from tests.support.bell import WrittenBell
+from tests.support.databases import create_database
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_databases") is not None
+        metafunc.parametrize("database", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    file = folder / "template.db"
+    app = create_app(make_settings(folder, f"sqlite:///{file}"), bell=WrittenBell())
+    with app.app_context():
+        db.create_all()
+        with db.engine.connect() as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        db.engine.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_database() -> str:
+    url = create_database("pc_tests")
+    app = create_app(make_settings(Path("/nonexistent"), url), bell=WrittenBell())
+    with app.app_context():
+        db.create_all()
+        db.engine.dispose()
+    return url
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database with all tables."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    url: str = request.getfixturevalue("postgresql_database")
+    return url
+
+
+def make_settings(folder: Path, database_url: str, **more: object) -> Settings:
+    values: dict[str, object] = {
+        "data_dir": folder,
+        "database_url": database_url,
+        "redis_url": "unix:///nonexistent.sock",
+        "public_url": "https://mail.example.com",
+        "secret_key": "s" * 32,
+        "link_keys": (("1", "k" * 32),),
+        "address_key": "a" * 32,
+        "relay_url": "smtp://127.0.0.1:1",
+        "mail_from": "Example Shop <news@example.com>",
+        "organisation": "Example Shop Ltd",
+        "postal_address": "1 Long Street, 00-001 Warsaw, Poland",
+        "testing": True,
+    }
+    return Settings(**(values | more))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str) -> Settings:
+    return make_settings(tmp_path, database)
+
+
+@pytest.fixture
+def bell() -> WrittenBell:
+    return WrittenBell()
+
+
+@pytest.fixture
+def app(settings: Settings, bell: WrittenBell) -> Iterator[Flask]:
+    """The app with its context pushed; the database is empty again afterwards."""
+    app = create_app(settings, bell=bell)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        if db.engine.dialect.name == "postgresql":
+            with db.engine.begin() as connection:
+                tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+                connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        db.engine.dispose()

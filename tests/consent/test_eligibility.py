@@ -1,0 +1,132 @@
+"""The one judge: each state of a contact, and the one answer it must give."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center import clock
+from preference_center.consent import eligibility, ledger
+from preference_center.consent.eligibility import Reason
+from preference_center.consent.ledger import Evidence
+from preference_center.contacts.models import AddressStatus, Contact
+from preference_center.db import transaction
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
+from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
+from tests.support import make
+
+pytestmark = pytest.mark.both_databases
+BY_PERSON = Evidence(source="link")
+
+
+def _given(contact: Contact, topic: Topic) -> None:
+    ledger.grant(contact, topic, LegalBasis.consent, BY_PERSON)
+
+
+def _suppressed(cause: Cause) -> Callable[[Contact, Topic], None]:
+    def act(contact: Contact, topic: Topic) -> None:
+        _given(contact, topic)
+        assert contact.address_hash
+        register.suppress(contact.address_hash, cause, "test")
+
+    return act
+
+
+def _with(**values: object) -> Callable[[Contact, Topic], None]:
+    def act(contact: Contact, topic: Topic) -> None:
+        _given(contact, topic)
+        for name, value in values.items():
+            setattr(contact, name, value)
+
+    return act
+
+
+def _after(*acts: Callable[[Contact, Topic], object]) -> Callable[[Contact, Topic], None]:
+    def act(contact: Contact, topic: Topic) -> None:
+        for one in acts:
+            one(contact, topic)
+
+    return act
+
+
+def _pause(contact: Contact, topic: Topic) -> None:
+    ledger.pause(contact, topic.purpose_key, clock.now() + timedelta(days=30), BY_PERSON)
+
+
+CASES: dict[str, tuple[Callable[[Contact, Topic], object], Reason | None]] = {
+    "nothing was ever said": (lambda contact, topic: None, Reason.no_consent),
+    "consent was given": (_given, None),
+    "asked but not confirmed": (lambda c, t: ledger.request(c, t, BY_PERSON), Reason.not_confirmed),
+    "asked and confirmed": (
+        _after(lambda c, t: ledger.request(c, t, BY_PERSON), lambda c, t: ledger.confirm(c, t, BY_PERSON)),
+        None,
+    ),
+    "given then withdrawn": (_after(_given, lambda c, t: ledger.withdraw(c, t, BY_PERSON)), Reason.withdrawn),
+    "withdrawn then given again": (_after(_given, lambda c, t: ledger.withdraw(c, t, BY_PERSON), _given), None),
+    "stopped everything": (
+        _after(_given, lambda c, t: ledger.withdraw_all(c, t.purpose_key, BY_PERSON)),
+        Reason.withdrawn,
+    ),
+    "stopped everything, then started again": (
+        _after(_given, lambda c, t: ledger.withdraw_all(c, t.purpose_key, BY_PERSON), _given),
+        None,
+    ),
+    "objected": (_after(_given, lambda c, t: ledger.object_to(c, t.purpose_key, BY_PERSON)), Reason.objected),
+    "taking a break": (_after(_given, _pause), Reason.paused_by_contact),
+    "a break ended early": (_after(_given, _pause, lambda c, t: ledger.resume(c, t.purpose_key, BY_PERSON)), None),
+    "an opt-out outranks a break": (
+        _after(_given, _pause, lambda c, t: ledger.withdraw(c, t, BY_PERSON)),
+        Reason.withdrawn,
+    ),
+    "a complaint": (_suppressed(Cause.complaint), Reason.suppressed_complaint),
+    "a dead address": (_suppressed(Cause.bounce), Reason.suppressed_bounce),
+    "suppressed by hand": (_suppressed(Cause.manual), Reason.suppressed_manual),
+    "an erased address that came back": (_suppressed(Cause.erased), Reason.erased),
+    "suppression outranks a later consent": (_after(_suppressed(Cause.complaint), _given), Reason.suppressed_complaint),
+    "an address nobody can write to": (_with(address_status=AddressStatus.invalid), Reason.invalid_address),
+    "a domain without mail": (_with(address_status=AddressStatus.null_mx), Reason.null_mx),
+    "restricted": (_with(restricted_at=clock.now()), Reason.restricted),
+    "erased": (_with(erased_at=clock.now(), email=None), Reason.erased),
+    "consent whose time is over": (
+        lambda c, t: ledger.grant(c, t, LegalBasis.consent, BY_PERSON, until=clock.now() - timedelta(seconds=1)),
+        Reason.expired,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_judge_says(app: Flask, case: str) -> None:
+    act, expected = CASES[case]
+    with transaction():
+        topic = make.topic()
+        contact = make.contact()
+        act(contact, topic)
+    verdict = eligibility.verdict(topic, contact, clock.now())
+    assert verdict.reason == expected
+    assert verdict.allowed == (expected is None)
+
+
+def test_consent_for_one_topic_says_nothing_about_another(app: Flask) -> None:
+    with transaction():
+        news, offers = make.topic("news"), make.topic("offers")
+        contact = make.follower(news)
+    assert eligibility.verdict(news, contact, clock.now()).allowed
+    assert eligibility.verdict(offers, contact, clock.now()).reason is Reason.no_consent
+
+
+def test_a_contact_that_is_gone_counts_as_erased(app: Flask) -> None:
+    with transaction():
+        topic = make.topic()
+    assert eligibility.verdicts(topic, [404], clock.now())[404].reason is Reason.erased
+
+
+def test_a_yes_names_the_record_that_allows_it(app: Flask) -> None:
+    with transaction():
+        topic = make.topic()
+        contact = make.contact()
+        record = ledger.grant(contact, topic, LegalBasis.consent, BY_PERSON)
+    assert record is not None
+    assert eligibility.verdict(topic, contact, clock.now()).record_id == record.id

@@ -1,0 +1,11 @@
+"""A queue that only writes down who rang."""
+
+from preference_center.jobs import Job
+
+
+class WrittenBell:
+    def __init__(self) -> None:
+        self.rung: list[tuple[str, tuple[int | str, ...]]] = []
+
+    def ring(self, job: Job, args: tuple[int | str, ...]) -> None:
+        self.rung.append((job.path, args))
