@@ -102,3 +102,12 @@ def _is_canonical(signed: str) -> bool:
 def ring() -> KeyRing:
     keys: KeyRing = current_app.extensions["key_ring"]
     return keys
+
+
+_PATHS = {Power.unsub: "/u/", Power.manage: "/p/", Power.rights: "/d/", Power.confirm: "/c/"}
+
+
+def url(power: Power, payload: list[Any]) -> str:
+    """The whole address of a signed link, under PUBLIC_URL (`contract.md` section 4)."""
+    public_url: str = current_app.extensions["settings"].public_url
+    return f"{public_url}{_PATHS[power]}{ring().sign(power, payload)}"

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.db import Base, WithPublicId, text_enum
+from preference_center.db import Base, BigId, WithPublicId, text_enum
 from preference_center.errors import Conflict
 
 
@@ -38,7 +38,8 @@ class Campaign(WithPublicId, Base):
     scheduled_at: Mapped[datetime | None]
     not_after: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
-    filled_to: Mapped[int] = mapped_column(default=0)  # highest contact id whose message row exists
+    filled_to: Mapped[int] = mapped_column(BigId, default=0)  # highest contact id whose message row exists
+    fill_to: Mapped[int | None] = mapped_column(BigId)  # the audience is frozen: contacts added later are not in it
     filled_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     pause_reason: Mapped[str | None] = mapped_column(String(200))  # plain words, where we paused it ourselves

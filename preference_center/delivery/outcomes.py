@@ -1,0 +1,61 @@
+"""What a relay's answer means for a message and for its address."""
+
+import re
+from datetime import datetime
+
+from sqlalchemy import select
+
+from preference_center.contacts.models import Contact
+from preference_center.db import db
+from preference_center.delivery import chunks
+from preference_center.delivery.chunks import Ending
+from preference_center.delivery.models import Message, MessageState
+from preference_center.mail.outcomes import Outcome, Result
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
+
+# The address itself is dead (RFC 3463 subject 1): bad mailbox, bad domain, bad syntax, moved away, null MX (RFC 7505).
+_DEAD = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+_DEAD_WORDS = re.compile(r"user unknown|no such (user|mailbox)|(mailbox|user|recipient|address) (does not exist|not found)", re.I)
+
+
+def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime) -> Ending:
+    """The state that a hand-over leads to (`reliability.md` 2.4). Only an unanswered final dot is uncertain."""
+    reply = f"{result.phase}: {result.text}"
+    match result.outcome:
+        case Outcome.accepted:
+            return Ending(result.key, MessageState.sent, reply_code=result.code)
+        case Outcome.permanent:
+            reason = "dead_address" if is_dead(result) else "refused"
+            return Ending(result.key, MessageState.failed, reason, result.code, reply)
+        case Outcome.uncertain:
+            return Ending(result.key, MessageState.uncertain, "no_reply", None, reply)
+        case Outcome.not_sent:
+            return Ending(result.key, MessageState.queued, next_try_at=_after_pause(result, now))
+    again = chunks.next_try(attempt, now)
+    if again >= give_up_at:
+        return Ending(result.key, MessageState.failed, "gave_up", result.code, reply)
+    return Ending(result.key, MessageState.queued, "deferred", result.code, reply, again)
+
+
+def is_dead(result: Result) -> bool:
+    """Whether the relay says that this address does not exist; policy and content refusals (5.7.x) say nothing of it."""
+    if result.enhanced is not None:
+        return result.enhanced in _DEAD
+    return result.phase == "rcpt" and result.code in (550, 553) and bool(_DEAD_WORDS.search(result.text))
+
+
+def suppress_dead(message_ids: list[int]) -> None:
+    """Never write again to the addresses of these messages."""
+    rows = db.session.execute(
+        select(Message.id, Contact.address_hash)
+        .join(Contact, Contact.id == Message.contact_id)
+        .where(Message.id.in_(message_ids), Contact.address_hash.is_not(None))
+    )
+    for message_id, address_hash in rows.tuples():
+        register.suppress(address_hash, Cause.bounce, f"smtp:{message_id}")
+
+
+def _after_pause(result: Result, now: datetime) -> datetime | None:
+    """A message that never started goes at once; one whose connection broke waits a little, so a broken relay is not hammered."""
+    return None if result.phase == "not_started" else chunks.next_try(0, now)
