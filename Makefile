@@ -1,0 +1,77 @@
+# The commands of a clone. Python 3.11 or newer and make are all they need; everything goes into .venv.
+#
+#   make demo    a working product on embedded parts, with a mail catcher to look into
+#   make test    the whole suite, on SQLite, PostgreSQL, Valkey, real SMTP and Chromium
+#   make check   lint, format, types, templates
+#   make bench   the measurements of bench/
+#   make lock    the lock files again, from pyproject.toml (needs uv)
+#   make clean   away with everything that was made here, except data/
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The newest Python that runs here, can make environments and is new enough. Override with make PYTHON=/path/to/python.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
+
+DEMO_INSTALLED := $(VENV)/.installed
+TEST_INSTALLED := $(VENV)/.installed-for-tests
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+
+# Tests of different files run side by side; WORKERS=0 runs all in one process, ARGS="-k name" picks some.
+WORKERS ?= 2
+ARGS ?=
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.PHONY: help demo test check bench lock clean chromium
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(DEMO_INSTALLED)
+	@$(BIN)/preference-center demo $(ARGS)
+
+test: $(TEST_INSTALLED) chromium
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: $(TEST_INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/djlint --lint --quiet templates
+
+bench: $(TEST_INSTALLED)
+	@$(BIN)/python -m bench $(ARGS)
+
+# A wheel cannot bring Chromium: this finds it, brings it, or says in one line what to install.
+chromium: $(TEST_INSTALLED)
+	@$(BIN)/python -m tests.support.chromium
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer with its venv module is needed (on Debian: apt-get install python3 python3-venv)." >&2; exit 1; fi
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(DEMO_INSTALLED): $(BIN)/python requirements.txt requirements-build.txt pyproject.toml
+	@echo "Installing the locked libraries"
+	@$(PIP_INSTALL) --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TEST_INSTALLED): $(DEMO_INSTALLED) requirements-test.txt
+	@echo "Installing what the tests need"
+	@$(PIP_INSTALL) --require-hashes -r requirements-test.txt
+	@touch $@
+
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)." >&2; exit 1; }
+	@$(LOCK) pyproject.toml -o requirements.txt
+	@$(LOCK) pyproject.toml --extra test -c requirements.txt -o requirements-test.txt
+	@printf 'hatchling\neditables\n' | $(LOCK) - -c requirements-test.txt -o requirements-build.txt
+
+clean:
+	@rm -rf $(VENV) demo-data build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
