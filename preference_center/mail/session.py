@@ -1,0 +1,460 @@
+"""One connection's conversation: messages out, replies matched to the command they answer (RFC 5321, 2920).
+
+In one flight travel the final dot of one message and MAIL, RCPT and DATA of the next; the next body waits for its own
+354, which comes after the dot's reply. So exactly one message on a connection can be in doubt at any moment.
+BDAT would be another way to carry a body: it begins in `_may_send`, and its replies would be one more `_Step`.
+"""
+
+import contextlib
+import math
+import selectors
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from preference_center.mail.link import Address, Limits, Link
+from preference_center.mail.opening import Features
+from preference_center.mail.outcomes import (
+    Envelope,
+    Journal,
+    Outcome,
+    Phase,
+    RelayTrouble,
+    Reply,
+    Result,
+    TroubleKind,
+    clean,
+    of_reply,
+)
+from preference_center.mail.relay import Relay
+from preference_center.mail.wire import Gibberish, Gone
+
+# An answer to "may it start?" older than this, in seconds, is asked for again before the body leaves.
+STALE_PERMISSION = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One envelope on its way, with addresses and data in the form the relay gets. Times are of time.monotonic()."""
+
+    envelope: Envelope
+    sender: bytes
+    recipient: bytes
+    data: bytes
+    utf8: bool = False
+    asked: float = 0.0
+    deadline: float = math.inf
+    refusal: Result | None = None
+    dot_left: bool = False
+    given_back: bool = False
+
+
+class Desk(Protocol):
+    """Where a session gets its messages and leaves their results: one hand-over's side of it."""
+
+    def take(self, features: Features) -> Flight | None: ...
+    def still_wanted(self, flight: Flight) -> bool: ...
+    def report(self, result: Result) -> None: ...
+    def give_back(self, flight: Flight) -> None: ...
+
+
+class _Step(Enum):
+    reset = auto()
+    mail = auto()
+    rcpt = auto()
+    data = auto()
+    body = auto()
+    dot = auto()
+    empty_dot = auto()
+
+
+_PHASES = {
+    _Step.reset: Phase.mail,
+    _Step.mail: Phase.mail,
+    _Step.rcpt: Phase.rcpt,
+    _Step.data: Phase.data,
+    _Step.body: Phase.body,
+    _Step.dot: Phase.dot,
+    _Step.empty_dot: Phase.mail,
+}
+
+
+class Session:
+    """One connection, from connecting to its end. Once `ended`, `trouble` says whether that tells of the relay."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        addresses: Sequence[Address],
+        limits: Limits,
+        journal: Journal,
+        selector: selectors.BaseSelector,
+        desk: Desk,
+    ) -> None:
+        self.desk = desk
+        self.retiring = False
+        self.ended = False
+        self.trouble: RelayTrouble | None = None
+        self.kept_since = 0.0
+        self._limits, self._journal = limits, journal
+        # Said and not answered yet; and what is still to be said. A body on its way stands in front as _Step.body.
+        self._expected: deque[tuple[_Step, Flight | None]] = deque()
+        self._unsaid: deque[tuple[_Step, Flight | None, bytes]] = deque()
+        self._replies: deque[Reply] = deque()
+        self._deadline = math.inf
+        self._carried = 0
+        self._kept = False
+        self._dying = False
+        self._needs_reset = False
+        self._link = Link(relay, addresses, limits, selector, self)
+        try:
+            self._link.connect()
+        except RelayTrouble as trouble:
+            self._end(trouble)
+
+    @property
+    def opening(self) -> bool:
+        """Whether it is still connecting, greeting or signing in."""
+        return self._link.opening and not self.ended
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is on its way here."""
+        return bool(self._expected or self._unsaid)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can begin a message now."""
+        return not (self._expected or self._unsaid or self.ended or self.retiring or self._link.opening)
+
+    @property
+    def features(self) -> Features:
+        """What the relay offers, once open."""
+        return self._link.features
+
+    @property
+    def deadline(self) -> float:
+        """When on_time() will have something to do, by time.monotonic()."""
+        return self._link.deadline if self._link.opening else self._deadline
+
+    def start(self, flight: Flight) -> None:
+        """Begin a message on a ready session."""
+        try:
+            self._line_up(flight)
+            self._say()
+            self._restart_clock()
+        except Gone as gone:
+            self._gone(gone)
+        self._settle()
+
+    def on_ready(self, mask: int) -> None:
+        """The selector says the socket can be read or written."""
+        if self.ended:
+            return
+        try:
+            self._replies.extend(self._link.on_ready(mask))
+            self._go_on_writing()
+            self._hear()
+        except Gone as gone:
+            self._gone(gone)
+        except RelayTrouble as trouble:
+            self._end(trouble)
+        self._settle()
+
+    def on_time(self, now: float) -> None:
+        """Called now and then: ends what has waited too long."""
+        if now >= self.deadline and not self.ended:
+            self._gone(Gone("no answer in time"))
+            self._settle()
+
+    def rest(self) -> None:
+        """Between two hand-overs: the next message here may meet a connection the relay has since given up."""
+        self._kept, self.kept_since = True, time.monotonic()
+
+    def is_quiet(self) -> bool:
+        """Whether a resting connection is still usable."""
+        return self._link.is_quiet()
+
+    def quit(self) -> None:
+        """Say goodbye without waiting for the answer, and close."""
+        if not self.busy and not self.opening and not self.ended:
+            with contextlib.suppress(Gone):
+                self._link.write(b"QUIT\r\n")
+        self._end(self.trouble)
+
+    def drop(self) -> None:
+        """Close at once, whatever is on its way."""
+        self._end(None)
+
+    # Saying.
+
+    def _line_up(self, flight: Flight) -> None:
+        """Note down what is to be said for one message."""
+        options = b""
+        if flight.utf8:
+            options = b" BODY=8BITMIME SMTPUTF8" if self._link.features.eight_bit else b" SMTPUTF8"
+        if self._needs_reset:
+            self._needs_reset = False
+            self._unsaid.append((_Step.reset, None, b"RSET\r\n"))
+        self._unsaid.append((_Step.mail, flight, b"MAIL FROM:<%b>%b\r\n" % (flight.sender, options)))
+        self._unsaid.append((_Step.rcpt, flight, b"RCPT TO:<%b>\r\n" % flight.recipient))
+        self._unsaid.append((_Step.data, flight, b"DATA\r\n"))
+        flight.asked = time.monotonic()
+        flight.deadline = math.inf
+        self._carried += 1
+
+    def _say(self, first: bytes = b"") -> None:
+        """Write what may be written now: everything with PIPELINING, one command at a time without."""
+        if self._dying:
+            return
+        lines = [first] if first else []
+        while self._unsaid and (self._link.features.pipelining or not self._expected):
+            step, flight, line = self._unsaid.popleft()
+            self._expected.append((step, flight))
+            lines.append(line)
+        if lines:
+            self._link.write(b"".join(lines))
+
+    def _go_on_writing(self) -> None:
+        """When a body has left this process entirely, its dot may follow."""
+        if self._expected and self._expected[0][0] is _Step.body and not self._dying:
+            if self._link.flushed:
+                _, flight = self._expected.popleft()
+                if flight is not None:
+                    self._dot(flight)
+            self._restart_clock()
+
+    def _dot(self, flight: Flight) -> None:
+        """The moment of doubt begins here: journal first, then the dot, with the next message's commands behind it."""
+        self._expected.appendleft((_Step.body, flight))
+        more = not self.retiring and self._carried < self._limits.messages_per_connection
+        follower = self.desk.take(self._link.features) if more and self._link.features.pipelining else None
+        if follower is not None:
+            self._line_up(follower)
+        self._journal.dot(flight.envelope.key)
+        self._expected[0] = (_Step.dot, flight)
+        flight.dot_left = True
+        try:
+            self._say(b".\r\n")
+        except Gone as gone:
+            flight.dot_left = gone.left
+            raise
+
+    # Hearing.
+
+    def _hear(self) -> None:
+        while self._replies and not self.ended:
+            reply = self._replies.popleft()
+            if not self._expected:
+                # A goodbye to an idle connection harms nobody; anything else there is out of step.
+                self._end(None)
+            elif reply.code == 421:
+                self._shown_the_door(reply)
+            else:
+                self._match(reply)
+
+    def _match(self, reply: Reply) -> None:
+        step, flight = self._expected.popleft()
+        try:
+            if flight is None:
+                if step is _Step.reset and not reply.ok:
+                    raise Gibberish("the relay refused RSET")
+            elif step is _Step.dot:
+                self._delivered(flight, reply)
+            elif step is _Step.data:
+                self._may_send(flight, reply)
+            elif step is _Step.body:
+                self._interrupted(flight, reply)
+            elif not reply.ok:
+                self._refused(step, flight, reply)
+        except Gibberish:
+            self._expected.appendleft((step, flight))
+            raise
+        self._kept = False
+        if not self.ended:
+            self._say()
+            self._go_on_writing()
+            self._restart_clock()
+
+    def _refused(self, step: _Step, flight: Flight, reply: Reply) -> None:
+        """The answer to MAIL or RCPT was no. With PIPELINING the case stays open until DATA is answered too."""
+        self._refuse(flight, _PHASES[step], reply)
+        if not self._link.features.pipelining:
+            self._needs_reset = step is _Step.rcpt
+            self._unsaid.clear()
+            self._close_case(flight)
+
+    def _may_send(self, flight: Flight, reply: Reply) -> None:
+        """The answer to DATA."""
+        if reply.code != 354:
+            self._refuse(flight, Phase.data, reply)
+            self._needs_reset = True
+            self._close_case(flight)
+        elif flight.refusal is None:
+            self._body(flight)
+        elif flight.refusal.phase is Phase.rcpt:
+            # The relay wants a message for nobody (RFC 2920 3.1): an empty one ends it and goes nowhere.
+            self._needs_reset = True
+            self._unsaid.appendleft((_Step.empty_dot, None, b".\r\n"))
+            self._close_case(flight)
+        else:
+            self._close_case(flight)
+            self._end(self.trouble)
+
+    def _body(self, flight: Flight) -> None:
+        if time.monotonic() - flight.asked > STALE_PERMISSION and not self.desk.still_wanted(flight):
+            # After 354 there is no way back but hanging up; nothing is delivered without the final dot.
+            text = "stopped before the body was sent"
+            self.desk.report(Result(flight.envelope.key, Outcome.not_sent, Phase.data, None, None, text))
+            self._end(self.trouble)
+            return
+        self._expected.appendleft((_Step.body, flight))
+        if not self._dying:
+            self._link.write(flight.data)
+
+    def _delivered(self, flight: Flight, reply: Reply) -> None:
+        """The answer to the final dot."""
+        key = flight.envelope.key
+        if reply.code < 400 and not reply.ok:
+            raise Gibberish(f"the relay answered the message with {reply.code}")
+        self._journal.reply(key, reply.code)
+        if reply.ok:
+            self.desk.report(Result(key, Outcome.accepted, Phase.dot, reply.code, reply.enhanced, reply.text))
+        else:
+            self._refuse(flight, Phase.dot, reply)
+            self._close_case(flight)
+
+    def _interrupted(self, flight: Flight, reply: Reply) -> None:
+        """The relay refused the message before its end; the connection cannot be brought back into step."""
+        self._refuse(flight, Phase.body, reply)
+        self._close_case(flight)
+        self._end(self.trouble)
+
+    def _refuse(self, flight: Flight, phase: Phase, reply: Reply) -> None:
+        """The first refusal of a message counts; the commands already behind it are bound to fail too."""
+        if flight.refusal is not None:
+            return
+        if reply.code < 400:
+            raise Gibberish(f"the relay answered {phase} with {reply.code}")
+        flight.refusal = of_reply(flight.envelope.key, phase, reply)
+        if reply.wants_login and phase is not Phase.dot:
+            text = f"the relay wants a new login: {reply.code} {reply.text}"
+            self._retire(RelayTrouble(TroubleKind.login_refused, text, reply.code))
+        elif reply.asks_to_slow_down:
+            text = f"the relay asks us to slow down: {reply.code} {reply.text}"
+            self._retire(RelayTrouble(TroubleKind.slow_down, text, reply.code))
+
+    def _close_case(self, flight: Flight) -> None:
+        if flight.refusal is not None:
+            self.desk.report(flight.refusal)
+
+    # Endings.
+
+    def _retire(self, trouble: RelayTrouble) -> None:
+        """Begin nothing more here; leave when what is on its way has ended."""
+        self.retiring = True
+        if trouble.graver_than(self.trouble):
+            self.trouble = trouble
+
+    def _shown_the_door(self, reply: Reply) -> None:
+        """421: the relay closes the connection (RFC 5321 3.8); the message it answers was not accepted."""
+        step, flight = self._expected[0]
+        # Meeting a connection that was closed while it rested says nothing about the relay or the message.
+        if not self._kept:
+            text = f"the relay closed the connection: {reply.code} {reply.text}"
+            self._retire(RelayTrouble(TroubleKind.slow_down, text, reply.code))
+            if flight is not None:
+                if step is _Step.dot:
+                    self._journal.reply(flight.envelope.key, reply.code)
+                self._forget(flight)
+                self._refuse(flight, _PHASES[step], reply)
+                self._close_case(flight)
+        self._give_back_rest()
+        self._end(self.trouble)
+
+    def _gone(self, gone: Gone) -> None:
+        """The connection broke, or waited too long. Its last replies count; the phase judges what they leave open."""
+        if self._link.opening:
+            trouble = self._link.failed(gone)
+            if trouble is not None:
+                self._end(trouble)
+            return
+        self._dying = True
+        self._replies.extend(gone.last_words)
+        try:
+            self._hear()
+        except Gone as again:
+            gone = again
+        if self.ended:
+            return
+        if self.busy:
+            if not self._kept:
+                self._retire(RelayTrouble(TroubleKind.closing, f"the connection to the relay broke: {gone}"))
+            self._judge_head(str(gone))
+        self._give_back_rest()
+        self._end(self.trouble)
+
+    def _judge_head(self, words: str) -> None:
+        """Settle the message the relay was busy with (the phase table of the send protocol)."""
+        step, flight = next((item for item in self._expected if item[1] is not None), (None, None))
+        if step is None or flight is None:
+            return
+        if step is _Step.mail and not flight.given_back and (self._kept or self._carried > 1):
+            # Not a word about it: it met a connection that had been given up before. It is tried again, once.
+            flight.given_back = True
+            return
+        self._forget(flight)
+        if flight.refusal is not None:
+            self._close_case(flight)
+            return
+        outcome = Outcome.uncertain if step is _Step.dot and flight.dot_left else Outcome.not_sent
+        self.desk.report(Result(flight.envelope.key, outcome, _PHASES[step], None, None, clean(words)))
+
+    def _give_back_rest(self) -> None:
+        """Messages that had to wait behind another one and whose body never began: another connection takes them."""
+        waiting = [flight for _, flight in self._expected] + [flight for _, flight, _ in self._unsaid]
+        for flight in dict.fromkeys(flight for flight in waiting if flight is not None):
+            if flight.refusal is not None:
+                self._close_case(flight)
+            elif not flight.dot_left:
+                self.desk.give_back(flight)
+        self._expected.clear()
+        self._unsaid.clear()
+
+    def _forget(self, flight: Flight) -> None:
+        self._expected = deque(item for item in self._expected if item[1] is not flight)
+        self._unsaid = deque(item for item in self._unsaid if item[1] is not flight)
+
+    def _end(self, trouble: RelayTrouble | None) -> None:
+        self.trouble = trouble
+        self.ended = True
+        self._give_back_rest()
+        self._link.close()
+
+    def _settle(self) -> None:
+        """After each event: say goodbye if it is time to, and tell the selector what is wanted now."""
+        if self.ended:
+            return
+        if not self.busy and not self.opening:
+            self._deadline = math.inf
+            if self.retiring or self._carried >= self._limits.messages_per_connection:
+                self.quit()
+                return
+        self._link.register()
+
+    def _restart_clock(self) -> None:
+        """Each awaited answer has its time, and the message at the head of the queue has one over all of them."""
+        now = time.monotonic()
+        if not self._expected:
+            self._deadline = math.inf
+            return
+        step, flight = self._expected[0]
+        if step is _Step.dot:
+            self._deadline = now + self._limits.final_dot
+            return
+        if flight is not None and flight.deadline == math.inf:
+            flight.deadline = now + self._limits.message
+        self._deadline = min(now + self._limits.command, math.inf if flight is None else flight.deadline)

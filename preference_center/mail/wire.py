@@ -1,0 +1,180 @@
+"""One non-blocking connection to a relay: bytes out, complete replies in, TLS from the start or later.
+
+It knows nothing of the order of commands; session.py does.
+"""
+
+import os
+import re
+import selectors
+import socket
+import ssl
+from collections.abc import Iterator
+
+from preference_center.mail.outcomes import Reply
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+_CHUNK = 65536
+# RFC 5321 4.5.3.1.5 allows 512 octets a line; real relays exceed it, runaway ones have no end.
+_LINE_LIMIT = 8192
+_REPLY_LIMIT = 128
+_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -]|\Z)(.*)\Z", re.DOTALL)
+
+
+class Gone(Exception):
+    """The connection ended. `last_words` are replies that came before; `left` says whether any of the last write went."""
+
+    def __init__(self, text: str, last_words: list[Reply] | None = None, *, left: bool = False) -> None:
+        super().__init__(text)
+        self.last_words = last_words or []
+        self.left = left
+
+
+class Gibberish(Gone):
+    """What came is not SMTP; nothing further on this connection can be trusted."""
+
+
+class Wire:
+    """A connecting or connected socket. Register `fd` with a selector for `wanted` and call on readiness."""
+
+    def __init__(self, family: int, address: tuple[object, ...]) -> None:
+        self.sock: socket.socket = socket.socket(family, socket.SOCK_STREAM)
+        self._tls: ssl.SSLSocket | None = None
+        self._out = memoryview(b"")
+        self._in = bytearray()
+        self._lines: list[str] = []
+        self.wanted = WRITE
+        try:
+            self.sock.setblocking(False)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock.connect_ex(address)
+        except OSError as error:
+            self.close()
+            raise Gone(_words(error)) from None
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor, the same for the whole life of the connection."""
+        return self.sock.fileno()
+
+    def check_connected(self) -> None:
+        """After the socket became writable: Gone when the connection failed."""
+        error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise Gone(_words(OSError(error, "")))
+        self.wanted = READ
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Wrap the socket; then call shake_hands() on each readiness until it says True."""
+        if self._in or self._lines:
+            # Bytes sent in clear after the go-ahead would be read as if they had come through TLS.
+            raise Gibberish("the relay sent data before the TLS handshake")
+        # Wrapping keeps the file descriptor, so a selector need not be told.
+        self._tls = context.wrap_socket(self.sock, server_hostname=host, do_handshake_on_connect=False)
+        self.sock = self._tls
+
+    def shake_hands(self) -> bool:
+        """Whether the handshake is done. ssl.SSLError or OSError when it failed."""
+        assert self._tls is not None  # noqa: S101 - the caller has just called start_tls()
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self.wanted = READ
+            return False
+        except ssl.SSLWantWriteError:
+            self.wanted = WRITE
+            return False
+        self.wanted = READ
+        return True
+
+    @property
+    def flushed(self) -> bool:
+        """Whether all that was written has left this process."""
+        return not self._out
+
+    def write(self, data: bytes) -> None:
+        """Send, and keep what does not fit now. Gone when the connection is broken."""
+        self._out = memoryview(bytes(self._out) + data) if self._out else memoryview(data)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as it goes. Gone.left tells whether a byte of it went before the connection broke."""
+        left = False
+        try:
+            while self._out:
+                self._out = self._out[self.sock.send(self._out) :]
+                left = True
+            self.wanted = READ
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            self.wanted = READ | WRITE
+        except ssl.SSLWantReadError:
+            self.wanted = READ
+        except OSError as error:
+            raise Gone(_words(error), self._last_words(), left=left) from None
+
+    def read(self) -> list[Reply]:
+        """All replies that are complete by now. Gone at the end of the connection, with what came before it."""
+        replies: list[Reply] = []
+        try:
+            while True:
+                data = self.sock.recv(_CHUNK)
+                if not data:
+                    raise Gone("the relay closed the connection", replies)
+                self._in += data
+                for reply in self._complete():
+                    replies.append(reply)
+                # TLS may hold more than the selector can see.
+                if self._tls is None or not self._tls.pending():
+                    return replies
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return replies
+        except ssl.SSLWantWriteError:
+            self.wanted = READ | WRITE
+            return replies
+        except Gibberish as gone:
+            gone.last_words = replies
+            raise
+        except OSError as error:
+            raise Gone(_words(error), replies) from None
+
+    def is_quiet(self) -> bool:
+        """Whether an idle connection is still open and has nothing to say (a goodbye, or the end, is no quiet)."""
+        try:
+            return not self.read() and not self._in and not self._lines
+        except Gone:
+            return False
+
+    def close(self) -> None:
+        """Let go of the socket at once; nothing is sent."""
+        self.sock.close()
+
+    def _last_words(self) -> list[Reply]:
+        try:
+            return self.read()
+        except Gone as gone:
+            return gone.last_words
+
+    def _complete(self) -> Iterator[Reply]:
+        while (end := self._in.find(b"\n")) >= 0:
+            line = bytes(self._in[:end]).removesuffix(b"\r")
+            del self._in[: end + 1]
+            match = _REPLY_LINE.match(line)
+            if not match:
+                raise Gibberish("the relay sent something that is no SMTP reply")
+            self._lines.append(match[3].decode("utf-8", "replace"))
+            if len(self._lines) > _REPLY_LIMIT:
+                raise Gibberish("the relay sent a reply without end")
+            if match[2] != b"-":
+                reply = Reply(int(match[1]), tuple(self._lines))
+                self._lines.clear()
+                yield reply
+        if len(self._in) > _LINE_LIMIT:
+            raise Gibberish("the relay sent a line without end")
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate was not accepted: {error.verify_message}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (os.strerror(error.errno) if error.errno and not isinstance(error, ssl.SSLError) else str(error)) or "broken"
