@@ -1,7 +1,9 @@
 """Languages and dates, over Flask-Babel. Catalogues are plain `.po` files, compiled in memory at the first use."""
 
 import io
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, Domain, get_locale
+from flask_babel import Babel, Domain, force_locale, get_locale, refresh
 
 LANGUAGES = {"en": "English", "pl": "Polski", "es": "Español", "pt-BR": "Português (Brasil)"}
 CATALOGUES = Path(__file__).parent / "translations"
@@ -30,14 +32,21 @@ def best(*wishes: str | None, default: str = "en") -> str:
 def speak(language: str) -> None:
     """Use this language for the rest of the request, as the contact chose it."""
     g.language = best(language)
+    refresh()
+
+
+@contextmanager
+def in_language(language: str) -> Iterator[None]:
+    """Speak this language for a while: for mail, which is in the language of the one who gets it."""
+    with force_locale(best(language).replace("-", "_")):
+        yield
 
 
 def init(app: Flask, default: str) -> None:
-    Babel(
+    _Babel(
         app,
         default_locale=default.replace("-", "_"),
         locale_selector=lambda: _wanted(default).replace("-", "_"),
-        default_domain=_PoDomain(),
     )
     app.jinja_env.globals.update(languages=LANGUAGES, current_language=current_language)
 
@@ -52,6 +61,12 @@ def _wanted(default: str) -> str:
     if not has_request_context():
         return default
     return best(request.args.get("lang"), *request.accept_languages.values(), default=default)
+
+
+class _Babel(Babel):  # type: ignore[misc]
+    @cached_property
+    def domain_instance(self) -> "_PoDomain":
+        return _PoDomain()
 
 
 class _PoDomain(Domain):  # type: ignore[misc]

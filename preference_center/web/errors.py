@@ -1,0 +1,88 @@
+"""Turns what went wrong into a status and a page; nowhere else does a status code follow from an error of the house."""
+
+import secrets
+from http import HTTPStatus
+
+import structlog
+from flask import Flask, Response, make_response, render_template, request
+from flask_babel import gettext as _
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from preference_center.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound, Unavailable
+
+log = structlog.get_logger()
+
+_STATUS: dict[type[DomainError], int] = {NotFound: 404, NotAllowed: 403, Invalid: 400, Conflict: 409, Unavailable: 503}
+
+
+def init(app: Flask) -> None:
+    app.register_error_handler(DomainError, domain_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(InternalServerError, crash)
+    app.register_error_handler(OperationalError, database_away)
+    app.register_error_handler(PoolTimeout, database_away)
+
+
+def domain_error(error: DomainError) -> Response:
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
+    return page(status, error.message)
+
+
+def http_error(error: HTTPException) -> Response:
+    """Any error of the web itself; one that brings its own answer (a redirect, a page) keeps it."""
+    if error.response is not None:
+        return make_response(error.response)
+    answer = page(error.code or 500)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            answer.headers[name] = value
+    return answer
+
+
+def crash(error: InternalServerError) -> Response:
+    return page(500, reference=_noted("page.crashed", error.original_exception))
+
+
+def database_away(error: Exception) -> Response:
+    return page(503, reference=_noted("page.database_away", error))
+
+
+def page(status: int, message: str = "", reference: str = "") -> Response:
+    """The one error page. `message` is in words for a person; without it the status speaks."""
+    title, text = _words(status)
+    html = render_template("errors/error.html", status=status, title=title, text=message or text, reference=reference)
+    answer = make_response(html, status)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = "120"
+    return answer
+
+
+def _noted(event: str, error: BaseException | None) -> str:
+    """Log by the route's pattern, never by its address, which may hold a token; and only the kind of a database error."""
+    reference = secrets.token_hex(4)
+    route = request.url_rule.rule if request.url_rule else "?"
+    log.error(event, reference=reference, route=route, error=type(error).__name__)
+    return reference
+
+
+def _words(status: int) -> tuple[str, str]:
+    known = {
+        400: (_("We could not read that"), _("What was sent is not complete. Go back and try once more.")),
+        403: (
+            _("This is not open to you"),
+            _("Your role does not allow this, or the page was sent from another site."),
+        ),
+        404: (_("There is nothing here"), _("The address may be cut off or mistyped, or the page has gone.")),
+        405: (_("This page cannot do that"), _("Go back and use the buttons of the page.")),
+        409: (_("Somebody changed this meanwhile"), _("Load the page again to see how it stands now.")),
+        413: (_("That is too large"), _("What was sent is larger than this page takes.")),
+        429: (_("Too many tries in a short time"), _("Wait a few minutes, then try again.")),
+        503: (
+            _("We cannot save anything at the moment"),
+            _("Nothing was changed. Try again in a few minutes."),
+        ),
+    }
+    fallback = (_("Something went wrong on our side"), _("Nothing you did caused this. Try again in a few minutes."))
+    return known.get(status, known[400] if 400 <= status < 500 else fallback)

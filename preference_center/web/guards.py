@@ -1,0 +1,139 @@
+"""Who may pass a door: signed links, the anti-forgery value that needs no cookie, and limits per network."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from flask import Flask, abort, current_app, g, request
+from flask.typing import ResponseReturnValue
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_wtf import FlaskForm
+from wtforms.csrf.core import CSRF
+from wtforms.fields import Field
+from wtforms.validators import ValidationError
+
+from preference_center import embedded, i18n
+from preference_center.config import Settings
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.models import Contact
+from preference_center.errors import DomainError, NotFound
+from preference_center.signed_links import BadLink, ExpiredLink, Power, ring
+
+limiter = Limiter(get_remote_address, headers_enabled=False, swallow_errors=True)
+
+
+def init(app: Flask) -> None:
+    settings: Settings = app.extensions["settings"]
+    app.config.update(
+        RATELIMIT_STORAGE_URI=_storage(embedded.redis_url(settings)),
+        RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 1, "socket_connect_timeout": 1},
+        # Without Redis each process counts for itself: weaker, but no page ever fails for it.
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+    )
+    limiter.init_app(app)
+
+
+def _storage(redis_url: str) -> str:
+    return redis_url.replace("unix://", "redis+unix://", 1) if redis_url.startswith("unix://") else redis_url
+
+
+class DeadLink(DomainError):
+    """A link that opens nothing: forged, cut off, too old, ended, or of somebody we do not know. One answer for all."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A genuine link: the power it has, the contact it was made for, and the rest of what it carries."""
+
+    power: Power
+    token: str
+    contact: Contact
+    carries: list[Any]
+
+
+_View = Callable[..., ResponseReturnValue]
+
+
+def signed_link(power: Power) -> Callable[[_View], _View]:
+    """The view takes a Link in place of the token, and speaks the contact's language."""
+
+    def dress(view: _View) -> _View:
+        @wraps(view)
+        def guarded(token: str) -> ResponseReturnValue:
+            link = open_link(power, token)
+            i18n.speak(i18n.best(request.args.get("lang"), link.contact.language))
+            return view(link)
+
+        return guarded
+
+    return dress
+
+
+def open_link(power: Power, token: str) -> Link:
+    """DeadLink when it opens nothing. ExpiredLink is only let through for `confirm`, whose page explains it."""
+    try:
+        payload = ring().read(power, token)
+    except ExpiredLink:
+        if power is Power.confirm:
+            raise
+        payload = []
+    except BadLink:
+        payload = []
+    # The look-up is made for a forged token too, so that both answers take the same time (S41).
+    public_id = payload[0] if payload and isinstance(payload[0], str) else "-"
+    try:
+        contact = contacts.by_public_id(public_id)
+    except NotFound:
+        raise DeadLink("This link opens nothing.") from None
+    if power is Power.manage and (contact.erased_at is not None or payload[1:] != [contact.link_epoch]):
+        raise DeadLink("This link opens nothing.")
+    return Link(power, token, contact, payload[1:])
+
+
+class _LinkProof(CSRF):  # type: ignore[misc]
+    """The anti-forgery value of a form behind a signed link: derived from the link, so it works without cookies."""
+
+    def setup_form(self, form: Any) -> Any:
+        self.token = form.meta.csrf_context
+        return super().setup_form(form)
+
+    def generate_csrf_token(self, csrf_token_field: Field) -> str:
+        return proof(self.token)
+
+    def validate_csrf_token(self, form: Any, field: Field) -> None:
+        if not hmac.compare_digest((field.data or "").encode(), proof(self.token).encode()):
+            raise ValidationError("This form was not made by the page behind this link.")
+
+
+class LinkForm(FlaskForm):  # type: ignore[misc]
+    """A form on the page of a signed link: `LinkForm(link)`."""
+
+    class Meta:
+        csrf = True
+        csrf_class = _LinkProof
+        csrf_field_name = "proof"
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(meta={"csrf_context": link.token})
+
+
+def proof(token: str) -> str:
+    """What only the page behind this link can know."""
+    key = str(current_app.config["SECRET_KEY"]).encode()
+    return hmac.new(key, b"pc.proof.v1" + token.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def refuse_other_sites() -> None:
+    """Second layer against forged posts (ASVS V3.5): browsers say where a request comes from."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        abort(403)
+
+
+def network() -> str:
+    """Where the request comes from, as evidence."""
+    g.setdefault("network", request.remote_addr or "")
+    return str(g.network)

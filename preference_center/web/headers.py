@@ -1,0 +1,40 @@
+"""The headers on every response: what a page may load and do, where its address may go, and who may keep it (`security.md` 3.10)."""
+
+from flask import Flask, Response, current_app, request
+
+_COMMON = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; require-trusted-types-for 'script'"
+)
+PUBLIC_POLICY = _COMMON  # no script at all: the public pages have none
+CONSOLE_POLICY = (
+    f"{_COMMON}; script-src 'self'; connect-src 'self'; font-src 'self'; frame-src 'self'; manifest-src 'self'"
+)
+YEAR = 365 * 24 * 3600
+
+
+def init(app: Flask) -> None:
+    app.after_request(dress)
+
+
+def dress(response: Response) -> Response:
+    """Add what is missing; a view that needs a stricter header of its own has set it already."""
+    console = request.path == "/admin" or request.path.startswith("/admin/")
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CONSOLE_POLICY if console else PUBLIC_POLICY)
+    headers.setdefault("Referrer-Policy", "same-origin" if console else "no-referrer")
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    if current_app.extensions["settings"].public_url.startswith("https:"):
+        headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}; includeSubDomains")
+    if request.endpoint == "static" and response.status_code == 200:
+        # The address of a static file carries the digest of its content, so it never changes.
+        headers["Cache-Control"] = f"public, max-age={YEAR}, immutable" if "v" in request.args else "no-cache"
+        return response
+    headers["Cache-Control"] = "no-store"
+    if request.endpoint not in ("public.sign_up", None):
+        headers.setdefault("X-Robots-Tag", "noindex")
+    return response
