@@ -17,8 +17,9 @@ from tests.support.databases import create_database
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
-        both = metafunc.definition.get_closest_marker("both_databases") is not None
-        metafunc.parametrize("database", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
+        marks = {mark.name for mark in metafunc.definition.iter_markers()}
+        kinds = ["sqlite", "postgresql"] if "both_databases" in marks else ["sqlite"]
+        metafunc.parametrize("database", ["postgresql"] if "only_postgresql" in marks else kinds, indirect=True)
 
 
 @pytest.fixture(scope="session")

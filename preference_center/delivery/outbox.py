@@ -3,8 +3,8 @@
 By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was.
 """
 
-from sqlalchemy import func, literal, select
 from sqlalchemy import case as case_
+from sqlalchemy import func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from preference_center import clock, jobs
@@ -53,5 +53,3 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "changed_at"]
     into = (postgresql.insert if is_postgresql() else sqlite.insert)(Message)
     db.session.execute(into.from_select(columns, rows).on_conflict_do_nothing())
-
-

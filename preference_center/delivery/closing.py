@@ -1,0 +1,29 @@
+"""When is a campaign over? When all its messages are filled in and none of them waits or is under way."""
+
+from sqlalchemy import exists, or_, select
+
+from preference_center import clock
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.db import db
+from preference_center.delivery.models import Message, MessageState
+
+
+def finish_if_done(campaign: Campaign) -> bool:
+    """Close a sending campaign whose last message has ended; True when it is closed. Hold its row."""
+    if campaign.state is not CampaignState.sending:
+        return campaign.state in (CampaignState.sent, CampaignState.cancelled)
+    if campaign.filled_at is None or _any(campaign, Message.state.in_([MessageState.queued, MessageState.sending])):
+        return False
+    campaign.finish(clock.now())
+    return True
+
+
+def has_due(campaign: Campaign) -> bool:
+    """Whether a message of this campaign could leave now."""
+    due = or_(Message.next_try_at.is_(None), Message.next_try_at <= clock.now())
+    return campaign.state is CampaignState.sending and _any(campaign, Message.state == MessageState.queued, due)
+
+
+def _any(campaign: Campaign, *conditions: object) -> bool:
+    found = select(exists().where(Message.campaign_id == campaign.id, *conditions))  # type: ignore[arg-type]
+    return bool(db.session.scalar(found))

@@ -1,0 +1,203 @@
+"""One run of one worker at one campaign: claim, render, hand over, journal, store; again until the time is up or nothing waits.
+
+This is the one place in the rooms that commits by itself: no transaction may be open while the relay answers, and what a
+chunk came to is stored in the same commit that claims the next one (`reliability.md` 2.2).
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from flask import current_app
+from sqlalchemy import func, literal, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from preference_center import clock, jobs
+from preference_center.campaigns import content
+from preference_center.campaigns import queries as campaigns
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.config import Settings
+from preference_center.consent.eligibility import Reason
+from preference_center.db import db, is_postgresql, transaction
+from preference_center.delivery import chunks, closing, outcomes
+from preference_center.delivery.chunks import Claimed, Ending
+from preference_center.delivery.composing import Composer
+from preference_center.delivery.journal import Journal
+from preference_center.delivery.models import MessageState, Run
+from preference_center.mail.outcomes import Envelope, TroubleKind
+from preference_center.mail.relay import Relay
+from preference_center.mail.smtp import Courier
+from preference_center.topics.models import Topic
+
+log = structlog.get_logger()
+
+LEASE = timedelta(minutes=15)  # longer than the wait for a final dot's reply
+CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
+STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
+LOOK_SECONDS = 0.02  # how often pause and cancel are looked at while messages leave
+SMALLEST, LARGEST = 20, 500
+
+
+@dataclass
+class _Turn:
+    """What one run knows between its chunks."""
+
+    run: Run
+    run_id: int
+    campaign_id: int
+    journal: Journal
+    courier: Courier
+    composer: Composer
+    give_up_at: datetime
+    stop: Callable[[], bool]
+    size: int = 50
+    endings: list[Ending] = field(default_factory=list)
+    dead: list[int] = field(default_factory=list)
+    claimed_at: float = 0.0
+    looked_at: float = 0.0
+    still_sending: bool = True
+
+    def may_start(self, _envelope: Envelope) -> bool:
+        now = time.monotonic()
+        if now - self.claimed_at > STALE_SECONDS or self.stop():
+            return False
+        if now - self.looked_at > LOOK_SECONDS:
+            self.looked_at = now
+            self.still_sending = _is_sending(self.campaign_id)
+        return self.still_sending
+
+
+def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> None:
+    """Send this campaign's messages for at most `seconds`, then ring again if any are left. Safe to run many at once."""
+    turn = _begin(campaign_id, stop)
+    if turn is None:
+        return
+    until = time.monotonic() + seconds
+    with turn.journal:
+        try:
+            while chunk := _next_chunk(turn, over=time.monotonic() > until or stop()):
+                _hand_over(turn, chunk)
+        finally:
+            turn.courier.close()
+        _end(turn)
+
+
+def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
+    settings: Settings = current_app.extensions["settings"]
+    with transaction():
+        campaign = db.session.get(Campaign, campaign_id)
+        if campaign is None or campaign.state is not CampaignState.sending:
+            return None
+        version = campaigns.version(campaign, campaign.approved_version)
+        if not version.is_intact():
+            campaign.pause(clock.now(), "The approved content was altered in the database. Nothing more is sent.")
+            return None
+        now = clock.now()
+        started = Run(
+            campaign_id=campaign_id, host=socket.gethostname()[:80], journal="", started_at=now, lease_until=now
+        )
+        db.session.add(started)
+        db.session.flush()
+        started.journal = f"{started.id}.journal"
+        journal = Journal(settings.journals / started.journal)
+        db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
+        topic = db.session.get_one(Topic, campaign.topic_id)
+        composer = Composer(campaign, version, topic)
+        give_up_at = campaign.not_after or (campaign.started_at or now) + timedelta(days=1)
+    courier = Courier(
+        Relay.from_url(settings.relay_url),
+        connections=settings.relay_connections,
+        journal=journal,
+        pulse=lambda: _extend_lease(started.id),
+    )
+    return _Turn(started, started.id, campaign_id, journal, courier, composer, give_up_at, stop)
+
+
+def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
+    """Store the last chunk and claim the next in one commit. Only an acknowledged commit makes messages ours."""
+    with transaction():
+        _store(turn)
+        campaign = db.session.get_one(Campaign, turn.campaign_id)
+        if over or campaign.state is not CampaignState.sending or _relay_is_lost(turn, campaign):
+            return []
+        if clock.now() >= turn.give_up_at:
+            chunks.close_waiting(campaign.id, Reason.too_late)
+            return []
+        topic = db.session.get_one(Topic, campaign.topic_id)
+        chunk = chunks.claim(turn.run, campaign, topic, turn.size)
+        db.session.execute(update(Run).where(Run.id == turn.run_id).values(lease_until=_lease_end()))
+    turn.claimed_at = turn.looked_at = time.monotonic()
+    return chunk
+
+
+def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
+    attempts = {claimed.id: claimed.attempt for claimed in chunk}
+    turn.journal.attempts.update(attempts)
+    started = 0
+    for result in turn.courier.hand_over(_composed(turn, chunk), turn.may_start):
+        ending = outcomes.ending_of(result, attempts[result.key], clock.now(), turn.give_up_at)
+        turn.endings.append(ending)
+        started += ending.state is MessageState.sent
+        if ending.reason == "dead_address":
+            turn.dead.append(ending.id)
+    took = max(time.monotonic() - turn.claimed_at, 0.001)
+    turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * 2)
+
+
+def _composed(turn: _Turn, chunk: list[Claimed]) -> Iterator[Envelope]:
+    for claimed in chunk:
+        try:
+            yield turn.composer.compose(claimed)
+        except content.RenderError as fault:
+            turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.render_error, reply=str(fault)))
+
+
+def _store(turn: _Turn) -> None:
+    chunks.store(turn.run, turn.endings)
+    if turn.dead:
+        outcomes.suppress_dead(turn.dead)
+    turn.endings, turn.dead = [], []
+
+
+def _relay_is_lost(turn: _Turn, campaign: Campaign) -> bool:
+    """What the relay as a whole said: a refused login or bad TLS needs a person; anything else is tried again later."""
+    trouble = turn.courier.trouble
+    if trouble is None:
+        return False
+    log.warning("relay.trouble", kind=trouble.kind, campaign=campaign.public_id)
+    if trouble.kind in (TroubleKind.login_refused, TroubleKind.tls):
+        campaign.pause(clock.now(), f"The relay cannot be used: {trouble.text}"[:200])
+    return True
+
+
+def _end(turn: _Turn) -> None:
+    with transaction():
+        _store(turn)
+        db.session.execute(update(Run).where(Run.id == turn.run_id).values(ended_at=clock.now()))
+        campaign = campaigns.lock(turn.campaign_id)
+        if not closing.finish_if_done(campaign) and closing.has_due(campaign) and turn.courier.trouble is None:
+            jobs.later(jobs.DELIVER, turn.campaign_id)
+
+
+def _is_sending(campaign_id: int) -> bool:
+    """A look past the session: no transaction stays open while messages leave."""
+    with db.engine.connect() as connection:
+        state = connection.scalar(
+            Campaign.__table__.select().with_only_columns(Campaign.state).where(Campaign.id == campaign_id)
+        )
+    return state is CampaignState.sending
+
+
+def _extend_lease(run_id: int) -> None:
+    with transaction():
+        db.session.execute(update(Run).where(Run.id == run_id).values(lease_until=_lease_end()))
+
+
+def _lease_end() -> ColumnElement[datetime]:
+    """The end of a lease by the clock of the database, which all workers share."""
+    if is_postgresql():
+        return func.now() + LEASE
+    return literal(clock.now() + LEASE, Run.lease_until.type)

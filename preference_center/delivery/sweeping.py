@@ -1,0 +1,106 @@
+"""Finds committed work that nobody rang for, and settles what dead workers left behind. Any number of sweeps is harmless."""
+
+import socket
+
+import structlog
+from flask import current_app
+from sqlalchemy import func, or_, select
+
+from preference_center import clock, jobs
+from preference_center.campaigns import queries as campaigns
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.config import Settings
+from preference_center.consent.eligibility import Reason
+from preference_center.db import db, is_postgresql
+from preference_center.delivery import chunks, closing
+from preference_center.delivery.chunks import Ending
+from preference_center.delivery.journal import Noted, read_abandoned
+from preference_center.delivery.models import Message, MessageState, Run
+
+log = structlog.get_logger()
+
+
+def open_runs() -> list[int]:
+    """Runs that have not ended: under way, or abandoned."""
+    return list(db.session.scalars(select(Run.id).where(Run.ended_at.is_(None)).order_by(Run.id)))
+
+
+def settle_run(run_id: int) -> None:
+    """If the worker of this run is dead, give each of its messages the ending that its journal proves."""
+    run = db.session.get(Run, run_id, with_for_update=is_postgresql(), populate_existing=True)
+    if run is None or run.ended_at is not None:
+        return
+    noted = _journal_of(run)
+    if noted is None:
+        return
+    rows = db.session.execute(
+        select(Message.id, Message.attempt).where(Message.run_id == run.id, Message.state == MessageState.sending)
+    ).all()
+    endings = [_proven(noted, row.id, row.attempt) for row in rows]
+    chunks.store(run, endings)
+    run.ended_at = clock.now()
+    doubtful = sum(ending.state is MessageState.uncertain for ending in endings)
+    log.warning("run.settled", run=run.id, messages=len(endings), uncertain=doubtful)
+
+
+def forget_journal(run_id: int) -> None:
+    """Drop the journal of a run whose ending has been committed."""
+    settings: Settings = current_app.extensions["settings"]
+    run = db.session.get(Run, run_id)
+    if run is not None and run.ended_at is not None and run.host == socket.gethostname()[:80]:
+        (settings.journals / run.journal).unlink(missing_ok=True)
+
+
+def open_campaigns() -> list[int]:
+    """Campaigns with work: sending ones, and cancelled ones whose waiting messages are still to be closed."""
+    waiting = (
+        select(Message.id).where(Message.campaign_id == Campaign.id, Message.state == MessageState.queued).exists()
+    )
+    unfinished = or_(
+        Campaign.state == CampaignState.sending,
+        (Campaign.state == CampaignState.cancelled) & waiting,
+    )
+    return list(db.session.scalars(select(Campaign.id).where(unfinished)))
+
+
+def tend(campaign_id: int) -> None:
+    """Ring for what waits, close what was cancelled, finish what is done."""
+    campaign = campaigns.lock(campaign_id)
+    if campaign.state is CampaignState.cancelled:
+        chunks.close_waiting(campaign.id, Reason.cancelled)
+    elif campaign.state is CampaignState.sending and campaign.filled_at is None:
+        jobs.later(jobs.FILL, campaign.id)
+    elif not closing.finish_if_done(campaign) and closing.has_due(campaign):
+        jobs.later(jobs.DELIVER, campaign.id)
+
+
+def _journal_of(run: Run) -> Noted | None:
+    """What is known of a dead run: its journal here; with the machine lost, nothing (then every row is doubtful)."""
+    settings: Settings = current_app.extensions["settings"]
+    if run.host == socket.gethostname()[:80]:
+        try:
+            return read_abandoned(settings.journals / run.journal)
+        except FileNotFoundError:
+            pass
+    now = db.session.scalar(select(func.now())) if is_postgresql() else clock.now()
+    if now is not None and now > run.lease_until:
+        sending = select(Message.id, Message.attempt).where(
+            Message.run_id == run.id, Message.state == MessageState.sending
+        )
+        return Noted({(row.id, row.attempt): None for row in db.session.execute(sending)})
+    return None
+
+
+def _proven(noted: Noted, message_id: int, attempt: int) -> Ending:
+    if (message_id, attempt) not in noted.replies:
+        return Ending(message_id, MessageState.queued)
+    code = noted.replies[message_id, attempt]
+    if code is None:
+        return Ending(message_id, MessageState.uncertain, "no_reply")
+    if code < 300:
+        return Ending(message_id, MessageState.sent, reply_code=code)
+    if code < 500:
+        return Ending(
+            message_id, MessageState.queued, "deferred", code, next_try_at=chunks.next_try(attempt, clock.now())
+        )
+    return Ending(message_id, MessageState.failed, "refused", code)

@@ -1,0 +1,114 @@
+"""Claiming: who is judged, who is taken, who is left alone."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from preference_center import clock
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.consent import ledger
+from preference_center.consent.ledger import Evidence
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.delivery import chunks
+from preference_center.delivery.chunks import Ending
+from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.topics.models import Topic
+from tests.support import make
+
+pytestmark = pytest.mark.both_databases
+
+
+def _sending(contacts: int = 3) -> tuple[Campaign, Topic, Run, list[Contact]]:
+    now = clock.now()
+    topic = make.topic()
+    followers = [make.follower(topic, f"person{n}@example.org") for n in range(contacts)]
+    campaign = Campaign(
+        name="Autumn", topic_id=topic.id, state=CampaignState.sending, created_at=now, updated_at=now, started_at=now
+    )
+    run = Run(campaign_id=1, host="here", journal="1.journal", started_at=now, lease_until=now)
+    db.session.add_all([campaign, run])
+    db.session.flush()
+    db.session.add_all(Message(campaign_id=campaign.id, contact_id=one.id, changed_at=now) for one in followers)
+    return campaign, topic, run, followers
+
+
+def _states() -> list[tuple[MessageState, str | None]]:
+    return [tuple(row) for row in db.session.execute(select(Message.state, Message.reason).order_by(Message.id))]
+
+
+def test_a_contact_who_leaves_after_filling_is_skipped(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, people = _sending()
+    with transaction():
+        ledger.withdraw(people[1], topic, Evidence(source="one_click"))
+    with transaction():
+        taken = chunks.claim(run, campaign, topic, 10)
+    assert [one.email for one in taken] == ["person0@example.org", "person2@example.org"]
+    assert _states() == [(MessageState.sending, None), (MessageState.skipped, "withdrawn"), (MessageState.sending, None)]
+
+
+def test_a_claim_carries_what_the_text_needs(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, people = _sending(1)
+        people[0].attributes = {"first_name": "Anna"}
+    with transaction():
+        (one,) = chunks.claim(run, campaign, topic, 10)
+    assert (one.attempt, one.public_id, one.language) == (1, people[0].public_id, "en")
+    assert (one.attributes, one.consent_source) == ({"first_name": "Anna"}, "form")
+    assert one.consent_at is not None
+
+
+def test_a_message_waits_for_its_next_try(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, _ = _sending(1)
+        db.session.scalars(select(Message)).one().next_try_at = clock.now() + timedelta(minutes=1)
+    with transaction():
+        assert chunks.claim(run, campaign, topic, 10) == []
+
+
+def test_nobody_is_claimed_twice(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, _ = _sending()
+    with transaction():
+        first = chunks.claim(run, campaign, topic, 2)
+    with transaction():
+        second = chunks.claim(run, campaign, topic, 2)
+    assert len({one.id for one in first} | {one.id for one in second}) == 3 == len(first) + len(second)
+
+
+def test_an_ending_is_stored_once_and_only_by_the_run_that_claimed(app: Flask) -> None:  # K17
+    with transaction():
+        campaign, topic, run, _ = _sending(2)
+        other = Run(campaign_id=campaign.id, host="there", journal="2", started_at=clock.now(), lease_until=clock.now())
+        db.session.add(other)
+    with transaction():
+        first, second = chunks.claim(run, campaign, topic, 2)
+    with transaction():
+        chunks.store(other, [Ending(first.id, MessageState.sent, reply_code=250)])
+    assert [state for state, _ in _states()] == [MessageState.sending, MessageState.sending]
+    with transaction():
+        chunks.store(run, [Ending(first.id, MessageState.sent), Ending(second.id, MessageState.failed, "refused", 550, "no")])
+    with transaction():
+        chunks.store(run, [Ending(second.id, MessageState.sent)])
+    assert _states() == [(MessageState.sent, None), (MessageState.failed, "refused")]
+
+
+def test_what_waits_is_closed_when_a_campaign_is_cancelled(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, _ = _sending()
+    with transaction():
+        chunks.claim(run, campaign, topic, 1)
+    with transaction():
+        assert chunks.close_waiting(campaign.id, chunks.eligibility.Reason.cancelled) == 2
+    assert [state for state, _ in _states()] == [MessageState.sending, MessageState.skipped, MessageState.skipped]
+
+
+def test_each_temporary_failure_waits_longer(app: Flask) -> None:
+    now = clock.now()
+    waits = [(chunks.next_try(attempt, now) - now).total_seconds() for attempt in (1, 2, 3, 4, 5, 50)]
+    assert waits[0] >= 48
+    assert all(earlier < later for earlier, later in zip(waits[:4], waits[1:5], strict=True))
+    assert waits[-1] <= 3600 * 1.2

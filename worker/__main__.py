@@ -1,0 +1,89 @@
+"""`python -m worker [queue ...]` serves the queues; `python -m worker clock` rings by the timetable."""
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.job import Job as RQJob
+from rq.serializers import JSONSerializer
+
+from preference_center import embedded, jobs
+from worker import context
+from worker.timetable import EVERY
+
+log = structlog.get_logger()
+
+
+class Horseman(Worker):
+    """An RQ worker whose horse is prepared before the job and told to come home when the worker must stop."""
+
+    def main_work_horse(self, job: RQJob, queue: Queue) -> None:
+        context.in_forked_child()
+        super().main_work_horse(job, queue)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        if self.horse_pid:
+            try:
+                os.kill(self.horse_pid, signal.SIGUSR1)
+            except ProcessLookupError:
+                pass
+        super().request_stop(signum, frame)
+
+
+def serve(queues: list[str]) -> None:
+    """Work through these queues, the most urgent first, until told to stop."""
+    connection = _connection()
+    names = queues or list(jobs.QUEUES)
+    made = [Queue(name, connection=connection, serializer=JSONSerializer) for name in names]
+    Horseman(made, connection=connection, serializer=JSONSerializer).work(logging_level="WARNING")
+
+
+def tick() -> None:
+    """Ring each job when its time has come, until told to stop. Two clocks are harmless: every job may run twice."""
+    stop = False
+
+    def _stop(_signal: int, _frame: object) -> None:
+        nonlocal stop
+        stop = True
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    bell = context.load().extensions["bell"]
+    due = dict.fromkeys(EVERY, 0.0)
+    while not stop:
+        now = time.monotonic()
+        for job in [job for job, at in due.items() if at <= now]:
+            due[job] = now + EVERY[job]
+            try:
+                bell.ring(job, ())
+            except (RedisError, OSError) as trouble:
+                log.warning("clock.unheard", job=job.path, trouble=type(trouble).__name__)
+        time.sleep(0.2)
+
+
+def _connection() -> Redis:
+    settings = context.load().extensions["settings"]
+    return Redis.from_url(embedded.redis_url(settings))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["clock"]:
+        return tick()
+    unknown = [name for name in given if name not in jobs.QUEUES]
+    if unknown:
+        sys.exit(
+            f"There is no queue {unknown[0]}; choose from {', '.join(jobs.QUEUES)}, or name none to serve them all."
+        )
+    return serve(given)
+
+
+if __name__ == "__main__":
+    main()

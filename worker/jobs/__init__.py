@@ -1,0 +1,1 @@
+"""What the queue can ring for, a file for each room it calls."""

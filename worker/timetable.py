@@ -1,0 +1,10 @@
+"""What runs every minute, hour and night: the job, and the seconds between two rings."""
+
+from preference_center import jobs
+from preference_center.jobs import Job
+
+EVERY: dict[Job, int] = {
+    jobs.START_DUE: 10,
+    jobs.SWEEP: 20,
+    jobs.SEND_NOTICE: 60,
+}
