@@ -152,6 +152,27 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Where DATA_DIR is, even when other settings are wrong."""
+    given = dict(os.environ if environ is None else environ)
+    _add_file(given, [])
+    return Path(given.get("DATA_DIR", "").strip() or "data").absolute()
+
+
+def environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a child process: ours, or with `own` the same with these settings and none of the ones given to us."""
+    inherited = dict(os.environ)
+    if own is not None:
+        inherited = {
+            name: value
+            for name, value in inherited.items()
+            if name not in _PLAIN and not name.startswith("PREFERENCE_CENTER_")
+        } | dict(own)
+    root = str(Path(__file__).parent.parent)  # children are started without the present folder in their module path
+    paths = [root, *(path for path in inherited.get("PYTHONPATH", "").split(os.pathsep) if path and path != root)]
+    return inherited | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
 def _add_file(given: dict[str, str], faults: list[str]) -> None:
     """KEY=value lines of the file named by PREFERENCE_CENTER_ENV; the environment itself wins."""
     name = given.get("PREFERENCE_CENTER_ENV")
@@ -259,6 +280,20 @@ def write_secrets(data_dir: Path, kept: dict[str, str]) -> None:
         out.flush()
         os.fsync(out.fileno())
     fresh.replace(file)
+
+
+def keeps_link_keys(settings: Settings) -> bool:
+    """Do the link keys in use come from the secrets file, so that a new one can be added there?"""
+    try:
+        kept = json.loads(secrets_file(settings.data_dir).read_text(encoding="utf-8"))["LINK_KEYS"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return settings.embedded_database and parse_link_keys(kept, []) == settings.link_keys
+
+
+def change_kept_secret(data_dir: Path, name: str, value: str) -> None:
+    kept = json.loads(secrets_file(data_dir).read_text(encoding="utf-8"))
+    write_secrets(data_dir, kept | {name: value})
 
 
 def _kept_secrets(data_dir: Path, faults: list[str]) -> tuple[str, str, str]:

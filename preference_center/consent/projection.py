@@ -78,6 +78,19 @@ def apply(record: ConsentRecord) -> None:
     _store(record.contact_id, before, step(before, record, _topics_by_purpose().get(record.purpose_key, [])))
 
 
+def stand_at(contact_id: int, at: datetime) -> Stand:
+    """What one contact's records said at a moment that has passed, by the time they were recorded."""
+    by_purpose, stand = _topics_by_purpose(), Stand()
+    records = db.session.scalars(
+        select(ConsentRecord)
+        .where(ConsentRecord.contact_id == contact_id, ConsentRecord.recorded_at <= at)
+        .order_by(ConsentRecord.id)
+    )
+    for record in records:
+        stand = step(stand, record, by_purpose.get(record.purpose_key, []))
+    return stand
+
+
 def differences() -> Iterator[tuple[int, Stand, Stand]]:
     """Contacts whose stored state is not what their records say: (contact id, stored, rebuilt). Streams by contact."""
     by_purpose = _topics_by_purpose()

@@ -1,0 +1,1 @@
+"""The commands of `preference-center`, a file for each subject; part of the door `cli`."""

@@ -1,0 +1,72 @@
+"""What the judge would have said at a moment that has passed.
+
+The rows of that moment are laid out inside a savepoint that is always undone, and the one judge looks at them: there is no second
+copy of the rule. What has no history is refused rather than guessed.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from preference_center.consent import eligibility, projection
+from preference_center.consent.eligibility import Verdict
+from preference_center.consent.models import Standing, Subscription
+from preference_center.contacts.models import Contact
+from preference_center.db import db
+from preference_center.errors import Unavailable
+from preference_center.suppressions.models import WEIGHT, Cause, Suppression, SuppressionRecord
+from preference_center.topics.models import Topic
+
+
+def verdict(topic: Topic, contact: Contact, at: datetime) -> Verdict:
+    """The judge's answer by what was recorded at `at`. Unavailable where that can no longer be known."""
+    savepoint = db.session.begin_nested()
+    try:
+        _lay_out_consent(contact, at)
+        _lay_out_suppression(contact, at)
+        _lay_out_contact(contact, at)
+        return eligibility.verdict(topic, contact, at)
+    finally:
+        savepoint.rollback()
+        db.session.expire_all()
+
+
+def _lay_out_consent(contact: Contact, at: datetime) -> None:
+    stand = projection.stand_at(contact.id, at)
+    for state in (Subscription, Standing):
+        db.session.execute(delete(state).where(state.contact_id == contact.id))
+    for topic_id, topic in stand.topics.items():
+        db.session.add(Subscription(contact_id=contact.id, topic_id=topic_id, **vars(topic)))
+    for purpose_key, purpose in stand.purposes.items():
+        db.session.add(Standing(contact_id=contact.id, purpose_key=purpose_key, **vars(purpose)))
+    db.session.flush()
+
+
+def _lay_out_suppression(contact: Contact, at: datetime) -> None:
+    today = db.session.get(Suppression, contact.address_hash) if contact.address_hash else None
+    if today is not None and today.created_at <= at:
+        return  # the row that stands today stood then
+    records = db.session.scalars(
+        select(SuppressionRecord)
+        .where(SuppressionRecord.address_hash == contact.address_hash, SuppressionRecord.recorded_at <= at)
+        .order_by(SuppressionRecord.id)
+    )
+    standing: Cause | None = None
+    for record in records:
+        if record.action == "lifted":
+            standing = None
+        elif standing is None or WEIGHT[record.cause] >= WEIGHT[standing]:
+            standing = record.cause
+    if standing is Cause.bounce:  # such a suppression may end by itself, and its end is kept only while it stands
+        raise Unavailable(
+            "This address had bounced by then; whether it was still held back at that moment is not kept."
+        )
+    db.session.execute(delete(Suppression).where(Suppression.address_hash == contact.address_hash))
+    if standing is not None:
+        db.session.add(Suppression(address_hash=contact.address_hash, cause=standing, until=None, created_at=at))
+    db.session.flush()
+
+
+def _lay_out_contact(contact: Contact, at: datetime) -> None:
+    if contact.restricted_at is not None and contact.restricted_at > at:
+        db.session.execute(update(Contact).where(Contact.id == contact.id).values(restricted_at=None))
