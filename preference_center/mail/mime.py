@@ -92,7 +92,8 @@ def mailbox(display_name: str, address: str) -> str:
 
 def phrase(text: str) -> str:
     """A phrase of RFC 5322, for display names and List-Id: plain, quoted, or as encoded words; empty for nothing."""
-    clean = header_text(text)
+    # Typographic spaces go: parsers disagree on them between words of a name.
+    clean = " ".join(header_text(text).split())
     longest = max((len(word) for word in clean.split(" ")), default=0)
     if not clean.isascii() or "=?" in clean or longest > _PHRASE_WORD - 2:
         return " ".join(encoded_words(clean, first=_PHRASE_WORD, rest=_PHRASE_WORD, phrase=True))

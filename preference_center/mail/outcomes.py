@@ -132,8 +132,6 @@ class Reply:
     @property
     def text(self) -> str:
         """The words, on one line, without the enhanced code and without anything like an address."""
-        if self.lines == ("",):
-            return ""
         enhanced = self.enhanced
         lines = [line.removeprefix(enhanced).lstrip() if enhanced else line for line in self.lines]
         return clean(" ".join(lines))
@@ -156,7 +154,7 @@ class Reply:
 
 def clean(text: str) -> str:
     """One line for a log: no control characters, no address, not too long."""
-    return header_text(_ADDRESS.sub("[address]", text), TEXT_LIMIT)
+    return header_text(_ADDRESS.sub("[address]", text) if "@" in text else text, TEXT_LIMIT)
 
 
 def of_reply(key: int, phase: Phase, reply: Reply) -> Result:
@@ -166,3 +164,14 @@ def of_reply(key: int, phase: Phase, reply: Reply) -> Result:
     else:
         outcome = Outcome.temporary if reply.code < 500 else Outcome.permanent
     return Result(key, outcome, phase, reply.code, reply.enhanced, reply.text)
+
+
+def trouble_in(phase: Phase, reply: Reply) -> RelayTrouble | None:
+    """What a refusal tells of the relay as a whole, if anything."""
+    if reply.wants_login and phase is not Phase.dot:
+        text = f"the relay wants a new login: {reply.code} {reply.text}"
+        return RelayTrouble(TroubleKind.login_refused, text, reply.code)
+    if reply.asks_to_slow_down:
+        text = f"the relay asks us to slow down: {reply.code} {reply.text}"
+        return RelayTrouble(TroubleKind.slow_down, text, reply.code)
+    return None

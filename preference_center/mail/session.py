@@ -2,7 +2,7 @@
 
 In one flight travel the final dot of one message and MAIL, RCPT and DATA of the next; the next body waits for its own
 354, which comes after the dot's reply. So exactly one message on a connection can be in doubt at any moment.
-BDAT would be another way to carry a body: it begins in `_may_send`, and its replies would be one more `_Step`.
+BDAT would be another way to carry a body: it begins in `_may_send`, and its replies would be one more `Step`.
 """
 
 import contextlib
@@ -11,14 +11,11 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Protocol
 
+from preference_center.mail.flight import PHASES, Desk, Flight, Step
 from preference_center.mail.link import Address, Limits, Link
 from preference_center.mail.opening import Features
 from preference_center.mail.outcomes import (
-    Envelope,
     Journal,
     Outcome,
     Phase,
@@ -28,58 +25,13 @@ from preference_center.mail.outcomes import (
     TroubleKind,
     clean,
     of_reply,
+    trouble_in,
 )
 from preference_center.mail.relay import Relay
 from preference_center.mail.wire import Gibberish, Gone
 
 # An answer to "may it start?" older than this, in seconds, is asked for again before the body leaves.
 STALE_PERMISSION = 1.0
-
-
-@dataclass(slots=True, eq=False)
-class Flight:
-    """One envelope on its way, with addresses and data in the form the relay gets. Times are of time.monotonic()."""
-
-    envelope: Envelope
-    sender: bytes
-    recipient: bytes
-    data: bytes
-    utf8: bool = False
-    asked: float = 0.0
-    deadline: float = math.inf
-    refusal: Result | None = None
-    dot_left: bool = False
-    given_back: bool = False
-
-
-class Desk(Protocol):
-    """Where a session gets its messages and leaves their results: one hand-over's side of it."""
-
-    def take(self, features: Features) -> Flight | None: ...
-    def still_wanted(self, flight: Flight) -> bool: ...
-    def report(self, result: Result) -> None: ...
-    def give_back(self, flight: Flight) -> None: ...
-
-
-class _Step(Enum):
-    reset = auto()
-    mail = auto()
-    rcpt = auto()
-    data = auto()
-    body = auto()
-    dot = auto()
-    empty_dot = auto()
-
-
-_PHASES = {
-    _Step.reset: Phase.mail,
-    _Step.mail: Phase.mail,
-    _Step.rcpt: Phase.rcpt,
-    _Step.data: Phase.data,
-    _Step.body: Phase.body,
-    _Step.dot: Phase.dot,
-    _Step.empty_dot: Phase.mail,
-}
 
 
 class Session:
@@ -100,9 +52,9 @@ class Session:
         self.trouble: RelayTrouble | None = None
         self.kept_since = 0.0
         self._limits, self._journal = limits, journal
-        # Said and not answered yet; and what is still to be said. A body on its way stands in front as _Step.body.
-        self._expected: deque[tuple[_Step, Flight | None]] = deque()
-        self._unsaid: deque[tuple[_Step, Flight | None, bytes]] = deque()
+        # Said and not answered yet; and what is still to be said. A body on its way stands in front as Step.body.
+        self._expected: deque[tuple[Step, Flight | None]] = deque()
+        self._unsaid: deque[tuple[Step, Flight | None, bytes]] = deque()
         self._replies: deque[Reply] = deque()
         self._deadline = math.inf
         self._carried = 0
@@ -198,10 +150,10 @@ class Session:
             options = b" BODY=8BITMIME SMTPUTF8" if self._link.features.eight_bit else b" SMTPUTF8"
         if self._needs_reset:
             self._needs_reset = False
-            self._unsaid.append((_Step.reset, None, b"RSET\r\n"))
-        self._unsaid.append((_Step.mail, flight, b"MAIL FROM:<%b>%b\r\n" % (flight.sender, options)))
-        self._unsaid.append((_Step.rcpt, flight, b"RCPT TO:<%b>\r\n" % flight.recipient))
-        self._unsaid.append((_Step.data, flight, b"DATA\r\n"))
+            self._unsaid.append((Step.reset, None, b"RSET\r\n"))
+        self._unsaid.append((Step.mail, flight, b"MAIL FROM:<%b>%b\r\n" % (flight.sender, options)))
+        self._unsaid.append((Step.rcpt, flight, b"RCPT TO:<%b>\r\n" % flight.recipient))
+        self._unsaid.append((Step.data, flight, b"DATA\r\n"))
         flight.asked = time.monotonic()
         flight.deadline = math.inf
         self._carried += 1
@@ -220,22 +172,21 @@ class Session:
 
     def _go_on_writing(self) -> None:
         """When a body has left this process entirely, its dot may follow."""
-        if self._expected and self._expected[0][0] is _Step.body and not self._dying:
-            if self._link.flushed:
-                _, flight = self._expected.popleft()
-                if flight is not None:
-                    self._dot(flight)
-            self._restart_clock()
+        if not self._expected or self._expected[0][0] is not Step.body or self._dying:
+            return
+        flight = self._expected[0][1]
+        if flight is not None and self._link.flushed:
+            self._dot(flight)
+        self._restart_clock()
 
     def _dot(self, flight: Flight) -> None:
         """The moment of doubt begins here: journal first, then the dot, with the next message's commands behind it."""
-        self._expected.appendleft((_Step.body, flight))
         more = not self.retiring and self._carried < self._limits.messages_per_connection
         follower = self.desk.take(self._link.features) if more and self._link.features.pipelining else None
         if follower is not None:
             self._line_up(follower)
         self._journal.dot(flight.envelope.key)
-        self._expected[0] = (_Step.dot, flight)
+        self._expected[0] = (Step.dot, flight)
         flight.dot_left = True
         try:
             self._say(b".\r\n")
@@ -246,6 +197,8 @@ class Session:
     # Hearing.
 
     def _hear(self) -> None:
+        if not self._replies:
+            return
         while self._replies and not self.ended:
             reply = self._replies.popleft()
             if not self._expected:
@@ -255,18 +208,19 @@ class Session:
                 self._shown_the_door(reply)
             else:
                 self._match(reply)
+        self._restart_clock()
 
     def _match(self, reply: Reply) -> None:
         step, flight = self._expected.popleft()
         try:
             if flight is None:
-                if step is _Step.reset and not reply.ok:
+                if step is Step.reset and not reply.ok:
                     raise Gibberish("the relay refused RSET")
-            elif step is _Step.dot:
+            elif step is Step.dot:
                 self._delivered(flight, reply)
-            elif step is _Step.data:
+            elif step is Step.data:
                 self._may_send(flight, reply)
-            elif step is _Step.body:
+            elif step is Step.body:
                 self._interrupted(flight, reply)
             elif not reply.ok:
                 self._refused(step, flight, reply)
@@ -274,16 +228,16 @@ class Session:
             self._expected.appendleft((step, flight))
             raise
         self._kept = False
-        if not self.ended:
+        if self._unsaid:
             self._say()
+        if step is Step.data:
             self._go_on_writing()
-            self._restart_clock()
 
-    def _refused(self, step: _Step, flight: Flight, reply: Reply) -> None:
+    def _refused(self, step: Step, flight: Flight, reply: Reply) -> None:
         """The answer to MAIL or RCPT was no. With PIPELINING the case stays open until DATA is answered too."""
-        self._refuse(flight, _PHASES[step], reply)
+        self._refuse(flight, PHASES[step], reply)
         if not self._link.features.pipelining:
-            self._needs_reset = step is _Step.rcpt
+            self._needs_reset = step is Step.rcpt
             self._unsaid.clear()
             self._close_case(flight)
 
@@ -298,7 +252,7 @@ class Session:
         elif flight.refusal.phase is Phase.rcpt:
             # The relay wants a message for nobody (RFC 2920 3.1): an empty one ends it and goes nowhere.
             self._needs_reset = True
-            self._unsaid.appendleft((_Step.empty_dot, None, b".\r\n"))
+            self._unsaid.appendleft((Step.empty_dot, None, b".\r\n"))
             self._close_case(flight)
         else:
             self._close_case(flight)
@@ -311,7 +265,7 @@ class Session:
             self.desk.report(Result(flight.envelope.key, Outcome.not_sent, Phase.data, None, None, text))
             self._end(self.trouble)
             return
-        self._expected.appendleft((_Step.body, flight))
+        self._expected.appendleft((Step.body, flight))
         if not self._dying:
             self._link.write(flight.data)
 
@@ -340,12 +294,7 @@ class Session:
         if reply.code < 400:
             raise Gibberish(f"the relay answered {phase} with {reply.code}")
         flight.refusal = of_reply(flight.envelope.key, phase, reply)
-        if reply.wants_login and phase is not Phase.dot:
-            text = f"the relay wants a new login: {reply.code} {reply.text}"
-            self._retire(RelayTrouble(TroubleKind.login_refused, text, reply.code))
-        elif reply.asks_to_slow_down:
-            text = f"the relay asks us to slow down: {reply.code} {reply.text}"
-            self._retire(RelayTrouble(TroubleKind.slow_down, text, reply.code))
+        self._retire(trouble_in(phase, reply))
 
     def _close_case(self, flight: Flight) -> None:
         if flight.refusal is not None:
@@ -353,24 +302,23 @@ class Session:
 
     # Endings.
 
-    def _retire(self, trouble: RelayTrouble) -> None:
-        """Begin nothing more here; leave when what is on its way has ended."""
-        self.retiring = True
-        if trouble.graver_than(self.trouble):
-            self.trouble = trouble
+    def _retire(self, trouble: RelayTrouble | None) -> None:
+        """When the relay is in trouble, begin nothing more here; leave when what is on its way has ended."""
+        if trouble is not None:
+            self.retiring = True
+            self.trouble = trouble if trouble.graver_than(self.trouble) else self.trouble
 
     def _shown_the_door(self, reply: Reply) -> None:
         """421: the relay closes the connection (RFC 5321 3.8); the message it answers was not accepted."""
         step, flight = self._expected[0]
         # Meeting a connection that was closed while it rested says nothing about the relay or the message.
         if not self._kept:
-            text = f"the relay closed the connection: {reply.code} {reply.text}"
-            self._retire(RelayTrouble(TroubleKind.slow_down, text, reply.code))
+            self._retire(trouble_in(PHASES[step], reply))
             if flight is not None:
-                if step is _Step.dot:
+                if step is Step.dot:
                     self._journal.reply(flight.envelope.key, reply.code)
                 self._forget(flight)
-                self._refuse(flight, _PHASES[step], reply)
+                self._refuse(flight, PHASES[step], reply)
                 self._close_case(flight)
         self._give_back_rest()
         self._end(self.trouble)
@@ -402,7 +350,7 @@ class Session:
         step, flight = next((item for item in self._expected if item[1] is not None), (None, None))
         if step is None or flight is None:
             return
-        if step is _Step.mail and not flight.given_back and (self._kept or self._carried > 1):
+        if step is Step.mail and not flight.given_back and (self._kept or self._carried > 1):
             # Not a word about it: it met a connection that had been given up before. It is tried again, once.
             flight.given_back = True
             return
@@ -410,8 +358,8 @@ class Session:
         if flight.refusal is not None:
             self._close_case(flight)
             return
-        outcome = Outcome.uncertain if step is _Step.dot and flight.dot_left else Outcome.not_sent
-        self.desk.report(Result(flight.envelope.key, outcome, _PHASES[step], None, None, clean(words)))
+        outcome = Outcome.uncertain if step is Step.dot and flight.dot_left else Outcome.not_sent
+        self.desk.report(Result(flight.envelope.key, outcome, PHASES[step], None, None, clean(words)))
 
     def _give_back_rest(self) -> None:
         """Messages that had to wait behind another one and whose body never began: another connection takes them."""
@@ -452,7 +400,7 @@ class Session:
             self._deadline = math.inf
             return
         step, flight = self._expected[0]
-        if step is _Step.dot:
+        if step is Step.dot:
             self._deadline = now + self._limits.final_dot
             return
         if flight is not None and flight.deadline == math.inf:

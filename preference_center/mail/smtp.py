@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from preference_center.mail import mime
+from preference_center.mail.flight import Flight
 from preference_center.mail.link import Address, Limits
 from preference_center.mail.opening import Features
 from preference_center.mail.outcomes import (
@@ -26,7 +27,7 @@ from preference_center.mail.outcomes import (
     clean,
 )
 from preference_center.mail.relay import Relay
-from preference_center.mail.session import Flight, Session
+from preference_center.mail.session import Session
 
 __all__ = [
     "Courier",

@@ -4,7 +4,6 @@ It knows nothing of the order of commands; session.py does.
 """
 
 import os
-import re
 import selectors
 import socket
 import ssl
@@ -18,7 +17,6 @@ _CHUNK = 65536
 # RFC 5321 4.5.3.1.5 allows 512 octets a line; real relays exceed it, runaway ones have no end.
 _LINE_LIMIT = 8192
 _REPLY_LIMIT = 128
-_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -]|\Z)(.*)\Z", re.DOTALL)
 
 
 class Gone(Exception):
@@ -41,7 +39,7 @@ class Wire:
         self.sock: socket.socket = socket.socket(family, socket.SOCK_STREAM)
         self._tls: ssl.SSLSocket | None = None
         self._out = memoryview(b"")
-        self._in = bytearray()
+        self._in = b""
         self._lines: list[str] = []
         self.wanted = WRITE
         try:
@@ -121,8 +119,7 @@ class Wire:
                 if not data:
                     raise Gone("the relay closed the connection", replies)
                 self._in += data
-                for reply in self._complete():
-                    replies.append(reply)
+                replies.extend(self._complete())
                 # TLS may hold more than the selector can see.
                 if self._tls is None or not self._tls.pending():
                     return replies
@@ -155,21 +152,20 @@ class Wire:
             return gone.last_words
 
     def _complete(self) -> Iterator[Reply]:
-        while (end := self._in.find(b"\n")) >= 0:
-            line = bytes(self._in[:end]).removesuffix(b"\r")
-            del self._in[: end + 1]
-            match = _REPLY_LINE.match(line)
-            if not match:
+        *lines, rest = self._in.split(b"\n")
+        if len(rest) > _LINE_LIMIT:
+            raise Gibberish("the relay sent a line without end")
+        self._in = rest
+        for line in lines:
+            code, mark = line[:3], line[3:4]
+            if not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b"\r", b""):
                 raise Gibberish("the relay sent something that is no SMTP reply")
-            self._lines.append(match[3].decode("utf-8", "replace"))
+            self._lines.append(line[4:].rstrip(b"\r").decode("utf-8", "replace"))
             if len(self._lines) > _REPLY_LIMIT:
                 raise Gibberish("the relay sent a reply without end")
-            if match[2] != b"-":
-                reply = Reply(int(match[1]), tuple(self._lines))
+            if mark != b"-":
+                yield Reply(int(code), tuple(self._lines))
                 self._lines.clear()
-                yield reply
-        if len(self._in) > _LINE_LIMIT:
-            raise Gibberish("the relay sent a line without end")
 
 
 def _words(error: OSError) -> str:

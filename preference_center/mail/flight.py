@@ -1,0 +1,57 @@
+"""One message on its way, and where a session gets its messages and leaves their results."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from preference_center.mail.opening import Features
+from preference_center.mail.outcomes import Envelope, Phase, Result
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One envelope on its way, with addresses and data in the form the relay gets. Times are of time.monotonic()."""
+
+    envelope: Envelope
+    sender: bytes
+    recipient: bytes
+    data: bytes
+    utf8: bool = False
+    asked: float = 0.0
+    deadline: float = math.inf
+    refusal: Result | None = None
+    dot_left: bool = False
+    given_back: bool = False
+
+
+class Desk(Protocol):
+    """Where a session gets its messages and leaves their results: one hand-over's side of it."""
+
+    def take(self, features: Features) -> Flight | None: ...
+    def still_wanted(self, flight: Flight) -> bool: ...
+    def report(self, result: Result) -> None: ...
+    def give_back(self, flight: Flight) -> None: ...
+
+
+class Step(Enum):
+    """What was said and awaits its answer, in the order of the conversation."""
+
+    reset = auto()
+    mail = auto()
+    rcpt = auto()
+    data = auto()
+    body = auto()
+    dot = auto()
+    empty_dot = auto()
+
+
+PHASES = {
+    Step.reset: Phase.mail,
+    Step.mail: Phase.mail,
+    Step.rcpt: Phase.rcpt,
+    Step.data: Phase.data,
+    Step.body: Phase.body,
+    Step.dot: Phase.dot,
+    Step.empty_dot: Phase.mail,
+}
