@@ -1,0 +1,96 @@
+"""A house of real processes: a queue server, a relay, workers, and the app beside them to look at the database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from preference_center import embedded
+from preference_center.app import create_app
+from preference_center.config import Settings
+
+
+@dataclass
+class House:
+    """Started processes by name; all of them end with the block."""
+
+    settings: Settings
+    app: Flask
+    relay_log: Path
+    processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+
+    def start_worker(self, name: str = "worker", *queues: str) -> subprocess.Popen[str]:
+        return self._start(name, [sys.executable, "-m", "worker", *queues])
+
+    def start_clock(self) -> subprocess.Popen[str]:
+        return self._start("clock", [sys.executable, "-m", "worker", "clock"])
+
+    def kill(self, name: str) -> None:
+        """`kill -9`, and wait until it is gone."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """What the relay took: written to its log before each 250."""
+        return [line for line in self.relay_history() if line["event"] == "accepted"]
+
+    def relay_history(self) -> list[dict[str, Any]]:
+        lines = []
+        for line in self.relay_log.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # the last line may be half written
+                lines.append(json.loads(line))
+        return lines
+
+    def _start(self, name: str, command: list[str]) -> subprocess.Popen[str]:
+        made = self.processes[name] = subprocess.Popen(command, env=environment(self.settings), text=True)
+        return made
+
+
+@contextmanager
+def house(settings: Settings, *relay_options: str) -> Iterator[House]:
+    """A queue server and a relay (`python -m tests.support.relay` with these options), then whatever is started inside."""
+    log = settings.data_dir / "relay.log"
+    relay = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.relay", "--port", "0", "--log", str(log), "--no-data", *relay_options],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert relay.stdout is not None
+    port = int(relay.stdout.readline())
+    own = Settings(**(vars(settings) | {"relay_url": f"smtp://127.0.0.1:{port}", "redis_url": None}))
+    with embedded.running(own):
+        made = House(own, create_app(own), log)
+        try:
+            yield made
+        finally:
+            for process in [*made.processes.values(), relay]:
+                process.kill()
+                process.wait()
+            relay.stdout.close()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as a process of its own reads them."""
+    given = {
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": embedded.redis_url(settings),
+        "PUBLIC_URL": settings.public_url,
+        "SECRET_KEY": settings.secret_key,
+        "LINK_KEYS": ",".join(f"{kid}:{secret}" for kid, secret in settings.link_keys),
+        "PREFERENCE_CENTER_ADDRESS_KEY": settings.address_key,
+        "RELAY_URL": settings.relay_url,
+        "MAIL_FROM": settings.mail_from,
+        "ORGANISATION": settings.organisation,
+        "POSTAL_ADDRESS": settings.postal_address,
+        "DATA_DIR": str(settings.data_dir),
+    }
+    return {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ} | given

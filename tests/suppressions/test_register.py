@@ -1,0 +1,52 @@
+"""Suppressions: the weightiest cause stands, each fact is kept, nothing is lifted by accident."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from preference_center import clock
+from preference_center.db import db, transaction
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause, SuppressionRecord
+
+pytestmark = pytest.mark.both_databases
+HASH = b"h" * 16
+
+
+@pytest.mark.parametrize(
+    ("causes", "stands"),
+    [
+        ((Cause.bounce,), Cause.bounce),
+        ((Cause.bounce, Cause.complaint), Cause.complaint),
+        ((Cause.complaint, Cause.bounce), Cause.complaint),
+        ((Cause.erased, Cause.complaint, Cause.manual), Cause.erased),
+        ((Cause.manual, Cause.manual), Cause.manual),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_the_weightiest_cause_stands(app: Flask, causes: tuple[Cause, ...], stands: Cause) -> None:
+    for cause in causes:
+        with transaction():
+            register.suppress(HASH, cause, "test")
+    assert register.standing([HASH]) == {HASH: stands}
+    assert list(db.session.scalars(select(SuppressionRecord.cause).order_by(SuppressionRecord.id))) == list(causes)
+
+
+def test_a_temporary_suppression_ends_by_itself_and_then_gives_way(app: Flask) -> None:
+    now = clock.now()
+    with transaction():
+        register.suppress(HASH, Cause.complaint, "test", until=now - timedelta(seconds=1))
+    assert register.standing([HASH]) == {}
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "test")
+    assert register.standing([HASH]) == {HASH: Cause.bounce}
+
+
+def test_a_lasting_suppression_is_not_made_temporary(app: Flask) -> None:
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "test")
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "test", until=clock.now() + timedelta(days=1))
+    assert register.standing([HASH]) == {HASH: Cause.bounce}
