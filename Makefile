@@ -4,6 +4,7 @@
 #   make test    the whole suite, on SQLite, PostgreSQL, Valkey, real SMTP and Chromium
 #   make check   lint, format, types, templates
 #   make bench   the measurements of bench/
+#   make migration ARGS="what it does"    the next migration, drafted from the models
 #   make lock    the lock files again, from pyproject.toml (needs uv)
 #   make clean   away with everything that was made here, except data/
 
@@ -24,7 +25,7 @@ ARGS ?=
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test check bench lock clean chromium
+.PHONY: help demo test check bench migration lock clean chromium
 .DEFAULT_GOAL := help
 
 help:
@@ -44,6 +45,9 @@ check: $(TEST_INSTALLED)
 
 bench: $(TEST_INSTALLED)
 	@$(BIN)/python -m bench $(ARGS)
+
+migration: $(TEST_INSTALLED)
+	@$(BIN)/python -m tests.support.new_migration $(ARGS)
 
 # A wheel cannot bring Chromium: this finds it, brings it, or says in one line what to install.
 chromium: $(TEST_INSTALLED)

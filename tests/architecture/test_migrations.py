@@ -1,0 +1,158 @@
+"""Migrations: they build what the models say, on SQLite and PostgreSQL, one after the other, and lose no row."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import inspect, text
+
+from preference_center.app import create_app
+from preference_center.db import Base, db
+from tests.conftest import make_settings
+from tests.support.bell import WrittenBell
+from tests.support.databases import create_database
+from tests.support.sources import ROOT
+
+MIGRATIONS = ROOT / "preference_center" / "migrations"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    """The app on a database without tables."""
+    url = f"sqlite:///{tmp_path / 'bare.db'}" if request.param == "sqlite" else create_database("pc_migrations")
+    app = create_app(make_settings(tmp_path, url), bell=WrittenBell())
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def differences() -> list[Any]:
+    with db.engine.connect() as connection:
+        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata)
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
+
+
+def revision() -> str | None:
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def test_migrations_are_one_line_numbered_without_gaps() -> None:
+    steps = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
+    assert [step.revision for step in steps] == [f"{number:04}" for number in range(1, len(steps) + 1)] != []
+    assert [step.down_revision for step in steps] == [None, *(step.revision for step in steps[:-1])]
+    assert all(Path(step.path).name.startswith(f"{step.revision}_") for step in steps)
+
+
+def test_migrations_build_what_the_models_say(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    assert tables() == set(Base.metadata.tables)
+    assert differences() == []
+
+
+def test_a_second_upgrade_changes_nothing(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    before = revision()
+    flask_migrate.upgrade()
+    assert revision() == before is not None
+    assert differences() == []
+
+
+def test_the_last_step_can_be_taken_back_and_again(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    head = revision()
+    flask_migrate.downgrade()
+    assert revision() != head
+    flask_migrate.upgrade()
+    assert revision() == head
+    assert differences() == []
+
+
+@pytest.fixture
+def drafts(tmp_path: Path) -> str:
+    """A migrations folder of our own, with the machinery and no steps."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("versions", "__pycache__"))
+    (folder / "versions").mkdir()
+    return str(folder)
+
+
+def test_a_drafted_migration_is_numbered_and_builds_what_the_models_say(bare: Flask, drafts: str) -> None:
+    flask_migrate.migrate(drafts, message="first")
+    draft = Path(drafts) / "versions" / "0001_first.py"
+    assert "UTCDateTime()" in draft.read_text()
+    assert "sa.Enum(" not in draft.read_text(), "a new member of an enum must need no migration"
+    flask_migrate.upgrade(drafts)
+    assert differences() == []
+    flask_migrate.migrate(drafts, message="nothing new")
+    assert [file.name for file in draft.parent.glob("*.py")] == ["0001_first.py"]
+    flask_migrate.downgrade(drafts)
+    assert tables() == set()
+
+
+PARENT_AND_CHILD = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0001", None
+def upgrade():
+    op.create_table("parents", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(10)))
+    op.create_table("children", sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("parent_id", sa.Integer, sa.ForeignKey("parents.id", ondelete="CASCADE", name="fk"), nullable=False))
+    op.execute("INSERT INTO parents (id, name) VALUES (1, 'one')")
+    op.execute("INSERT INTO children (id, parent_id) VALUES (1, 1)")
+"""
+WIDER = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0002", "0001"
+def upgrade():
+    with op.batch_alter_table("parents") as batch:
+        batch.alter_column("name", existing_type=sa.String(10), type_=sa.String(20), nullable=False)
+"""
+BROKEN = """
+from alembic import op
+revision, down_revision = "0003", "0002"
+def upgrade():
+    op.execute("DELETE FROM children")
+    op.execute("SELECT * FROM nowhere")
+"""
+
+
+def draft(folder: str, **steps: str) -> None:
+    for name, source in steps.items():
+        (Path(folder) / "versions" / f"{name}.py").write_text(source)
+
+
+def count(table: str) -> int:
+    with db.engine.connect() as connection:
+        return connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0
+
+
+def test_altering_a_table_keeps_the_rows_that_point_at_it(bare: Flask, drafts: str) -> None:
+    draft(drafts, a=PARENT_AND_CHILD, b=WIDER)
+    flask_migrate.upgrade(drafts)
+    assert (count("parents"), count("children")) == (1, 1)
+    if db.engine.dialect.name == "sqlite":
+        with db.engine.connect() as connection:
+            assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def test_a_step_that_fails_leaves_nothing_behind(bare: Flask, drafts: str) -> None:
+    draft(drafts, a=PARENT_AND_CHILD, b=WIDER)
+    flask_migrate.upgrade(drafts)
+    draft(drafts, c=BROKEN)
+    with pytest.raises(Exception, match="nowhere"):
+        flask_migrate.upgrade(drafts)
+    db.engine.dispose()
+    assert (revision(), count("children")) == ("0002", 1)
