@@ -1,5 +1,6 @@
 """`python -m worker [queue ...]` serves the queues; `python -m worker clock` rings by the timetable."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -30,11 +31,9 @@ class Horseman(Worker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         if self.horse_pid:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGUSR1)
-            except ProcessLookupError:
-                pass
-        super().request_stop(signum, frame)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
 def serve(queues: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Builds the finished message of one contact: rendered text, all the headers of `contract.md` 5, DKIM signatures."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from email.utils import format_datetime
 from functools import lru_cache
 from pathlib import Path
@@ -93,7 +93,7 @@ class Composer:
 
 
 @lru_cache(maxsize=4096)
-def why(language: str, topic: str, source: str | None, on: datetime | None) -> str:
+def why(language: str, topic: str, source: str | None, on: date | None) -> str:
     """Why this person gets this mail, with the date and source of their consent (GDPR 14(2)(f))."""
     with force_locale(language.replace("-", "_")):
         sources: Mapping[str, str] = {
@@ -103,13 +103,14 @@ def why(language: str, topic: str, source: str | None, on: datetime | None) -> s
             "admin": gettext("as you told us"),
         }
         if on is None:
-            return gettext("You get this email because you follow %(topic)s.", topic=topic)
-        return gettext(
+            return str(gettext("You get this email because you follow %(topic)s.", topic=topic))
+        words = gettext(
             "You get this email because you agreed to %(topic)s on %(day)s, %(source)s.",
             topic=topic,
             day=format_date(on, "long"),
             source=sources.get(source or "", gettext("as recorded")),
         )
+        return str(words)
 
 
 def signers(settings: Settings) -> dkim.Signers | None:

@@ -52,10 +52,11 @@ def suppress_dead(message_ids: list[int]) -> None:
     rows = db.session.execute(
         select(Message.id, Contact.address_hash)
         .join(Contact, Contact.id == Message.contact_id)
-        .where(Message.id.in_(message_ids), Contact.address_hash.is_not(None))
+        .where(Message.id.in_(message_ids))
     )
-    for message_id, address_hash in rows.tuples():
-        register.suppress(address_hash, Cause.bounce, f"smtp:{message_id}")
+    for message_id, address_hash in rows:
+        if address_hash is not None:
+            register.suppress(address_hash, Cause.bounce, f"smtp:{message_id}")
 
 
 def _after_pause(result: Result, now: datetime) -> datetime | None:

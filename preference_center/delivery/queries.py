@@ -52,7 +52,7 @@ def figures(campaign: Campaign) -> Figures:
         .where(Message.campaign_id == campaign.id)
         .group_by(Message.state, Message.reason)
     )
-    for state, reason, count in db.session.execute(counted).tuples():
+    for state, reason, count in db.session.execute(counted):
         if state is MessageState.skipped:
             skipped[reason or "unknown"] = count
             continue

@@ -37,6 +37,8 @@ def send_test(version: CampaignVersion, to: str, *, contact: Contact | None = No
     own = signers(settings)
     if own is not None:
         data = own.sign(data)
-    result = smtp.send_one(Relay.from_url(settings.relay_url), Envelope(0, settings.from_address, to, data, dotless=True))
+    result = smtp.send_one(
+        Relay.from_url(settings.relay_url), Envelope(0, settings.from_address, to, data, dotless=True)
+    )
     if result.outcome is not Outcome.accepted:
         raise Unavailable(f"The test mail was not taken by the relay: {result.text}")

@@ -76,7 +76,7 @@ def standing(hashes: Iterable[bytes]) -> dict[bytes, Cause]:
             Suppression.address_hash.in_(list(hashes)), or_(Suppression.until.is_(None), Suppression.until > now)
         )
     )
-    return dict(rows.tuples())
+    return dict(rows)
 
 
 def count() -> int:
