@@ -91,6 +91,21 @@ def stand_at(contact_id: int, at: datetime) -> Stand:
     return stand
 
 
+def today(contact_id: int) -> Stand:
+    """Where the contact stands, as stored."""
+    return _load(contact_id)
+
+
+def before(record: ConsentRecord) -> Stand:
+    """Where the contact stood just before this record."""
+    by_purpose = _topics_by_purpose()
+    stand = Stand()
+    earlier = select(ConsentRecord).where(ConsentRecord.contact_id == record.contact_id, ConsentRecord.id < record.id)
+    for past in db.session.scalars(earlier.order_by(ConsentRecord.id)):
+        stand = step(stand, past, by_purpose.get(past.purpose_key, []))
+    return stand
+
+
 def differences() -> Iterator[tuple[int, Stand, Stand]]:
     """Contacts whose stored state is not what their records say: (contact id, stored, rebuilt). Streams by contact."""
     by_purpose = _topics_by_purpose()

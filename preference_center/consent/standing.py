@@ -1,0 +1,54 @@
+"""Where one contact stands today, and the records and texts behind it; how other rooms read them."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from preference_center.consent.models import ConsentRecord, Standing, Subscription, Wording
+from preference_center.contacts.models import Contact
+from preference_center.db import db
+
+
+def subscriptions(contact: Contact) -> dict[int, Subscription]:
+    """Where the contact stands, by topic id."""
+    found = db.session.scalars(select(Subscription).where(Subscription.contact_id == contact.id))
+    return {subscription.topic_id: subscription for subscription in found}
+
+
+def on_purpose(contact: Contact, purpose_key: str) -> Standing | None:
+    """Where the contact stands on a whole purpose; none: nothing was said."""
+    return db.session.get(Standing, (contact.id, purpose_key))
+
+
+def records(ids: Iterable[int]) -> dict[int, ConsentRecord]:
+    return {
+        record.id: record for record in db.session.scalars(select(ConsentRecord).where(ConsentRecord.id.in_(list(ids))))
+    }
+
+
+def records_named(contact: Contact, public_ids: Iterable[str]) -> list[ConsentRecord]:
+    """This contact's records with these public ids, oldest first; those of anybody else are not found."""
+    return list(
+        db.session.scalars(
+            select(ConsentRecord)
+            .where(ConsentRecord.contact_id == contact.id, ConsentRecord.public_id.in_(list(public_ids)))
+            .order_by(ConsentRecord.id)
+        )
+    )
+
+
+def records_from(contact: Contact, source_ref: str) -> list[ConsentRecord]:
+    """This contact's records of one act, such as one sign-up, oldest first."""
+    return list(
+        db.session.scalars(
+            select(ConsentRecord)
+            .where(ConsentRecord.contact_id == contact.id, ConsentRecord.source_ref == source_ref)
+            .order_by(ConsentRecord.id)
+        )
+    )
+
+
+def texts(ids: Iterable[int | None]) -> dict[int, Wording]:
+    """Consent texts by id, in whatever version they were shown."""
+    wanted = [wording_id for wording_id in ids if wording_id is not None]
+    return {wording.id: wording for wording in db.session.scalars(select(Wording).where(Wording.id.in_(wanted)))}

@@ -1,0 +1,176 @@
+"""Owes notices and sends them. A notice is a row, so it outlives a stopped queue; the clock looks for due ones each minute.
+
+Like delivery, sending holds no transaction while the relay answers: it commits its own short ones. A notice may go twice
+after a crash (it is service mail the person asked for); it is never lost.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import structlog
+from flask import current_app
+from sqlalchemy import CursorResult, select, update
+
+from preference_center import clock, jobs
+from preference_center.config import Settings
+from preference_center.contacts.models import Contact
+from preference_center.db import db, new_public_id, transaction
+from preference_center.mail import mime, signing, smtp
+from preference_center.mail.smtp import Envelope, Outcome, Relay
+from preference_center.notices import letters
+from preference_center.notices.models import Kind, Notice, NoticeState
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
+
+log = structlog.get_logger()
+
+LEASE = timedelta(minutes=10)
+WAITS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 180, 360)]
+MOST_TRIES = len(WAITS) + 1
+
+
+def owe(kind: Kind, contact: Contact, payload: dict[str, Any]) -> Notice:
+    """We owe this person a mail. `payload` holds ids and keys only."""
+    return _add(kind, contact.id, payload, NoticeState.queued)
+
+
+def ask_again(notice: Notice) -> None:
+    """It was asked for once more, but one mail is enough."""
+    notice.asked += 1
+
+
+def drop(kind: Kind) -> None:
+    """It was asked for by an address we do not write to. Noted all the same, so that it costs what an answer costs (S66)."""
+    _add(kind, None, {}, NoticeState.dropped)
+
+
+def drain(limit: int = 50) -> int:
+    """Send what is due; how many were handed over. One at a time: notices are few and each is wanted now."""
+    sent = 0
+    for notice_id in _due(limit):
+        sent += send(notice_id)
+    return sent
+
+
+def send(notice_id: int) -> bool:
+    """Claim one notice and hand it over. False when somebody else has it, or it did not go."""
+    with transaction():
+        if not _claim(notice_id):
+            return False
+    notice, contact = _load(notice_id)
+    if notice.attempts > MOST_TRIES:
+        return _finish(notice_id, _Ending(NoticeState.failed, trouble="too many tries"))
+    if contact is None or not _may_write_to(contact):
+        return _finish(notice_id, _Ending(NoticeState.dropped))
+    message_id, envelope = _envelope(notice, contact)
+    kind, attempts = notice.kind, notice.attempts
+    db.session.rollback()
+    settings: Settings = current_app.extensions["settings"]
+    result = smtp.send_one(Relay.from_url(settings.relay_url), envelope)
+    ending = _ending(result.outcome, result.text, attempts, message_id)
+    log.info("notice.tried", kind=kind, outcome=result.outcome, state=ending.state, code=result.code)
+    return _finish(notice_id, ending)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    state: NoticeState
+    message_id: str | None = None
+    trouble: str | None = None
+    wait: timedelta = timedelta(0)
+
+
+def _ending(outcome: Outcome, words: str, attempts: int, message_id: str) -> _Ending:
+    if outcome is Outcome.accepted:
+        return _Ending(NoticeState.sent, message_id)
+    if outcome is Outcome.uncertain:  # it most likely arrived, and the person can ask again
+        return _Ending(NoticeState.sent, message_id, words)
+    if outcome is Outcome.permanent or attempts >= MOST_TRIES:
+        return _Ending(NoticeState.failed, None, words)
+    return _Ending(NoticeState.queued, None, words, WAITS[attempts - 1])
+
+
+def _finish(notice_id: int, ending: _Ending) -> bool:
+    now = clock.now()
+    with transaction():
+        db.session.execute(
+            update(Notice)
+            .where(Notice.id == notice_id, Notice.state == NoticeState.sending)
+            .values(
+                state=ending.state,
+                sent_at=now if ending.state is NoticeState.sent else None,
+                message_id=ending.message_id,
+                trouble=ending.trouble,
+                next_try_at=now + ending.wait,
+            )
+        )
+    return ending.state is NoticeState.sent
+
+
+def _add(kind: Kind, contact_id: int | None, payload: dict[str, Any], state: NoticeState) -> Notice:
+    now = clock.now()
+    notice = Notice(kind=kind, contact_id=contact_id, payload=payload, state=state, next_try_at=now, created_at=now)
+    db.session.add(notice)
+    db.session.flush()
+    jobs.later(jobs.SEND_NOTICE)  # for a dropped one too: the answer must not tell which it was
+    return notice
+
+
+def _due(limit: int) -> list[int]:
+    waiting = Notice.state.in_([NoticeState.queued, NoticeState.sending])
+    found = db.session.scalars(
+        select(Notice.id).where(waiting, Notice.next_try_at <= clock.now()).order_by(Notice.next_try_at).limit(limit)
+    ).all()
+    return list(found)
+
+
+def _claim(notice_id: int) -> bool:
+    """Ours when the row is due, be it new or left behind by a sender that died."""
+    now = clock.now()
+    waiting = Notice.state.in_([NoticeState.queued, NoticeState.sending])
+    claimed = db.session.execute(
+        update(Notice)
+        .where(Notice.id == notice_id, waiting, Notice.next_try_at <= now)
+        .values(state=NoticeState.sending, attempts=Notice.attempts + 1, next_try_at=now + LEASE)
+    )
+    return isinstance(claimed, CursorResult) and claimed.rowcount == 1
+
+
+def _load(notice_id: int) -> tuple[Notice, Contact | None]:
+    notice = db.session.get_one(Notice, notice_id)
+    return notice, db.session.get(Contact, notice.contact_id) if notice.contact_id else None
+
+
+def _may_write_to(contact: Contact) -> bool:
+    """Service mail that a person asked for goes even to one who left; not to an address that is gone or was erased."""
+    if contact.erased_at is not None or contact.email is None or contact.address_hash is None:
+        return False
+    cause = register.standing([contact.address_hash]).get(contact.address_hash)
+    return cause not in (Cause.bounce, Cause.erased)
+
+
+def _envelope(notice: Notice, contact: Contact) -> tuple[str, Envelope]:
+    settings: Settings = current_app.extensions["settings"]
+    letter = letters.write(notice, contact)
+    message_id = f"<notice.{notice.public_id}.{new_public_id()}@{settings.sending_domain}>"
+    assert contact.email is not None  # noqa: S101 - _may_write_to has looked
+    data = mime.message(
+        [
+            ("From", mime.mailbox(settings.from_name, settings.from_address)),
+            ("To", mime.mailbox("", contact.email)),
+            ("Subject", letter.subject),
+            ("Date", format_datetime(clock.now())),
+            ("Message-ID", message_id),
+            ("Auto-Submitted", "auto-generated"),
+            ("Content-Language", letter.language),
+        ],
+        letter.text,
+        letter.html,
+        boundary=f"=_{new_public_id()}",
+    )
+    signers = signing.signers(settings)
+    if signers is not None:
+        data = signers.sign(data)
+    return message_id, Envelope(notice.id, settings.from_address, contact.email, data, dotless=True)

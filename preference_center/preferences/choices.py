@@ -1,0 +1,240 @@
+"""What a person chose: reads the choices of one contact, and changes them by the ledger's verbs. It does not commit.
+
+Each verb answers with a Change: the records it wrote. A Change can be taken back as long as its records still decide.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from preference_center import clock
+from preference_center.consent import ledger, projection, wordings
+from preference_center.consent import standing as consents
+from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import Action, ConsentRecord, State, Subscription, Wording
+from preference_center.consent.projection import Stand
+from preference_center.contacts import arrivals
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.models import Contact
+from preference_center.errors import Conflict, Invalid
+from preference_center.notices import sending as notices
+from preference_center.notices.models import Kind
+from preference_center.topics import catalogue
+from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
+
+MARKETING = "email_marketing"
+SERVICE = "service"
+_STOPS = (State.withdrawn, State.objected)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One topic as one contact may choose it."""
+
+    topic: Topic
+    state: State | None
+    on: bool
+    record: ConsentRecord | None  # the one that decided
+    agreed: Wording | None  # the text of that record, as shown then
+    wording: Wording | None  # the text that turning it on would rest on; none: not offered in this language
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that one contact may choose, in the owner's order."""
+
+    topics: list[Choice]
+    service: list[Topic]
+    stopped: bool
+    paused_until: datetime | None
+
+    @property
+    def on(self) -> list[Choice]:
+        return [choice for choice in self.topics if choice.on]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one act changed. `elsewhere`: topics that another page had changed meanwhile, left as they are."""
+
+    records: list[ConsentRecord] = field(default_factory=list)
+    elsewhere: list[Topic] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page showed for one topic when the person chose: its state, and the consent text beside it."""
+
+    on: bool
+    wording_id: int | None
+
+
+def for_contact(contact: Contact, language: str) -> Choices:
+    """Today's choices. Topics that are neither public nor on are left out, and so are retired ones: no mail comes of them."""
+    now = clock.now()
+    today = consents.subscriptions(contact)
+    live = catalogue.live()
+    offered = [t for t in live if t.purpose_key != SERVICE and (t.public or _is_on(today.get(t.id), now))]
+    records = consents.records(s.record_id for s in today.values())
+    shown = consents.texts(record.wording_id for record in records.values())
+    current = wordings.current_of(offered, language)
+    whole = consents.on_purpose(contact, MARKETING)
+    paused = whole.paused_until if whole and whole.paused_until and whole.paused_until > now else None
+    topics = []
+    for topic in sorted(offered, key=lambda t: t.purpose_key != MARKETING):
+        subscription = today.get(topic.id)
+        record = records.get(subscription.record_id) if subscription else None
+        agreed = shown.get(record.wording_id) if record and record.wording_id else None
+        state = subscription.state if subscription else None
+        topics.append(Choice(topic, state, _is_on(subscription, now), record, agreed, current.get(topic.id)))
+    return Choices(
+        topics,
+        [topic for topic in live if topic.purpose_key == SERVICE and topic.public],
+        stopped=whole is not None and whole.state in _STOPS,
+        paused_until=paused,
+    )
+
+
+def apply(contact: Contact, shown: Mapping[str, Shown], chosen: set[str], evidence: Evidence) -> Change:
+    """Change what the person changed on the page, and only that: a page left open never undoes what was said since (S61)."""
+    contacts.lock([contact.id], for_withdrawal=True)
+    topics = {choice.topic.key: choice for choice in for_contact(contact, evidence.language or "en").topics}
+    unknown = (set(shown) | chosen) - set(topics)
+    if unknown or not chosen <= set(shown):
+        raise Invalid("The form names topics that this page does not offer.")
+    change, turned_on = Change(), []
+    for key, choice in topics.items():
+        if key not in shown:
+            continue
+        was, wanted = shown[key], key in chosen
+        if wanted == was.on:
+            if choice.on != was.on:
+                change.elsewhere.append(choice.topic)
+            continue
+        record = (
+            _turn_on(contact, choice, was, evidence) if wanted else ledger.withdraw(contact, choice.topic, evidence)
+        )
+        if record is not None:
+            change.records.append(record)
+            turned_on += [key] if wanted else []
+    if turned_on:
+        notices.owe(Kind.topic_turned_on, contact, {"topics": turned_on})
+    return change
+
+
+def stop_topic(contact: Contact, topic: Topic, evidence: Evidence) -> Change:
+    """No more of this topic. Twice is fine."""
+    return _change(ledger.withdraw(contact, topic, evidence))
+
+
+def stop_all(contact: Contact, evidence: Evidence) -> Change:
+    """No more marketing by email at all. Twice is fine."""
+    return _change(ledger.withdraw_all(contact, MARKETING, evidence))
+
+
+def pause(contact: Contact, until: datetime, evidence: Evidence) -> Change:
+    """A break that ends by itself."""
+    return _change(ledger.pause(contact, MARKETING, until, evidence))
+
+
+def resume(contact: Contact, evidence: Evidence) -> Change:
+    """The break ends now."""
+    return _change(ledger.resume(contact, MARKETING, evidence))
+
+
+def speak(contact: Contact, language: str) -> None:
+    """Pages and mail in this language from now on."""
+    arrivals.speak(contact, language)
+
+
+def undo(contact: Contact, records: list[str], evidence: Evidence) -> Change:
+    """Go back to where the contact stood before these records, as far as they still decide. Conflict when none does."""
+    contacts.lock([contact.id], for_withdrawal=True)
+    taken = consents.records_named(contact, records)
+    if not taken:
+        raise Conflict("This change cannot be taken back any more.")
+    ids = {record.id for record in taken}
+    was, now = projection.before(taken[0]), projection.today(contact.id)
+    evidence = replace(evidence, source_ref=f"undo:{taken[0].public_id}")
+    made = [*_undo_topics(contact, ids, was, now, evidence), *_undo_purposes(contact, ids, was, now, evidence)]
+    if not made:
+        raise Conflict("This change cannot be taken back any more.")
+    return Change(made)
+
+
+def can_be_undone(contact: Contact, records: list[ConsentRecord]) -> bool:
+    """Whether taking these records back would change anything."""
+    if not records:
+        return False
+    ids = {record.id for record in records}
+    was, now = projection.before(records[0]), projection.today(contact.id)
+    topics = any(
+        topic.record_id in ids and (topic.state is State.given) != _was_given(was, topic_id)
+        for topic_id, topic in now.topics.items()
+    )
+    return topics or any(record.action in (Action.paused, Action.resumed) for record in records)
+
+
+def _undo_topics(contact: Contact, ids: set[int], was: Stand, now: Stand, evidence: Evidence) -> list[ConsentRecord]:
+    made = []
+    topics = {topic.id: topic for topic in catalogue.live()}
+    for topic_id, today in now.topics.items():
+        if today.record_id not in ids or topic_id not in topics:
+            continue
+        record = None
+        if today.state is State.given and not _was_given(was, topic_id):
+            record = ledger.withdraw(contact, topics[topic_id], evidence)
+        elif today.state is State.withdrawn and _was_given(was, topic_id):
+            earlier = consents.records([was.topics[topic_id].record_id])[was.topics[topic_id].record_id]
+            same = replace(evidence, wording_id=earlier.wording_id)
+            record = ledger.grant(contact, topics[topic_id], LegalBasis.consent, same)
+        made += [record] if record else []
+    return made
+
+
+def _undo_purposes(contact: Contact, ids: set[int], was: Stand, now: Stand, evidence: Evidence) -> list[ConsentRecord]:
+    made = []
+    for key, today in now.purposes.items():
+        if today.record_id not in ids:
+            continue
+        earlier = was.purposes.get(key)
+        paused = earlier.paused_until if earlier else None
+        record = None
+        if earlier and earlier.state in _STOPS and today.state is State.open:
+            record = ledger.withdraw_all(contact, key, evidence)
+        elif today.paused_until != paused:
+            still = paused is not None and paused > clock.now()
+            record = (
+                ledger.pause(contact, key, paused, evidence)
+                if still and paused
+                else ledger.resume(contact, key, evidence)
+            )
+        made += [record] if record else []
+    return made
+
+
+def _was_given(stand: Stand, topic_id: int) -> bool:
+    return topic_id in stand.topics and stand.topics[topic_id].state is State.given
+
+
+def _turn_on(contact: Contact, choice: Choice, was: Shown, evidence: Evidence) -> ConsentRecord | None:
+    """Consent rests on the text that was shown, in the version that was shown."""
+    text = consents.texts([was.wording_id]).get(was.wording_id or 0)
+    if text is None or text.topic_id != choice.topic.id:
+        raise Invalid("There is no consent text for this topic in this language.")
+    return ledger.grant(
+        contact, choice.topic, LegalBasis.consent, replace(evidence, wording_id=text.id, language=text.language)
+    )
+
+
+def _change(record: ConsentRecord | None) -> Change:
+    return Change([record] if record else [])
+
+
+def _is_on(subscription: Subscription | None, now: datetime) -> bool:
+    return (
+        subscription is not None
+        and subscription.state is State.given
+        and (subscription.until is None or subscription.until > now)
+    )
