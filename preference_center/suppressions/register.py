@@ -76,7 +76,7 @@ def standing(hashes: Iterable[bytes]) -> dict[bytes, Cause]:
             Suppression.address_hash.in_(list(hashes)), or_(Suppression.until.is_(None), Suppression.until > now)
         )
     )
-    return dict(rows)
+    return {address_hash: cause for address_hash, cause in rows}  # noqa: C416  (rows are not pairs to dict())
 
 
 def count() -> int:
