@@ -1,6 +1,7 @@
 """Claiming: who is judged, who is taken, who is left alone."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from flask import Flask
@@ -47,7 +48,11 @@ def test_a_contact_who_leaves_after_filling_is_skipped(app: Flask) -> None:
     with transaction():
         taken = chunks.claim(run, campaign, topic, 10)
     assert [one.email for one in taken] == ["person0@example.org", "person2@example.org"]
-    assert _states() == [(MessageState.sending, None), (MessageState.skipped, "withdrawn"), (MessageState.sending, None)]
+    assert _states() == [
+        (MessageState.sending, None),
+        (MessageState.skipped, "withdrawn"),
+        (MessageState.sending, None),
+    ]
 
 
 def test_a_claim_carries_what_the_text_needs(app: Flask) -> None:
@@ -90,7 +95,9 @@ def test_an_ending_is_stored_once_and_only_by_the_run_that_claimed(app: Flask) -
         chunks.store(other, [Ending(first.id, MessageState.sent, reply_code=250)])
     assert [state for state, _ in _states()] == [MessageState.sending, MessageState.sending]
     with transaction():
-        chunks.store(run, [Ending(first.id, MessageState.sent), Ending(second.id, MessageState.failed, "refused", 550, "no")])
+        chunks.store(
+            run, [Ending(first.id, MessageState.sent), Ending(second.id, MessageState.failed, "refused", 550, "no")]
+        )
     with transaction():
         chunks.store(run, [Ending(second.id, MessageState.sent)])
     assert _states() == [(MessageState.sent, None), (MessageState.failed, "refused")]
@@ -110,5 +117,5 @@ def test_each_temporary_failure_waits_longer(app: Flask) -> None:
     now = clock.now()
     waits = [(chunks.next_try(attempt, now) - now).total_seconds() for attempt in (1, 2, 3, 4, 5, 50)]
     assert waits[0] >= 48
-    assert all(earlier < later for earlier, later in zip(waits[:4], waits[1:5], strict=True))
+    assert all(earlier < later for earlier, later in pairwise(waits[:5]))
     assert waits[-1] <= 3600 * 1.2

@@ -1,0 +1,154 @@
+"""The sweep: what a dead run's journal proves, what waits unheard, what is done."""
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from preference_center import clock, jobs
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.db import db, transaction
+from preference_center.delivery import sweeping
+from preference_center.delivery.journal import Journal
+from preference_center.delivery.models import Message, MessageState, Run
+from tests.support import make
+from tests.support.bell import WrittenBell
+
+pytestmark = pytest.mark.both_databases
+
+
+def _abandoned(
+    journal: bytes | None, app: Flask, *, host: str | None = None, lease: timedelta = timedelta(hours=1)
+) -> Run:
+    """A run with five messages under way (ids 1 to 5), and what its journal says."""
+    now = clock.now()
+    topic = make.topic()
+    campaign = Campaign(
+        name="Autumn", topic_id=topic.id, state=CampaignState.sending, created_at=now, updated_at=now, filled_at=now
+    )
+    run = Run(
+        campaign_id=1,
+        host=host or socket.gethostname()[:80],
+        journal="1.journal",
+        started_at=now,
+        lease_until=now + lease,
+    )
+    db.session.add_all([campaign, run])
+    db.session.flush()
+    for number in range(1, 6):
+        person = make.follower(topic, f"person{number}@example.org")
+        db.session.add(
+            Message(
+                campaign_id=campaign.id,
+                contact_id=person.id,
+                state=MessageState.sending,
+                run_id=run.id,
+                attempt=1,
+                changed_at=now,
+            )
+        )
+        db.session.flush()
+    if journal is not None:
+        path: Path = app.extensions["settings"].journals / "1.journal"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(journal)
+    return run
+
+
+def _states() -> list[str]:
+    return [str(state) for state in db.session.scalars(select(Message.state).order_by(Message.id))]
+
+
+def test_the_journal_of_a_dead_run_decides_each_message(app: Flask) -> None:  # K6, K8, K9
+    with transaction():
+        run = _abandoned(b"dot 2 1\nreply 2 1 250\ndot 3 1\ndot 4 1\nreply 4 1 451\ndot 5 1\nreply 5 1 554\n", app)
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["queued", "sent", "uncertain", "queued", "failed"]
+    assert run.ended_at is not None
+    sweeping.forget_journal(run.id)
+    assert not (app.extensions["settings"].journals / "1.journal").exists()
+
+
+def test_a_line_of_an_earlier_attempt_proves_nothing_of_this_one(app: Flask) -> None:
+    with transaction():
+        run = _abandoned(b"dot 1 0\nreply 1 0 250\n", app)
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["queued"] * 5
+
+
+def test_a_run_whose_worker_lives_is_left_alone(app: Flask) -> None:
+    with transaction():
+        run = _abandoned(None, app)
+    with Journal(app.extensions["settings"].journals / "1.journal"):
+        with transaction():
+            sweeping.settle_run(run.id)
+        assert _states() == ["sending"] * 5
+        assert run.ended_at is None
+
+
+@pytest.mark.parametrize("host", [None, "another-machine"], ids=["journal lost", "machine lost"])
+def test_without_a_journal_all_is_in_doubt_but_only_once_the_lease_is_over(app: Flask, host: str | None) -> None:
+    with transaction():
+        run = _abandoned(None, app, host=host)
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["sending"] * 5
+    with transaction():
+        run.lease_until = clock.now() - timedelta(seconds=1)
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["uncertain"] * 5
+
+
+def test_settling_twice_changes_nothing_more(app: Flask) -> None:
+    with transaction():
+        run = _abandoned(b"dot 3 1\n", app)
+    for _ in range(2):
+        with transaction():
+            sweeping.settle_run(run.id)
+    assert _states() == ["queued", "queued", "uncertain", "queued", "queued"]
+
+
+def test_a_sweep_rings_for_messages_nobody_rang_for(app: Flask, bell: WrittenBell) -> None:  # R1
+    with transaction():
+        _abandoned(None, app)
+        db.session.execute(Message.__table__.update().values(state=MessageState.queued))
+    (campaign_id,) = sweeping.open_campaigns()
+    with transaction():
+        sweeping.tend(campaign_id)
+    assert (jobs.DELIVER.path, (campaign_id,)) in bell.rung
+
+
+def test_a_sweep_goes_on_filling(app: Flask, bell: WrittenBell) -> None:
+    with transaction():
+        _abandoned(None, app)
+        db.session.scalars(select(Campaign)).one().filled_at = None
+    with transaction():
+        sweeping.tend(sweeping.open_campaigns()[0])
+    assert bell.rung == [(jobs.FILL.path, (1,))]
+
+
+def test_a_sweep_closes_a_campaign_whose_last_message_ended(app: Flask, bell: WrittenBell) -> None:  # K11
+    with transaction():
+        _abandoned(None, app)
+        db.session.execute(Message.__table__.update().values(state=MessageState.sent))
+    with transaction():
+        sweeping.tend(sweeping.open_campaigns()[0])
+    assert db.session.scalars(select(Campaign.state)).one() is CampaignState.sent
+    assert bell.rung == []
+
+
+def test_a_sweep_closes_what_a_cancelled_campaign_left_waiting(app: Flask) -> None:
+    with transaction():
+        _abandoned(None, app)
+        db.session.execute(Message.__table__.update().where(Message.id > 2).values(state=MessageState.queued))
+        db.session.scalars(select(Campaign)).one().state = CampaignState.cancelled
+    with transaction():
+        sweeping.tend(sweeping.open_campaigns()[0])
+    assert _states() == ["sending", "sending", "skipped", "skipped", "skipped"]
+    assert sweeping.open_campaigns() == []
