@@ -1,6 +1,7 @@
 """Ties a process to its parent: when the parent is gone, however it went, the child is told to stop (Linux; elsewhere a no-op)."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -27,3 +28,10 @@ def in_child(sign: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
         tie(parent, sign)
 
     return first
+
+
+def tie_to_forker() -> None:
+    """The same for a process that `multiprocessing` made, as granian's workers are."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        tie(parent.pid)

@@ -32,11 +32,11 @@ def up() -> None:
 @click.command(epilog="Example: preference-center web")
 def web() -> None:
     """Run the web server alone, at PREFERENCE_CENTER_HOST and PREFERENCE_CENTER_PORT."""
-    from preference_center import config, supervisor
+    from preference_center import config, serving, supervisor
 
     settings = config.read()
     supervisor.check_port(settings.host, settings.port)
-    serve("preference_center.wsgi:site", settings.host, settings.port, _THREADS)
+    serving.serve("preference_center.wsgi:site", settings.host, settings.port, _THREADS)
 
 
 @click.command(epilog="Example: preference-center worker delivery campaigns")
@@ -55,26 +55,6 @@ def worker(queues: tuple[str, ...]) -> None:
 def clock() -> None:
     """Run the clock alone. Two clocks do no harm."""
     _become("worker", "clock")
-
-
-def serve(target: str, host: str, port: int, threads: int) -> None:
-    """granian in this process until it is told to stop."""
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server import Server
-
-    Server(
-        target,
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        factory=True,
-        websockets=False,
-        blocking_threads=threads,
-        log_level=LogLevels.warning,
-        workers_kill_timeout=5,
-        respawn_failed_workers=True,
-    ).serve()
 
 
 def _become(module: str, *arguments: str) -> None:

@@ -1,0 +1,21 @@
+"""Serves a site by granian in this process until it is told to stop."""
+
+
+def serve(target: str, host: str, port: int, threads: int) -> None:
+    """`target` is `module:factory`. A worker process that crashes is replaced."""
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    Server(
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        websockets=False,
+        blocking_threads=threads,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=5,
+        respawn_failed_workers=True,
+    ).serve()
