@@ -33,6 +33,7 @@ DELIVER = Job("worker.jobs.delivery.deliver", "delivery", timeout=700)
 SWEEP = Job("worker.jobs.delivery.sweep", "housekeeping")
 SEND_NOTICE = Job("worker.jobs.notices.send", "notices")
 IMPORT_FILE = Job("worker.jobs.contacts.import_file", "housekeeping", timeout=3600)
+TIDY_IMPORTS = Job("worker.jobs.contacts.tidy_imports", "housekeeping")
 
 
 class Bell(Protocol):

@@ -7,4 +7,5 @@ EVERY: dict[Job, int] = {
     jobs.START_DUE: 10,
     jobs.SWEEP: 20,
     jobs.SEND_NOTICE: 60,
+    jobs.TIDY_IMPORTS: 300,
 }

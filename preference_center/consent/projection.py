@@ -56,7 +56,7 @@ def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) 
     at, purposes = record.recorded_at, dict(stand.purposes)
     before = purposes.get(record.purpose_key) or OnePurpose(State.open, record.id, None, at)
     if record.topic_id is not None:
-        now = OneTopic(_TOPIC_STATE[record.action], record.id, record.until, at)
+        now = OneTopic(state_after(record.action), record.id, record.until, at)
         if now.state is State.given and before.state in _STOPS:
             purposes[record.purpose_key] = replace(before, state=State.open, record_id=record.id, changed_at=at)
         return Stand(stand.topics | {record.topic_id: now}, purposes)
@@ -70,6 +70,11 @@ def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) 
     stopped = OneTopic(state, record.id, None, at)
     own = set(topics_of_purpose)
     return Stand({topic: stopped if topic in own else was for topic, was in stand.topics.items()}, purposes)
+
+
+def state_after(action: Action) -> State:
+    """The state of a topic after a record of its own."""
+    return _TOPIC_STATE[action]
 
 
 def apply(record: ConsentRecord) -> None:

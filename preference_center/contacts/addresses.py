@@ -5,9 +5,11 @@ Two spellings are the same address when they differ in case or in the writing of
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 from flask import current_app
 
 from preference_center.errors import Invalid
@@ -19,14 +21,41 @@ class Address:
     hash: bytes  # 16 bytes, keyed BLAKE2b of the canonical form
 
 
+# Plain addresses, for which email-validator's answer is known without asking it (0.15 ms each): a test holds the two together.
+_PLAIN = re.compile(
+    r"(?P<local>[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@"
+    r"(?P<domain>(?:[A-Za-z0-9](?:-?[A-Za-z0-9])*\.)+(?P<last>[A-Za-z0-9](?:-?[A-Za-z0-9])*))",
+    re.ASCII,
+)
+_NOT_PLAIN = {name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES}
+_LOWERED = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)
+
+
 def parse(text: str) -> Address:
     """The address in `text`. Invalid, with words for a form, when it is not one that can be written to (RFC 5321, 5322, 6531, 5891)."""
+    text = text.strip()
+    plain = _plain(text)
+    if plain is not None:
+        return Address(plain, _keyed(plain.lower()))
     try:
-        found = validate_email(text.strip(), check_deliverability=False, strict=True)
+        found = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError as fault:
         raise Invalid(str(fault)) from None
     canonical = f"{found.local_part}@{found.ascii_domain}".casefold()
     return Address(found.normalized, _keyed(canonical))
+
+
+def _plain(text: str) -> str | None:
+    """The normalised address when it is of the everyday kind; nothing when the library must look at it."""
+    found = _PLAIN.fullmatch(text) if len(text) <= 254 else None
+    if found is None:
+        return None
+    local, domain, last = found["local"], found["domain"].lower(), found["last"].lower()
+    if len(local) > 64 or len(domain) > 253 or last in _NOT_PLAIN or not last[-1].isalpha():
+        return None
+    if max(map(len, domain.split("."))) > 63:
+        return None
+    return f"{local.lower() if local.lower() in _LOWERED else local}@{domain}"
 
 
 def _keyed(canonical: str) -> bytes:

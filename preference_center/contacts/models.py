@@ -72,7 +72,9 @@ class Import(WithPublicId, Base):
     file_name: Mapped[str] = mapped_column(String(200))
     file_sha256: Mapped[str] = mapped_column(String(64))
     stored_as: Mapped[str | None] = mapped_column(String(80))  # under DATA_DIR/uploads while it is needed
-    declared: Mapped[dict[str, Any]]  # mapping, source, legal basis, topics, wording, date, encoding
+    declared: Mapped[dict[str, Any]] = mapped_column(
+        default=dict
+    )  # mapping, source, legal basis, topics, wording, date, encoding
     dry_run: Mapped[bool] = mapped_column(default=False)
     bytes_total: Mapped[int] = mapped_column(default=0)
     bytes_read: Mapped[int] = mapped_column(default=0)
@@ -83,6 +85,7 @@ class Import(WithPublicId, Base):
     trouble: Mapped[str | None] = mapped_column(String(500))
     created_by: Mapped[str] = mapped_column(String(40), default="")
     created_at: Mapped[datetime]
+    moved_at: Mapped[datetime]  # when it last got on; a run that stands still is taken up again
     finished_at: Mapped[datetime | None]
 
 
