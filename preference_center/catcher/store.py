@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -10,6 +9,8 @@ from email.header import decode_header, make_header
 from email.message import EmailMessage
 from pathlib import Path
 from typing import cast
+
+from preference_center import clock
 
 KEPT = 20_000  # newer mails push the oldest out, so that a large demo does not fill the disk
 _TIDY_EVERY = 1_000
@@ -50,7 +51,7 @@ class Inbox:
 
     def keep(self, mails: Iterable[Caught]) -> None:
         """Store a batch in one transaction; a mail to several people is kept once for each."""
-        now = time.time()
+        now = clock.now().timestamp()
         rows = [
             (now, mail.sender, recipient.casefold(), subject_of(mail.raw), mail.raw)
             for mail in mails

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
+from preference_center import clock
+
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -69,7 +71,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, datetime):
             return value
         if value == "now":
-            return datetime.now(UTC)
+            return clock.now()
         try:
             found = datetime.fromisoformat(value)
         except ValueError:

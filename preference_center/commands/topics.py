@@ -24,6 +24,7 @@ def add(key: str, name: str, purpose: str, description: str, cadence: str, langu
     """Add a topic. Its key stands in links and headers and never changes."""
     with desk.app():
         from preference_center.accounts import audit
+        from preference_center.consent import wordings
         from preference_center.db import transaction
         from preference_center.topics import catalogue
         from preference_center.topics.models import TopicText
@@ -31,6 +32,7 @@ def add(key: str, name: str, purpose: str, description: str, cadence: str, langu
         text = TopicText(language=language, name=name, description=description, cadence=cadence)
         with transaction():
             topic = catalogue.add(key, {language: text}, purpose, public=not hidden)
+            wordings.publish_defaults(topic)
             audit.note(desk.ACTOR, "topic.added", "topic", topic.key)
     click.echo(f"Topic {key} was added.")
 
