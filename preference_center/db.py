@@ -129,6 +129,8 @@ def prepare_engine(engine: Engine) -> None:
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        # SQLite's own lower() knows ASCII only: "KRAKÓW" would not be "kraków", as it is on PostgreSQL
+        connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

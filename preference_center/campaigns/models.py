@@ -1,5 +1,7 @@
 """A campaign is a plan; a version is its frozen content and rule. State moves by verbs that refuse a wrong order."""
 
+import hashlib
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -97,3 +99,15 @@ class CampaignVersion(Base):
     sha256: Mapped[str] = mapped_column(String(64))  # over everything above
     created_by: Mapped[str] = mapped_column(String(40), default="")
     created_at: Mapped[datetime]
+
+    def digest(self) -> str:
+        """SHA-256 over everything that decides what is sent and to whom, the compiled templates included."""
+        parts = {name: getattr(self, name) for name in _FROZEN}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def is_intact(self) -> bool:
+        """Whether the row is still what was saved (P7)."""
+        return self.sha256 == self.digest()
+
+
+_FROZEN = ("number", "subject", "preheader", "format", "source", "text_source", "segment", "compiled")

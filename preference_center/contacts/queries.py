@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from preference_center.contacts import addresses
-from preference_center.contacts.models import Contact
+from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db
 from preference_center.errors import NotFound
 
@@ -32,3 +32,21 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
     if db.session.get_bind().dialect.name == "postgresql":
         statement = statement.with_for_update(key_share=not for_withdrawal)
     db.session.execute(statement).all()
+
+
+def declared_attributes() -> dict[str, AttributeKind]:
+    """The attributes the owner declared, by key: what rules and merge fields may speak of."""
+    return {key: AttributeKind(kind) for key, kind in db.session.execute(select(Attribute.key, Attribute.kind))}
+
+
+def newest(limit: int = 50, before: int | None = None) -> list[Contact]:
+    """Contacts that were not erased, newest first; `before` is the id to go on from."""
+    statement = select(Contact).where(Contact.erased_at.is_(None)).order_by(Contact.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(Contact.id < before)
+    return list(db.session.scalars(statement))
+
+
+def count() -> int:
+    """How many contacts there are, the erased ones left out."""
+    return db.session.scalar(select(func.count()).select_from(Contact).where(Contact.erased_at.is_(None))) or 0

@@ -1,0 +1,185 @@
+"""What a campaign says: compiled once when a version is saved, rendered for each contact, looked over before it is sent.
+
+Every mail carries the footer the law wants, in both parts and in the contact's language, wherever the author put it or at the end.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app
+from jinja2 import Template, TemplateError
+from sqlalchemy import select
+
+from preference_center import i18n
+from preference_center.campaigns import compiling, footer, linting, markup, sandbox
+from preference_center.campaigns.linting import Finding
+from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.config import Settings
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.models import AttributeKind, Contact
+from preference_center.db import db
+from preference_center.errors import Conflict, DomainError
+from preference_center.mail.header_lines import header_text
+from preference_center.topics.models import Topic
+
+MAX_VALUE = 1_000  # characters of one field of one contact
+
+_KEPT = 32  # renderers a process keeps
+
+
+class RenderError(DomainError):
+    """This content cannot be rendered for this contact. The message holds nothing about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    subject: str
+    html: str
+    text: str
+
+
+def compile(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The templates of a version, made from what its author wrote. Invalid, with field, line and what to write instead."""
+    return compiling.compiled(fields, contacts.declared_attributes())
+
+
+class Renderer:
+    """One version, ready to be rendered for anybody. The footer of each language is compiled when it is first met."""
+
+    def __init__(self, version: CampaignVersion) -> None:
+        self._compiled = version.compiled
+        self._subject = sandbox.load(self._compiled["subject"], autoescape=False)
+        self._preheader = sandbox.load(self._compiled["preheader"], autoescape=False)
+        self._spoken: dict[str, tuple[Template, Template]] = {}
+
+    def render(self, fields: Mapping[str, str], language: str) -> Rendered:
+        """The mail for one contact: `fields` from fields_for(). RenderError when it cannot be made."""
+        html, text = self._spoken.get(language) or self._speak(language)
+        try:
+            subject = header_text(self._subject.render(fields), compiling.MAX_SUBJECT)
+            values = {**fields, "language": language, "subject": subject}
+            if self._compiled["preheader"]:
+                values["preheader"] = self._preheader.render(fields)
+            rendered = Rendered(subject, html.render(values), text.render(values))
+        except (TemplateError, ValueError, OverflowError) as fault:
+            raise RenderError(f"The content cannot be rendered: {type(fault).__name__}.") from None
+        if len(rendered.html) > markup.MAX_OUTPUT or len(rendered.text) > markup.MAX_OUTPUT:
+            raise RenderError("The mail is larger than 1 MB for this contact.")
+        if not subject:
+            raise RenderError("The subject is empty for this contact.")
+        return rendered
+
+    def _speak(self, language: str) -> tuple[Template, Template]:
+        spoken = footer.spoken(i18n.best(language))
+        made = (
+            sandbox.load(self._compiled["html"].replace(compiling.FOOTER, spoken.html, 1), autoescape=True),
+            sandbox.load(self._compiled["text"].replace(compiling.FOOTER, spoken.text, 1), autoescape=False),
+        )
+        if len(self._spoken) < _KEPT:  # a language tag comes from outside
+            self._spoken[language] = made
+        return made
+
+
+_renderers: OrderedDict[str, Renderer] = OrderedDict()
+
+
+def renderer(version: CampaignVersion) -> Renderer:
+    """The renderer of a version, kept by the hash of its content. Conflict when the row is not what was saved."""
+    if not version.is_intact():
+        raise Conflict("This version was altered after it was saved; it is not used any more. Save the content again.")
+    made = _renderers.get(version.sha256)
+    if made is None:
+        made = _renderers[version.sha256] = Renderer(version)
+        if len(_renderers) > _KEPT:
+            _renderers.popitem(last=False)
+    return made
+
+
+def fields_for(
+    *,
+    email: str,
+    language: str,
+    attributes: Mapping[str, Any],
+    unsubscribe_url: str,
+    preferences_url: str,
+    topic: str,
+    why: str,
+) -> dict[str, str]:
+    """Everything a template may say about one contact, as clean single lines. `why` says when and how they agreed."""
+    settings: Settings = current_app.extensions["settings"]
+    values = {key: _written(value) for key, value in attributes.items()}
+    values.update(
+        email=email,
+        language=language,
+        topic=topic,
+        why=why,
+        unsubscribe_url=unsubscribe_url,
+        preferences_url=preferences_url,
+        organisation=settings.organisation,
+        postal_address=settings.postal_address,
+    )
+    return values
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return header_text(value, MAX_VALUE)
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "yes"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return header_text(str(value), MAX_VALUE)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The mail as somebody would get it, with links that lead nowhere, and what there is to know about it."""
+
+    subject: str
+    html: str
+    text: str
+    findings: list[Finding]
+
+
+def preview(version: CampaignVersion, contact: Contact | None = None, language: str | None = None) -> Preview:
+    """As this contact would get it; without one, with sample values. No link in it works."""
+    language = language or (contact.language if contact else "en")
+    declared = contacts.declared_attributes()
+    fields = fields_for(
+        email=(contact and contact.email) or "anna@example.com",
+        language=language,
+        attributes=contact.attributes if contact else {key: _sample(key, kind) for key, kind in declared.items()},
+        unsubscribe_url="#preview",
+        preferences_url="#preview",
+        topic=_topic_name(version, language),
+        why=footer.sample_reason(language),
+    )
+    rendered = renderer(version).render(fields, language)
+    inert = _LINK.sub(r"\1#preview\2", rendered.html)
+    return Preview(rendered.subject, inert, rendered.text, linting.findings(version, rendered.html, rendered.text))
+
+
+def lint(version: CampaignVersion) -> list[Finding]:
+    """What an author should look at before this is sent, the worst first."""
+    return preview(version).findings
+
+
+_LINK = re.compile(r"""(<a\s(?:[^<>"]|"[^"]*")*?href=")[^"]*(")""")
+_SAMPLES = {AttributeKind.number: 120, AttributeKind.date: "2026-05-14", AttributeKind.boolean: True}
+_NAMES = {"first_name": "Anna", "name": "Anna Nowak", "last_name": "Nowak", "city": "Kraków", "company": "Example Ltd"}
+
+
+def _sample(key: str, kind: AttributeKind) -> Any:
+    return _SAMPLES.get(kind) or _NAMES.get(key) or key.replace("_", " ").capitalize()
+
+
+def _topic_name(version: CampaignVersion, language: str) -> str:
+    topic = db.session.scalar(
+        select(Topic).join(Campaign, Campaign.topic_id == Topic.id).where(Campaign.id == version.campaign_id)
+    )
+    return topic.name(i18n.best(language)) if topic else ""

@@ -1,0 +1,178 @@
+"""Writes campaigns and moves them on: each save adds a version, scheduling freezes one, the clock starts what is due."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import update
+
+from preference_center import clock, jobs
+from preference_center.campaigns import content, queries
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
+from preference_center.db import db
+from preference_center.errors import Conflict, Invalid
+from preference_center.segments import queries as segments
+from preference_center.topics.models import Topic
+
+CONTENT_FIELDS = ("subject", "preheader", "format", "source", "text_source", "segment")
+_PAST = timedelta(minutes=5)  # a form that was open for a while
+_FUTURE = timedelta(days=730)
+
+
+def create(
+    name: str,
+    topic: Topic,
+    subject: str,
+    format: ContentFormat | str,
+    source: str,
+    *,
+    preheader: str = "",
+    text_source: str = "",
+    segment: str = "",
+    actor: str = "",
+) -> Campaign:
+    """A new draft with its first version. Invalid, with the line, when the content or the segment cannot stand."""
+    _check_topic(topic)
+    now = clock.now()
+    fields = {
+        "subject": subject,
+        "preheader": preheader,
+        "format": format,
+        "source": source,
+        "text_source": text_source,
+        "segment": segment,
+    }
+    ready = _ready(fields)
+    campaign = Campaign(
+        name=_name(name),
+        topic_id=topic.id,
+        state=CampaignState.draft,
+        version=1,
+        created_by=actor,
+        created_at=now,
+        updated_at=now,
+    )
+    db.session.add(campaign)
+    db.session.flush()
+    _add_version(campaign, ready, actor, now)
+    return campaign
+
+
+def save(campaign: Campaign, *, on_version: int, actor: str, **changes: Any) -> CampaignVersion:
+    """A new version with these changes (`name`, `topic` and the fields of a version).
+
+    Conflict when somebody else saved meanwhile: `on_version` is the one the changes were made on.
+    """
+    unknown = set(changes) - {"name", "topic", *CONTENT_FIELDS}
+    if unknown:
+        raise TypeError(f"a campaign has no {', '.join(sorted(unknown))}")
+    campaign = queries.lock(campaign.id)
+    if campaign.state is not CampaignState.draft:
+        raise Conflict(f"This campaign is {campaign.state}; only a draft can be changed.")
+    if campaign.version != on_version:
+        raise Conflict("Somebody else saved this campaign meanwhile. Look at the newest version before you save yours.")
+    before = queries.version(campaign)
+    ready = _ready({name: changes.get(name, getattr(before, name)) for name in CONTENT_FIELDS})
+    if "name" in changes:
+        campaign.name = _name(changes["name"])
+    if "topic" in changes:
+        _check_topic(changes["topic"])
+        campaign.topic_id = changes["topic"].id
+    now = clock.now()
+    campaign.version += 1
+    campaign.updated_at = now
+    return _add_version(campaign, ready, actor, now)
+
+
+def schedule(campaign: Campaign, at: datetime) -> None:
+    """Freeze the newest version and send it at `at`, which may be now. Invalid when it could not be sent."""
+    now = clock.now()
+    if at.tzinfo is None:
+        raise Invalid("Say in which time zone that moment is.", {"at": "The time zone is missing."})
+    if not now - _PAST <= at <= now + _FUTURE:
+        raise Invalid("Choose a moment from now on, within two years.", {"at": "This moment cannot be used."})
+    campaign = queries.lock(campaign.id)
+    _check_topic(db.session.get_one(Topic, campaign.topic_id))
+    version = queries.version(campaign)
+    segments.read(version.segment)
+    content.preview(version, language="en")
+    campaign.schedule(at, now)
+    if at <= now:
+        jobs.later(jobs.START_DUE)
+
+
+def unschedule(campaign: Campaign) -> None:
+    """Back to a draft, as long as it has not started."""
+    queries.lock(campaign.id).unschedule(clock.now())
+
+
+def pause(campaign: Campaign, reason: str | None = None) -> None:
+    """No new chunk is claimed once this is committed."""
+    queries.lock(campaign.id).pause(clock.now(), reason)
+
+
+def resume(campaign: Campaign) -> None:
+    campaign = queries.lock(campaign.id)
+    campaign.resume(clock.now())
+    jobs.later(jobs.DELIVER if campaign.filled_at else jobs.FILL, campaign.id)
+
+
+def cancel(campaign: Campaign) -> None:
+    """Nobody else gets it. What already left stays; the sweep marks the rest."""
+    queries.lock(campaign.id).cancel(clock.now())
+    jobs.later(jobs.SWEEP)
+
+
+def start_due(now: datetime) -> list[int]:
+    """Start every scheduled campaign whose time has come, each exactly once however many clocks ring."""
+    claimed = (
+        update(Campaign)
+        .where(Campaign.state == CampaignState.scheduled, Campaign.scheduled_at <= now)
+        .values(state=CampaignState.sending, started_at=now, updated_at=now)
+        .returning(Campaign.id)
+    )
+    started = sorted(db.session.scalars(claimed))
+    for campaign_id in started:
+        jobs.later(jobs.FILL, campaign_id)
+    return started
+
+
+def _ready(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a version, checked and compiled. Invalid names the field and the line."""
+    segment = str(fields["segment"]).strip()
+    ready = {**fields, "segment": str(segments.read(segment)) if segment else ""}
+    ready["format"] = _format(fields["format"])
+    ready["compiled"] = content.compile(ready)
+    return ready
+
+
+def _add_version(campaign: Campaign, ready: dict[str, Any], actor: str, now: datetime) -> CampaignVersion:
+    version = CampaignVersion(
+        campaign_id=campaign.id, number=campaign.version, created_by=actor, created_at=now, sha256="", **ready
+    )
+    version.sha256 = version.digest()
+    db.session.add(version)
+    db.session.flush()
+    return version
+
+
+def _format(given: ContentFormat | str) -> ContentFormat:
+    try:
+        return ContentFormat(given)
+    except ValueError:
+        raise Invalid("Choose Markdown, MJML or HTML.", {"format": "Choose one of the three."}) from None
+
+
+def _name(given: str) -> str:
+    name = " ".join(given.split())
+    if not name or len(name) > 120:
+        raise Invalid("Give the campaign a name of 1 to 120 characters.", {"name": "1 to 120 characters."})
+    return name
+
+
+def _check_topic(topic: Topic) -> None:
+    if topic.retired_at is not None:
+        raise Invalid(
+            f"The topic {topic.key} is retired: nobody may be mailed on it. Choose another.", {"topic": "Retired."}
+        )
+    if topic.purpose.channel != "email":
+        raise Invalid(f"The topic {topic.key} is not about email.", {"topic": "Choose a topic for email."})

@@ -1,0 +1,18 @@
+"""Doorbells for campaigns: start what is due, fill the outbox of one."""
+
+from preference_center import clock
+from preference_center.campaigns import scheduling
+from preference_center.db import transaction
+from preference_center.delivery import outbox
+from worker.context import job, repeat
+
+
+@job
+def start_due() -> None:
+    with transaction():
+        scheduling.start_due(clock.now())
+
+
+@job
+def fill(campaign_id: int) -> None:
+    repeat(outbox.fill_range, campaign_id)
