@@ -11,7 +11,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, Domain, force_locale, get_locale, refresh
+from flask_babel import Babel, Domain, force_locale, get_domain, get_locale, refresh
 
 LANGUAGES = {"en": "English", "pl": "Polski", "es": "Español", "pt-BR": "Português (Brasil)"}
 CATALOGUES = Path(__file__).parent / "translations"
@@ -33,6 +33,16 @@ def speak(language: str) -> None:
     """Use this language for the rest of the request, as the contact chose it."""
     g.language = best(language)
     refresh()
+
+
+def gettext(text: str, **values: object) -> str:
+    """The text in the language spoken now. (Flask-Babel's own, with a type.)"""
+    return str(get_domain().gettext(text, **values))
+
+
+def ngettext(one: str, many: str, num: int, **values: object) -> str:
+    """The same for a number of things."""
+    return str(get_domain().ngettext(one, many, num, **values))
 
 
 @contextmanager

@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Iterable
 
 from flask import current_app
-from flask_babel import gettext as _
 from sqlalchemy import func, select
 
 from preference_center import clock, i18n
 from preference_center.consent.models import Wording
 from preference_center.db import db
 from preference_center.errors import Invalid
+from preference_center.i18n import gettext as _
 from preference_center.topics.models import Topic
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
-from flask_babel import gettext as _
 
 from preference_center import i18n, signed_links
 from preference_center.config import Settings
 from preference_center.contacts.models import Contact
+from preference_center.i18n import gettext as _
 from preference_center.notices.models import Kind, Notice
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask
 
+from preference_center.contacts.addresses import mask
 from preference_center.web import admin, errors, guards, headers, health, public
 
 
@@ -19,6 +20,7 @@ def init(app: Flask) -> None:
     public.init(app)
     admin.init(app)
     app.context_processor(lambda: _sender(app))
+    app.jinja_env.globals["masked"] = mask
     app.url_defaults(lambda endpoint, values: _add_digest(app, endpoint, values))
 
 

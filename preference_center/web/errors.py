@@ -5,12 +5,12 @@ from http import HTTPStatus
 
 import structlog
 from flask import Flask, Response, make_response, render_template, request
-from flask_babel import gettext as _
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from preference_center.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound, Unavailable
+from preference_center.i18n import gettext as _
 
 log = structlog.get_logger()
 

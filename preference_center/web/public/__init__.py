@@ -2,8 +2,22 @@
 
 from flask import Blueprint, Flask
 
+from preference_center.signed_links import ExpiredLink
+from preference_center.web.guards import DeadLink
+
 pages = Blueprint("public", __name__)
+
+from preference_center.web.public import (  # noqa: E402, F401 - importing a page registers it
+    confirm,
+    dead_links,
+    new_link,
+    preferences,
+    subscribe,
+    unsubscribe,
+)
 
 
 def init(app: Flask) -> None:
     app.register_blueprint(pages)
+    app.register_error_handler(DeadLink, dead_links.show)
+    app.register_error_handler(ExpiredLink, confirm.explain_expired)

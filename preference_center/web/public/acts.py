@@ -1,0 +1,45 @@
+"""What an act on a public page leaves behind: evidence for the ledger, and a receipt by which it is shown and taken back."""
+
+from dataclasses import dataclass
+
+from flask import current_app, request
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from preference_center import i18n
+from preference_center.consent.ledger import Evidence
+from preference_center.preferences.choices import Change
+from preference_center.web.guards import Link
+
+LIFE = 30 * 60  # seconds in which an act can be taken back from its page
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Which act it was, the consent records it wrote, and the topics it left alone."""
+
+    act: str
+    records: list[str]
+    elsewhere: list[str]
+
+
+def evidence(source: str, source_ref: str = "") -> Evidence:
+    """Who says so, from where, in which language."""
+    detail = {"network": request.remote_addr or "", "agent": request.user_agent.string[:200]}
+    return Evidence(source=source, source_ref=source_ref, language=i18n.current_language(), detail=detail)
+
+
+def receipt(link: Link, act: str, change: Change) -> str:
+    """Signed, short-lived, and worth nothing on another person's page."""
+    payload = [act, [record.public_id for record in change.records], [topic.key for topic in change.elsewhere]]
+    return str(_serializer(link).dumps(payload))
+
+
+def read_receipt(link: Link, text: str | None) -> Receipt | None:
+    try:
+        return Receipt(*_serializer(link).loads(text or "", max_age=LIFE))
+    except (BadData, TypeError):
+        return None
+
+
+def _serializer(link: Link) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt=f"pc.receipt.v1.{link.contact.public_id}")

@@ -1,0 +1,117 @@
+"""GET, POST /u/<token>: leaving. One click of a mail program (RFC 8058), or one press of a button on the page.
+
+No log-in, no cookie, no anti-forgery value, no second question; twice is fine. GET changes nothing.
+"""
+
+from dataclasses import dataclass
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from preference_center.consent import standing
+from preference_center.consent.models import State
+from preference_center.db import transaction
+from preference_center.errors import Conflict, NotFound
+from preference_center.i18n import gettext as _
+from preference_center.preferences import choices, confirmation
+from preference_center.preferences.choices import Change
+from preference_center.signed_links import Power
+from preference_center.topics import catalogue
+from preference_center.topics.models import Topic
+from preference_center.web.guards import DeadLink, Link, signed_link
+from preference_center.web.public import acts, pages
+
+
+@pages.get("/u/<token>")
+@signed_link(Power.unsub)
+def unsubscribe(link: Link) -> ResponseReturnValue:
+    return _ask(link)
+
+
+@pages.post("/u/<token>")
+@signed_link(Power.unsub)
+def leave(link: Link) -> ResponseReturnValue:
+    scope = _scope(link)
+    if request.form.get("List-Unsubscribe") == "One-Click":
+        _stop(link, scope.topic, "one_click")
+        return f"{_('You are unsubscribed.')}\n", 200, {"Content-Type": "text/plain; charset=utf-8"}
+    stop = request.form.get("stop")
+    if stop == "all" or (stop == "topic" and scope.topic):
+        change = _stop(link, scope.topic if stop == "topic" else None, "link")
+        return _left(link, change, all_of_it=stop == "all")
+    if request.form.get("undo"):
+        return _undo(link)
+    if request.form.get("send") == "link":
+        return _send_link(link)
+    return _ask(link), 400  # nothing we know, so nothing changes (S36)
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What the link leaves: one topic, or with none all marketing."""
+
+    topic: Topic | None
+    message_id: int
+
+
+def _scope(link: Link) -> _Scope:
+    try:
+        key, message_id = link.carries
+        return _Scope(None if key == "*" else catalogue.by_key(key), int(message_id))
+    except (ValueError, NotFound):
+        raise DeadLink("This link opens nothing.") from None
+
+
+def _ask(link: Link) -> str:
+    scope = _scope(link)
+    return _page("public/unsubscribe.html", link, topic_is_on=_is_on(link, scope.topic), anything_is_on=_is_on(link))
+
+
+def _stop(link: Link, topic: Topic | None, source: str) -> Change:
+    """Somebody we have forgotten is answered as anybody else; there is nothing left to write down."""
+    scope = _scope(link)
+    if link.contact.erased_at is not None:
+        return Change()
+    with transaction():
+        evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "")
+        if topic is None:
+            return choices.stop_all(link.contact, evidence)
+        return choices.stop_topic(link.contact, topic, evidence)
+
+
+def _left(link: Link, change: Change, *, all_of_it: bool) -> str:
+    undo = acts.receipt(link, "stop", change) if choices.can_be_undone(link.contact, change.records) else ""
+    return _page("public/unsubscribed.html", link, undo=undo, all_of_it=all_of_it, anything_is_on=_is_on(link))
+
+
+def _undo(link: Link) -> ResponseReturnValue:
+    receipt = acts.read_receipt(link, request.form.get("undo"))
+    if receipt is None or link.contact.erased_at is not None:
+        return _ask(link), 400
+    try:
+        with transaction():
+            choices.undo(link.contact, receipt.records, acts.evidence("link"))
+    except Conflict:
+        return _ask(link), 409
+    return _page("public/resubscribed.html", link)
+
+
+def _send_link(link: Link) -> str:
+    """The link to all choices goes to the mailbox: this link may be old or forwarded, and only reduces mail (`security.md` 3.2)."""
+    if link.contact.erased_at is None:
+        with transaction():
+            confirmation.ask_for_link(link.contact)
+    return render_template("public/link_sent.html", address=None)
+
+
+def _is_on(link: Link, topic: Topic | None = None) -> bool:
+    """Whether this topic is on, or without one any marketing at all."""
+    today = standing.subscriptions(link.contact)
+    if topic is not None:
+        return topic.id in today and today[topic.id].state is State.given
+    marketing = {t.id for t in catalogue.live() if t.purpose_key == choices.MARKETING}
+    return any(s.state is State.given for s in today.values() if s.topic_id in marketing)
+
+
+def _page(template: str, link: Link, **values: object) -> str:
+    return render_template(template, topic=_scope(link).topic, contact=link.contact, token=link.token, **values)

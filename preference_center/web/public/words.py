@@ -1,0 +1,106 @@
+"""What happened, in words for the person it happened to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel.dates import format_date, format_datetime
+from flask_babel import get_locale
+
+from preference_center.consent.models import Action, ConsentRecord
+from preference_center.contacts.models import Contact
+from preference_center.i18n import gettext as _
+from preference_center.i18n import ngettext
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer after an act: a headline, what changed line by line, and whether it can be taken back."""
+
+    headline: str
+    lines: list[str]
+    changed: bool
+    can_undo: bool
+
+
+def outcome(
+    act: str, records: list[ConsentRecord], names: dict[int, str], elsewhere: list[str], can_undo: bool
+) -> Outcome:
+    lines = []
+    for actions, words in ((_ON, _("Turned on: %(topics)s.")), (_OFF, _("Turned off: %(topics)s."))):
+        topics = [names[r.topic_id] for r in records if r.topic_id in names and r.action in actions]
+        if topics:
+            lines.append(words % {"topics": ", ".join(topics)})
+    if elsewhere:
+        lines.append(
+            _("Changed on another page meanwhile, and left as it is: %(topics)s.", topics=", ".join(elsewhere))
+        )
+    return Outcome(_headline(act, bool(records)), lines, bool(records), can_undo)
+
+
+def _headline(act: str, changed: bool) -> str:
+    if act == "speak":
+        return _("Saved. Pages and emails now speak English to you.")
+    if not changed:
+        return _("No changes to save.")
+    return {
+        "stop_all": _("Stopped. You will get no marketing emails from us."),
+        "pause": _("Paused. We send nothing until the day you chose."),
+        "resume": _("The break is over. You get your topics again."),
+        "undo": _("Undone. Everything is as it was before."),
+    }.get(act, _("Saved."))
+
+
+_ON = (Action.given, Action.confirmed)
+_OFF = (Action.withdrawn, Action.objected)
+
+
+def will_get(count: int) -> str:
+    return ngettext("You will get %(num)s topic.", "You will get %(num)s topics.", count)
+
+
+def day(moment: datetime, contact: Contact) -> str:
+    """A day in words, with the year, where the person lives if we know it."""
+    return format_date(moment.astimezone(zone(contact)).date(), "long", locale=get_locale())
+
+
+def moment(at: datetime, contact: Contact) -> str:
+    """A moment as evidence: to the second, with its zone."""
+    return format_datetime(at, "long", tzinfo=zone(contact), locale=get_locale())
+
+
+def since(record: ConsentRecord, on: bool, contact: Contact) -> str:
+    """`On since 3 May 2026, by the sign-up form`."""
+    facts = {"day": day(record.happened_at, contact), "how": how(record)}
+    if record.action is Action.requested:
+        return _("Waiting for your confirmation since %(day)s, %(how)s", **facts)
+    return _("On since %(day)s, %(how)s", **facts) if on else _("Off since %(day)s, %(how)s", **facts)
+
+
+def how(record: ConsentRecord) -> str:
+    return {
+        "form": _("by the sign-up form"),
+        "link": _("by you, on a page like this"),
+        "one_click": _("by the unsubscribe button of your mail program"),
+        "import": _("as recorded before we moved to this system"),
+        "admin": _("by our staff, as you told us"),
+        "mail": _("by an email from you"),
+        "provider": _("by your mail provider"),
+    }.get(record.source, _("by our system"))
+
+
+def basis(record: ConsentRecord) -> str:
+    return {
+        "consent": _("your consent"),
+        "double_opt_in": _("your consent, confirmed from your mailbox"),
+        "existing_customer": _("you are our customer and did not object"),
+        "legitimate_interest": _("our legitimate interest, which you may object to"),
+    }.get(record.legal_basis or "", "")
+
+
+def zone(contact: Contact) -> ZoneInfo:
+    """Where the person lives, as far as we know."""
+    try:
+        return ZoneInfo(contact.time_zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
