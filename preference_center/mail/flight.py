@@ -9,31 +9,6 @@ from preference_center.mail.opening import Features
 from preference_center.mail.outcomes import Envelope, Phase, Result
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
-    """One envelope on its way, with addresses and data in the form the relay gets. Times are of time.monotonic()."""
-
-    envelope: Envelope
-    sender: bytes
-    recipient: bytes
-    data: bytes
-    utf8: bool = False
-    asked: float = 0.0
-    deadline: float = math.inf
-    refusal: Result | None = None
-    dot_left: bool = False
-    given_back: bool = False
-
-
-class Desk(Protocol):
-    """Where a session gets its messages and leaves their results: one hand-over's side of it."""
-
-    def take(self, features: Features) -> Flight | None: ...
-    def still_wanted(self, flight: Flight) -> bool: ...
-    def report(self, result: Result) -> None: ...
-    def give_back(self, flight: Flight) -> None: ...
-
-
 class Step(Enum):
     """What was said and awaits its answer, in the order of the conversation."""
 
@@ -55,3 +30,39 @@ PHASES = {
     Step.dot: Phase.dot,
     Step.empty_dot: Phase.mail,
 }
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One envelope on its way, with addresses and data in the form the relay gets. Times are of time.monotonic()."""
+
+    envelope: Envelope
+    sender: bytes
+    recipient: bytes
+    data: bytes
+    utf8: bool = False
+    asked: float = 0.0
+    deadline: float = math.inf
+    refusal: Result | None = None
+    dot_left: bool = False
+    given_back: bool = False
+
+    def commands(self, features: Features) -> tuple[tuple[Step, bytes], ...]:
+        """MAIL, RCPT and DATA for this message (RFC 5321; RFC 6531 for addresses beyond ASCII)."""
+        options = b""
+        if self.utf8:
+            options = b" BODY=8BITMIME SMTPUTF8" if features.eight_bit else b" SMTPUTF8"
+        return (
+            (Step.mail, b"MAIL FROM:<%b>%b\r\n" % (self.sender, options)),
+            (Step.rcpt, b"RCPT TO:<%b>\r\n" % self.recipient),
+            (Step.data, b"DATA\r\n"),
+        )
+
+
+class Desk(Protocol):
+    """Where a session gets its messages and leaves their results: one hand-over's side of it."""
+
+    def take(self, features: Features) -> Flight | None: ...
+    def still_wanted(self, flight: Flight) -> bool: ...
+    def report(self, result: Result) -> None: ...
+    def give_back(self, flight: Flight) -> None: ...

@@ -47,8 +47,7 @@ class Session:
         desk: Desk,
     ) -> None:
         self.desk = desk
-        self.retiring = False
-        self.ended = False
+        self.retiring = self.ended = False
         self.trouble: RelayTrouble | None = None
         self.kept_since = 0.0
         self._limits, self._journal = limits, journal
@@ -58,9 +57,7 @@ class Session:
         self._replies: deque[Reply] = deque()
         self._deadline = math.inf
         self._carried = 0
-        self._kept = False
-        self._dying = False
-        self._needs_reset = False
+        self._kept = self._dying = self._needs_reset = False
         self._link = Link(relay, addresses, limits, selector, self)
         try:
             self._link.connect()
@@ -145,15 +142,10 @@ class Session:
 
     def _line_up(self, flight: Flight) -> None:
         """Note down what is to be said for one message."""
-        options = b""
-        if flight.utf8:
-            options = b" BODY=8BITMIME SMTPUTF8" if self._link.features.eight_bit else b" SMTPUTF8"
         if self._needs_reset:
             self._needs_reset = False
             self._unsaid.append((Step.reset, None, b"RSET\r\n"))
-        self._unsaid.append((Step.mail, flight, b"MAIL FROM:<%b>%b\r\n" % (flight.sender, options)))
-        self._unsaid.append((Step.rcpt, flight, b"RCPT TO:<%b>\r\n" % flight.recipient))
-        self._unsaid.append((Step.data, flight, b"DATA\r\n"))
+        self._unsaid.extend((step, flight, line) for step, line in flight.commands(self._link.features))
         flight.asked = time.monotonic()
         flight.deadline = math.inf
         self._carried += 1

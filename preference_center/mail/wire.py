@@ -3,6 +3,7 @@
 It knows nothing of the order of commands; session.py does.
 """
 
+import errno
 import os
 import selectors
 import socket
@@ -45,7 +46,9 @@ class Wire:
         try:
             self.sock.setblocking(False)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sock.connect_ex(address)
+            error_now = self.sock.connect_ex(address)
+            if error_now not in (0, errno.EINPROGRESS):
+                raise OSError(error_now, "")
         except OSError as error:
             self.close()
             raise Gone(_words(error)) from None

@@ -13,6 +13,17 @@ from cryptography.x509.oid import NameOID
 from tests.support.relay import FakeRelay
 
 Key = ec.EllipticCurvePrivateKey
+KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 class Authority:
@@ -22,7 +33,10 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Throw-away authority")])
-        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        # Newer Pythons verify strictly: an authority must say that it may sign.
+        usage = {"key_cert_sign": True, "crl_sign": True}
+        may_sign = x509.KeyUsage(**{name: usage.get(name, False) for name in KEY_USAGES})
+        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None), may_sign)
         self.file = str(self._write("authority.pem", certificate.public_bytes(serialization.Encoding.PEM)))
 
     def issue(self, host: str = "localhost", *, expired: bool = False, self_signed: bool = False) -> tuple[str, str]:
