@@ -1,0 +1,224 @@
+"""Every address of the site, read from its URL map: what it sends along, what it must not do, and whom it refuses."""
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from preference_center import clock, signed_links
+from preference_center.accounts import invitations, sessions
+from preference_center.accounts.permissions import Role
+from preference_center.campaigns import scheduling
+from preference_center.contacts import imports
+from preference_center.db import db, transaction
+from preference_center.signed_links import Power
+from tests.support import make
+
+SITE = "https://mail.example.com"
+SAFE = ("GET", "HEAD", "OPTIONS")
+OPEN_IN_THE_CONSOLE = {"admin.sign_in", "admin.sign_in_code", "admin.sign_in_recovery", "admin.invitation"}
+WITH_TOKEN = re.compile(r"/[pucdvro]/<")
+
+
+@dataclass
+class World:
+    """A client, somebody signed in or not, and a plausible value for every part of an address, by name or rule."""
+
+    client: FlaskClient
+    values: dict[str, str]
+    tokens: dict[str, str]
+    database: Path
+
+    def address(self, rule: Rule) -> str:
+        values: dict[str, Any] = {}
+        for name in rule.arguments:
+            if name == "token":
+                values[name] = self.tokens[rule.rule[: rule.rule.index("<")]]
+            else:
+                assert name in self.values, f"{rule.rule}: give this test a plausible {name}"
+                values[name] = (
+                    self.values[name] if name != "public_id" else self.values[f"public_id of {_resource(rule)}"]
+                )
+        _, path = rule.build(values)  # type: ignore[misc]
+        return path
+
+    def ask(self, method: str, rule: Rule) -> TestResponse:
+        answer = self.client.open(self.address(rule), method=method, base_url=SITE)
+        answer.get_data()
+        answer.close()
+        return answer
+
+
+def _resource(rule: Rule) -> str:
+    return rule.rule.split("/")[2]
+
+
+def rules(app: Flask, method: str) -> list[Rule]:
+    return [rule for rule in app.url_map.iter_rules() if method in (rule.methods or set())]
+
+
+@pytest.fixture
+def world(app: Flask, tmp_path: Path) -> Iterator[World]:
+    with transaction():
+        topic = make.topic()
+        contact = make.follower(topic)
+        campaign = scheduling.create("Autumn", topic, "Hello", "markdown", "Hello *you*.\n", actor="cli")
+        with (tmp_path / "people.csv").open("wb+") as file:
+            file.write(b"email\nbo@example.org\n")
+            file.seek(0)
+            upload = imports.receive(file, "people.csv", "cli")
+        invited = invitations.invite("owner@example.com", Role.owner)
+        other = invitations.invite("new@example.com", Role.viewer)
+        invited.user.tf_primary_method, invited.user.tf_totp_secret = "authenticator", "set"
+        token = sessions.open_for(invited.user, "test")
+        ids = {
+            "public_id of contacts": contact.public_id,
+            "public_id of campaigns": campaign.public_id,
+            "public_id of imports": upload.public_id,
+            "public_id of users": other.user.public_id,
+        }
+        tokens = {
+            "/p/": signed_links.ring().sign(Power.manage, [contact.public_id, contact.link_epoch]),
+            "/u/": signed_links.ring().sign(Power.unsub, [contact.public_id, topic.key, 0]),
+            "/c/": signed_links.ring().sign(Power.confirm, [contact.public_id, "wish"]),
+            "/admin/invitation/": other.url.rpartition("/")[2],
+        }
+        uniquifier = invited.user.fs_uniquifier
+    client = app.test_client()
+    with client.session_transaction(base_url=SITE) as session:
+        session |= {"token": token, "seen": clock.now().timestamp(), "_user_id": uniquifier, "_fresh": False}
+    values = ids | {
+        "public_id": "",
+        "key": "news",
+        "language": "en",
+        "what": "close",
+        "filename": "css/tokens.css",
+        "number": "1",
+    }
+    yield World(client, values, tokens, Path(str(db.engine.url.database)))
+
+
+def stranger(world: World, app: Flask) -> World:
+    return World(app.test_client(), world.values, world.tokens, world.database)
+
+
+def content_of(database: Path) -> str:
+    """One digest of every row of every table, seen from a connection of its own."""
+    connection = sqlite3.connect(database)
+    try:
+        digest = hashlib.sha256()
+        for line in connection.iterdump():
+            digest.update(line.encode())
+        return digest.hexdigest()
+    finally:
+        connection.close()
+
+
+def test_no_get_head_or_options_changes_a_row(app: Flask, world: World) -> None:  # S36, V3.5.3
+    before = content_of(world.database)
+    for method in SAFE:
+        for rule in rules(app, method):
+            answer = world.ask(method, rule)
+            assert answer.status_code < 500, f"{method} {rule.rule}"
+            assert content_of(world.database) == before, f"{method} {rule.rule} wrote something"
+
+
+def test_the_digest_sees_one_changed_row(world: World) -> None:
+    before = content_of(world.database)
+    with transaction():
+        make.contact("new@example.org")
+    assert content_of(world.database) != before
+
+
+def test_the_plausible_addresses_lead_to_real_pages(app: Flask, world: World) -> None:
+    """Else the tests here would prove nothing: every page but a few answers 200 to its owner."""
+    elsewhere = {"admin.sign_in", "admin.sign_in_code", "admin.sign_in_recovery", "public.confirm"}
+    odd = {
+        rule.endpoint: answer.status_code
+        for rule in rules(app, "GET")
+        if (answer := world.ask("GET", rule)).status_code not in (200, 206)
+    }
+    assert set(odd) - elsewhere == set(), odd
+
+
+def test_every_answer_carries_the_headers(app: Flask, world: World) -> None:  # V3.4.1, V3.4.3–V3.4.6
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) & {"GET", "POST"}):
+            assert missing_headers(rule, world.ask(method, rule)) == [], f"{method} {rule.rule}"
+
+
+def test_pages_that_do_not_exist_or_do_not_allow_it_carry_them_too(app: Flask, world: World) -> None:
+    for method, path in [
+        ("GET", "/nowhere"),
+        ("GET", "/admin/nowhere"),
+        ("DELETE", "/subscribe"),
+        ("GET", "/p/forged"),
+        ("GET", "/%00"),
+    ]:
+        answer = world.client.open(path, method=method, base_url=SITE)
+        assert answer.status_code in (404, 405)
+        assert missing_headers(None, answer) == [], path
+
+
+def missing_headers(rule: Rule | None, answer: TestResponse) -> list[str]:
+    """What `security.md` 3.10 wants and this answer lacks."""
+    headers = answer.headers
+    policy = headers.get("Content-Security-Policy", "")
+    console = answer.request.path.startswith("/admin")
+    static = rule is not None and rule.endpoint == "static"
+    wanted = {
+        "policy begins with nothing": policy.startswith("default-src 'none'"),
+        "nothing unsafe in it": "unsafe" not in policy and "*" not in policy,
+        "no frames around us": "frame-ancestors 'none'" in policy,
+        "no base": "base-uri 'none'" in policy,
+        "forms stay here": "form-action 'self'" in policy,
+        "trusted types": "require-trusted-types-for 'script'" in policy,
+        "no script on public pages": console or "script-src" not in policy,
+        "HSTS": headers.get("Strict-Transport-Security", "").startswith("max-age=31536000"),
+        "nosniff": headers.get("X-Content-Type-Options") == "nosniff",
+        "referrer": headers.get("Referrer-Policy") == ("same-origin" if console else "no-referrer"),
+        "permissions": "camera=()" in headers.get("Permissions-Policy", ""),
+        "own window": headers.get("Cross-Origin-Opener-Policy") == "same-origin",
+        "own resources": headers.get("Cross-Origin-Resource-Policy") == "same-origin",
+        "not stored": static or headers.get("Cache-Control") == "no-store",
+        "not indexed": rule is None or not WITH_TOKEN.match(rule.rule) or "noindex" in headers.get("X-Robots-Tag", ""),
+        "no cookie without need": console or "Set-Cookie" not in headers,
+    }
+    return [name for name, holds in wanted.items() if not holds]
+
+
+def test_the_console_is_closed_to_strangers(app: Flask, world: World) -> None:  # V8.2.1
+    outside = stranger(world, app)
+    before = content_of(world.database)
+    for rule in app.url_map.iter_rules():
+        if not rule.rule.startswith("/admin") or rule.endpoint in OPEN_IN_THE_CONSOLE:
+            continue
+        for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+            answer = outside.ask(method, rule)
+            refused = answer.status_code in (401, 403, 404) or (
+                answer.status_code in (302, 303) and answer.headers["Location"].startswith("/admin/sign-in")
+            )
+            assert refused, f"{method} {rule.rule} answers {answer.status_code}"
+            assert b"anna@example.org" not in answer.data
+    assert content_of(world.database) == before
+
+
+def test_the_pages_open_in_the_console_are_those_of_signing_in(app: Flask) -> None:
+    marked = {name for name, view in app.view_functions.items() if getattr(view, "for_anybody", False)}
+    assert marked == OPEN_IN_THE_CONSOLE
+
+
+def test_every_other_page_of_the_console_names_a_permission(app: Flask) -> None:
+    closed = {
+        rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.startswith("/admin")
+    } - OPEN_IN_THE_CONSOLE
+    assert {name for name in closed if not hasattr(app.view_functions[name], "permission")} == set()
