@@ -16,8 +16,8 @@ def declare(key: str, name: str = "", kind: AttributeKind | str = AttributeKind.
     faults = {}
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", key):
         faults["key"] = "Use small letters, digits and _, beginning with a letter, 40 at most."
-    elif key in mapping.FIELDS:
-        faults["key"] = f"Every contact has {key} already; choose another key."
+    elif key in mapping.RESERVED:
+        faults["key"] = f"{key} means something of ours in every mail; choose another key."
     if kind not in list(AttributeKind):
         faults["kind"] = f"Choose one of: {', '.join(AttributeKind)}."
     name = (name or key.replace("_", " ").capitalize()).strip()

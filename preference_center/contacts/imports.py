@@ -59,7 +59,9 @@ class Description:
         return Shape(self.encoding, self.delimiter, tuple(self.columns))
 
 
-def receive(stream: BinaryIO, file_name: str, actor: str, max_bytes: int = PAGE_LIMIT) -> Import:
+def receive(
+    stream: BinaryIO, file_name: str, actor: str, max_bytes: int = PAGE_LIMIT, max_rows: int = reading.MAX_ROWS
+) -> Import:
     """Keep the file under DATA_DIR, out of the site's reach, under a random name. Invalid, and nothing kept, when it is no CSV."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,8 +69,8 @@ def receive(stream: BinaryIO, file_name: str, actor: str, max_bytes: int = PAGE_
     try:
         size, digest = _copy(stream, folder / stored_as, max_bytes)
         shape = reading.shape_of(folder / stored_as)
-        if reading.count(folder / stored_as, shape) > reading.MAX_ROWS:
-            raise Invalid(f"The file has more than {reading.MAX_ROWS:,} rows. Divide it and import the parts.")
+        if reading.count(folder / stored_as, shape, max_rows) > max_rows:
+            raise Invalid(f"The file has more than {max_rows:,} rows. Divide it and import the parts.")
     except BaseException:
         (folder / stored_as).unlink(missing_ok=True)
         raise

@@ -10,6 +10,11 @@ from preference_center.contacts.cells import folded
 from preference_center.errors import Invalid
 
 FIELDS = ("email", "language", "time_zone", "country", "status", "consented_at", "consent_source")
+# merge fields that every mail has; no attribute may hide them
+RESERVED = frozenset(FIELDS) | {
+    "organisation", "postal_address", "topic", "unsubscribe", "unsubscribe_url", "preferences", "preferences_url", "why",
+    "subject", "preheader", "footer", "contact",
+}  # fmt: skip
 _OTHER_NAMES = {"jurisdiction": "country", "zone": "time_zone", "lang": "language", "consent_date": "consented_at"}
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -54,7 +59,7 @@ def guess(columns: Iterable[str], attributes: Mapping[str, str]) -> dict[str, st
     known = {folded(word): key for key, name in attributes.items() for word in (key, name)}
     found: dict[str, str] = {}
     for column in columns:
-        field = _BY_NAME.get(folded(column)) or known.get(folded(column))
+        field = known.get(folded(column)) or _BY_NAME.get(folded(column))
         if field and field not in found:
             found[field] = column
     return found
@@ -69,6 +74,9 @@ def agreed(columns: tuple[str, ...], explicit: Mapping[str, str], attributes: Ma
         field = field_named(name)
         if not field:
             faults[name] = "Name a field with small letters, digits and _, such as first_name."
+            continue
+        if field in RESERVED and field not in FIELDS:
+            faults[name] = f"{field} means something of ours in every mail; choose another name."
             continue
         column = wanted if wanted in columns else by_name.get(folded(wanted), "")
         if wanted and not column:

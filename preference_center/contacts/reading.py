@@ -77,7 +77,7 @@ def rows(file: Path, shape: Shape) -> Iterator[Row]:
             yield row
 
 
-def count(file: Path, shape: Shape, most: int = MAX_ROWS) -> int:
+def count(file: Path, shape: Shape, most: int) -> int:
     """The number of rows, counted no further than one above `most`."""
     found = 0
     for _ in rows(file, shape):
