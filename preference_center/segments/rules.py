@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Numeric, String, and_, case, cast, func, literal, not_, null, or_, true
+from sqlalchemy import Boolean, ColumnElement, Numeric, String, and_, case, func, literal, not_, null, or_, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -56,10 +56,11 @@ class Field:
             return func.nullif(column, "") if self.kind is AttributeKind.text else column
         stored = Contact.attributes[self.name]
         text = stored.as_string()
+        kind = _Kind(self.name)
         if self.kind is AttributeKind.number:
-            return case((_json_kind(stored).in_(["integer", "real", "number"]), cast(text, Numeric())), else_=null())
+            return case((kind.in_(["integer", "real", "number"]), _Number(self.name)), else_=null())
         if self.kind is AttributeKind.boolean:
-            return case((_json_kind(stored).in_(["true", "false", "boolean"]), stored.as_boolean()), else_=null())
+            return case((kind.in_(["true", "false", "boolean"]), stored.as_boolean()), else_=null())
         if self.kind is AttributeKind.date:
             return case((text.like("____-__-__%"), func.substr(text, 1, 10)), else_=null())
         return func.nullif(text, "")
@@ -78,21 +79,51 @@ _OWN_COLUMNS = {
 OWN_FIELDS = {name: Field(name, kind, own=True) for name, (_, kind) in _OWN_COLUMNS.items()}
 
 
-class _json_kind(FunctionElement[str]):
-    """What a JSON value is: `json_type` on SQLite, `jsonb_typeof` on PostgreSQL."""
+class _Stored(FunctionElement[Any]):
+    """A value of the JSON column by its key. Both databases have their own way to say it."""
+
+    inherit_cache = True
+
+    def __init__(self, key: str) -> None:
+        super().__init__(Contact.attributes, literal(f'$."{key}"'), literal(key))
+
+
+class _Kind(_Stored):
+    """What kind of JSON value it is."""
 
     inherit_cache = True
     type = String()
 
 
-@compiles(_json_kind)
-def _json_type(element: Any, compiler: Any, **more: Any) -> str:
-    return f"json_type({compiler.process(element.clauses, **more)})"
+class _Number(_Stored):
+    """The value as a number of any size."""
+
+    inherit_cache = True
+    type = Numeric()
 
 
-@compiles(_json_kind, "postgresql")
-def _jsonb_typeof(element: Any, compiler: Any, **more: Any) -> str:
-    return f"jsonb_typeof({compiler.process(element.clauses, **more)})"
+@compiles(_Kind)
+def _kind_on_sqlite(element: Any, compiler: Any, **more: Any) -> str:
+    column, path, _ = element.clauses
+    return f"json_type({compiler.process(column, **more)}, {compiler.process(path, **more)})"
+
+
+@compiles(_Kind, "postgresql")
+def _kind_on_postgresql(element: Any, compiler: Any, **more: Any) -> str:
+    column, _, key = element.clauses
+    return f"jsonb_typeof({compiler.process(column, **more)} -> {compiler.process(key, **more)})"
+
+
+@compiles(_Number)
+def _number_on_sqlite(element: Any, compiler: Any, **more: Any) -> str:
+    column, path, _ = element.clauses
+    return f"json_extract({compiler.process(column, **more)}, {compiler.process(path, **more)})"
+
+
+@compiles(_Number, "postgresql")
+def _number_on_postgresql(element: Any, compiler: Any, **more: Any) -> str:
+    column, _, key = element.clauses
+    return f"CAST({compiler.process(column, **more)} ->> {compiler.process(key, **more)} AS NUMERIC)"
 
 
 @dataclass(frozen=True)
