@@ -1,39 +1,42 @@
-"""Runs every measurement whose name holds the given word, each in a process of its own, and prints one table."""
+"""Runs every measurement whose name holds the given word, each in a process of its own, and prints what it found.
+
+A measurement is a program in this folder that prints lines of JSON, one object for each run.
+"""
 
 import json
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
+BOTH = ([], ["--embedded-postgresql"])  # SQLite, and a PostgreSQL of our own
+RUNS = {"import_contacts": BOTH, "audience": BOTH}
 
 
 def run_all(word: str) -> int:
-    names = [file.stem for file in sorted(HERE.glob("measure_*.py")) if word in file.stem]
-    if not names:
-        print(f"No measurement is named after {word!r}.", file=sys.stderr)
+    chosen = {name: runs for name, runs in RUNS.items() if word in name}
+    if not chosen:
+        print(f"No measurement is named after {word!r}; there are: {', '.join(RUNS)}.", file=sys.stderr)
         return 1
-    table = Table("measurement", "what", "figure", "aim")
     failed = 0
-    for name in names:
-        done = subprocess.run([sys.executable, "-m", "bench", f"--one={name}"], stdout=subprocess.PIPE, text=True)
-        failed += done.returncode != 0
-        for figure in json.loads(done.stdout or "[]"):
-            table.add_row(name.removeprefix("measure_"), *figure)
-    Console().print(table)
+    for name, runs in chosen.items():
+        for options in runs:
+            done = subprocess.run([sys.executable, HERE / f"{name}.py", *options], stdout=subprocess.PIPE, text=True)
+            failed += done.returncode != 0
+            for line in filter(None, done.stdout.splitlines()):
+                show(name, json.loads(line))
     return 1 if failed else 0
 
 
-def run_one(name: str) -> int:
-    figures = import_module(f"bench.{name}").measure()
-    print(json.dumps([[figure.what, figure.value, figure.aim] for figure in figures]))
-    return 0
+def show(name: str, found: dict[str, object]) -> None:
+    table = Table(title=name, title_justify="left", show_header=False)
+    for what, figure in found.items():
+        table.add_row(what.replace("_", " "), f"{figure:,}" if isinstance(figure, int | float) else str(figure))
+    Console().print(table)
 
 
 if __name__ == "__main__":
-    argument = sys.argv[1] if len(sys.argv) > 1 else ""
-    sys.exit(run_one(argument.removeprefix("--one=")) if argument.startswith("--one=") else run_all(argument))
+    sys.exit(run_all(sys.argv[1] if len(sys.argv) > 1 else ""))
