@@ -4,7 +4,7 @@ By ranges of contact id, one INSERT … SELECT and one transaction a range, so i
 """
 
 from sqlalchemy import case as case_
-from sqlalchemy import func, literal, select
+from sqlalchemy import func, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from preference_center import clock, jobs
@@ -49,7 +49,7 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
         judged.c.reason,
         judged.c.record_id,
         literal(now, Message.changed_at.type),
-    )
+    ).where(true())  # SQLite cannot tell ON CONFLICT from a join's ON without a WHERE
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "changed_at"]
     into = (postgresql.insert if is_postgresql() else sqlite.insert)(Message)
     db.session.execute(into.from_select(columns, rows).on_conflict_do_nothing())

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from preference_center import clock, jobs
@@ -25,7 +26,7 @@ CONNECTIONS = 4
 pytestmark = [pytest.mark.both_databases, pytest.mark.processes]
 
 
-def test_a_campaign_survives_three_kills_of_its_worker(settings: Settings, request: pytest.FixtureRequest) -> None:
+def test_a_campaign_survives_three_kills_of_its_worker(app: Flask, settings: Settings) -> None:
     # K5, K6, K8, K13, S84, P1, P2, P6
     with house(settings, "--hold", "30:1.0", "--reply-delay", "0.002") as own, own.app.app_context():
         campaign_id = _campaign(own)

@@ -16,6 +16,7 @@ from flask import Flask
 from preference_center import embedded
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.db import db
 
 
 @dataclass
@@ -76,6 +77,9 @@ def house(settings: Settings, *relay_options: str) -> Iterator[House]:
                 process.kill()
                 process.wait()
             relay.stdout.close()
+            with made.app.app_context():
+                db.session.remove()
+                db.engine.dispose()
 
 
 def environment(settings: Settings) -> dict[str, str]:
