@@ -18,6 +18,7 @@ class User(WithPublicId, Base, UserMixin):
 
     email: Mapped[str] = mapped_column(String(254), unique=True)  # in small letters
     role: Mapped[Role] = mapped_column(text_enum(Role, 10))
+    time_zone: Mapped[str] = mapped_column(String(40), default="UTC")  # in which times are shown
     created_at: Mapped[datetime]
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True, default=lambda: secrets.token_hex(32))
     password: Mapped[str | None] = mapped_column(String(255))  # none until the invitation is accepted

@@ -57,3 +57,21 @@ def live(*, public: bool | None = None) -> list[Topic]:
     if public is not None:
         statement = statement.where(Topic.public.is_(public))
     return list(db.session.scalars(statement))
+
+
+def everything() -> list[Topic]:
+    """All topics in the owner's order, the retired ones last."""
+    retired = Topic.retired_at.is_not(None)
+    return list(db.session.scalars(select(Topic).order_by(retired, Topic.position, Topic.id)))
+
+
+def reword(topic: Topic, language: str, name: str, description: str = "", cadence: str = "") -> TopicText:
+    """Write or rewrite the texts of one language."""
+    if not name.strip() or len(name) > 80:
+        raise Invalid("Give the topic a name of 1 to 80 characters.", {"name": "1 to 80 characters."})
+    text = next((text for text in topic.texts if text.language == language), None)
+    if text is None:
+        text = TopicText(language=language)
+        topic.texts.append(text)
+    text.name, text.description, text.cadence = name.strip(), description.strip(), cadence.strip()
+    return text

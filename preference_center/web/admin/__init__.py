@@ -1,0 +1,24 @@
+"""The console of the marketers, under `/admin/`: one file per resource, every page behind the gate."""
+
+from flask import Flask
+
+from preference_center.web.admin import (  # noqa: F401 importing a resource registers its pages
+    campaigns,
+    contacts,
+    home,
+    imports,
+    previews,
+    progress,
+    schedules,
+    sessions,
+    topics,
+    users,
+    words,
+)
+from preference_center.web.admin.gate import pages
+
+
+def init(app: Flask) -> None:
+    """Join the console to the app."""
+    words.init(app)
+    app.register_blueprint(pages)
