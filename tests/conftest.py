@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,13 @@ def app(settings: Settings, bell: WrittenBell) -> Iterator[Flask]:
         db.session.remove()
         if db.engine.dialect.name == "postgresql":
             with db.engine.begin() as connection:
-                tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
-                connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+                connection.exec_driver_sql(_emptying())
         db.engine.dispose()
+
+
+@cache
+def _emptying() -> str:
+    """DELETE is several times as fast as TRUNCATE on tables that hold a handful of rows."""
+    deletes = [f'DELETE FROM "{table.name}"' for table in reversed(Base.metadata.sorted_tables)]
+    numbers = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
+    return ";".join([*deletes, numbers])
