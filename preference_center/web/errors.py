@@ -1,6 +1,7 @@
 """Turns what went wrong into a status and a page; nowhere else does a status code follow from an error of the house."""
 
 import secrets
+import traceback
 from http import HTTPStatus
 
 import structlog
@@ -18,6 +19,7 @@ _STATUS: dict[type[DomainError], int] = {NotFound: 404, NotAllowed: 403, Invalid
 
 
 def init(app: Flask) -> None:
+    app.log_exception = lambda exc_info: None  # type: ignore[method-assign] # Flask's own line names the whole address
     app.register_error_handler(DomainError, domain_error)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(InternalServerError, crash)
@@ -59,11 +61,15 @@ def page(status: int, message: str = "", reference: str = "") -> Response:
     return answer
 
 
-def _noted(event: str, error: BaseException | None) -> str:
-    """Log by the route's pattern, never by its address, which may hold a token; and only the kind of a database error."""
+def _noted(event: str, error: object) -> str:
+    """Log by the route's pattern and the places in the code. The address may hold a token, and an error's text anything."""
     reference = secrets.token_hex(4)
     route = request.url_rule.rule if request.url_rule else "?"
-    log.error(event, reference=reference, route=route, error=type(error).__name__)
+    frames = [
+        f"{frame.name} {frame.filename}:{frame.lineno}"
+        for frame in traceback.extract_tb(getattr(error, "__traceback__", None))
+    ]
+    log.error(event, reference=reference, route=route, error=type(error).__name__, where=frames[-8:])
     return reference
 
 
