@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date
 from email.utils import format_datetime
 from functools import lru_cache
-from pathlib import Path
 
 from flask import current_app
 from flask_babel import force_locale, format_date, gettext
@@ -16,7 +15,7 @@ from preference_center.config import Settings
 from preference_center.delivery import marks
 from preference_center.delivery.chunks import Claimed
 from preference_center.delivery.marks import Place
-from preference_center.mail import dkim, mime
+from preference_center.mail import mime, signing
 from preference_center.mail.outcomes import Envelope
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
@@ -32,7 +31,7 @@ class Composer:
         self.topic_key = topic.key
         self.topic_names = {text.language: text.name for text in topic.texts}
         self.topic_name = topic.name()
-        self.signers = signers(self.settings)
+        self.signers = signing.signers(self.settings)
         self.domain = self.settings.sending_domain
         self.bounce_domain = self.settings.bounce_domain or self.domain
         local, _, host = (self.settings.unsubscribe_mailbox or f"unsubscribe@{self.domain}").rpartition("@")
@@ -111,22 +110,6 @@ def why(language: str, topic: str, source: str | None, on: date | None) -> str:
             source=sources.get(source or "", gettext("as recorded")),
         )
         return str(words)
-
-
-def signers(settings: Settings) -> dkim.Signers | None:
-    """The DKIM signers of the settings, or none. Read once a process."""
-    if not settings.dkim_key_file:
-        return None
-    return _signers(
-        settings.dkim_domain or settings.sending_domain,
-        (settings.dkim_selector, settings.dkim_key_file),
-        (settings.dkim_ed25519_selector, settings.dkim_ed25519_key_file),
-    )
-
-
-@lru_cache(maxsize=4)
-def _signers(domain: str, *keys: tuple[str, str]) -> dkim.Signers:
-    return dkim.Signers([dkim.Signer(domain, selector, Path(file).read_bytes()) for selector, file in keys if file])
 
 
 def sender_id(domain: str) -> str:

@@ -10,9 +10,8 @@ from preference_center.campaigns.models import CampaignVersion
 from preference_center.config import Settings
 from preference_center.contacts.models import Contact
 from preference_center.db import new_public_id
-from preference_center.delivery.composing import signers
 from preference_center.errors import Unavailable
-from preference_center.mail import mime, smtp
+from preference_center.mail import mime, signing, smtp
 from preference_center.mail.outcomes import Envelope, Outcome
 from preference_center.mail.relay import Relay
 
@@ -34,7 +33,7 @@ def send_test(version: CampaignVersion, to: str, *, contact: Contact | None = No
         seen.html,
         boundary=f"=_{new_public_id()}",
     )
-    own = signers(settings)
+    own = signing.signers(settings)
     if own is not None:
         data = own.sign(data)
     result = smtp.send_one(

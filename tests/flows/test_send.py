@@ -20,9 +20,10 @@ from preference_center.consent.ledger import Evidence
 from preference_center.contacts import attributes
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import composing, marks, outbox, queries, sending, sweeping
+from preference_center.delivery import marks, outbox, queries, sending, sweeping
 from preference_center.delivery.marks import Place
 from preference_center.delivery.models import Message, MessageState
+from preference_center.mail import signing
 from preference_center.mail.dkim import generate_key
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -165,7 +166,7 @@ def test_the_signature_verifies_and_covers_the_unsubscribe_fields(app: Flask, re
         campaign = _campaign(topic)
     _send(campaign)
     (accepted,) = relay.messages
-    own = composing.signers(app.extensions["settings"])
+    own = signing.signers(app.extensions["settings"])
     assert own is not None
     (record,) = own.dns_records()
     assert dkim.verify(accepted.data, dnsfunc=lambda name, timeout=5: record.value.encode())
