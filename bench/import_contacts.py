@@ -61,7 +61,7 @@ def _import(folder: Path, url: str) -> None:
         db.create_all()
         with transaction():
             shop.add_topics()
-        started = time.perf_counter()
+        started, working = time.perf_counter(), time.process_time()
         with transaction(), (folder / "people.csv").open("rb") as stream:
             import_ = imports.receive(stream, "people.csv", "bench", imports.CLI_LIMIT)
         received = time.perf_counter()
@@ -79,6 +79,7 @@ def _import(folder: Path, url: str) -> None:
                     "rows": progress.rows,
                     "megabytes": round(progress.bytes_total / 1e6, 1),
                     "seconds": round(seconds, 1),
+                    "cpu_seconds": round(time.process_time() - working, 1),
                     "of_it_receiving": round(received - started, 1),
                     "of_it_looking_through": round(agreed - received, 1),
                     "rows_per_second": round(progress.rows / seconds),

@@ -3,13 +3,28 @@
 import base64
 import enum
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, Enum, Integer, MetaData, String, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Enum,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -59,6 +74,12 @@ def text_enum(kind: type[enum.StrEnum], length: int = 20) -> Enum:
 def new_public_id() -> str:
     """16 lower-case letters and digits (80 random bits): safe in an address, a file name and on the command line."""
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+def new_public_ids(count: int) -> list[str]:
+    """Many at once, for bulk inserts."""
+    text = base64.b32encode(secrets.token_bytes(10 * count)).decode().lower()
+    return [text[at : at + 16] for at in range(0, 16 * count, 16)]
 
 
 class Base(DeclarativeBase):
@@ -111,6 +132,48 @@ def after_commit(call: Callable[[], None]) -> None:
 
 def is_postgresql() -> bool:
     return db.engine.dialect.name == "postgresql"
+
+
+def reserve_ids(table: Table, count: int) -> list[int]:
+    """Rising ids for rows that `insert_rows` is about to add, inside a `transaction()`."""
+    if is_postgresql():
+        drawn = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
+        return sorted(db.session.scalars(drawn, {"name": table.name, "count": count}))
+    last = db.session.scalar(select(func.max(table.c.id))) or 0
+    return list(range(last + 1, last + 1 + count))
+
+
+def insert_rows(
+    table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str = "error"
+) -> set[Any]:
+    """Add many rows by one statement, several times as fast as an executemany; the first column of those that were added.
+
+    `conflict`: error; ignore (a row that is there stays); replace (it takes the new values; by primary key).
+    """
+    if not rows:
+        return set()
+    connection = db.session.connection()
+    dialect = connection.dialect
+    types = [table.c[name].type.dialect_impl(dialect) for name in columns]
+    values = [
+        list(map(process, column)) if (process := kind.bind_processor(dialect)) else list(column)
+        for kind, column in zip(types, zip(*rows, strict=True), strict=True)
+    ]
+    names = ", ".join(columns)
+    if dialect.name == "sqlite":
+        verb = {"error": "INSERT", "ignore": "INSERT OR IGNORE", "replace": "INSERT OR REPLACE"}[conflict]
+        marks = ", ".join("?" * len(columns))
+        statement = f"{verb} INTO {table.name} ({names}) VALUES ({marks})"
+        connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
+        return {row[0] for row in rows}
+    arrays = ", ".join(f"%s::{kind.compile(dialect)}[]" for kind in types)
+    key = ", ".join(column.name for column in table.primary_key)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in table.primary_key)
+    then = {"error": "", "ignore": "ON CONFLICT DO NOTHING", "replace": f"ON CONFLICT ({key}) DO UPDATE SET {changes}"}
+    statement = (
+        f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {then[conflict]} RETURNING {columns[0]}"  # noqa: S608
+    )
+    return set(connection.exec_driver_sql(statement, tuple(values)).scalars())
 
 
 def prepare_engine(engine: Engine) -> None:

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from flask import current_app
-from sqlalchemy import func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, func, select
 
 from preference_center import clock
 from preference_center.consent import ledger, projection, statuses
@@ -32,7 +31,7 @@ from preference_center.consent.statuses import Status
 from preference_center.contacts import cells, storing
 from preference_center.contacts.models import Contact
 from preference_center.contacts.storing import Person, Stored
-from preference_center.db import db, is_postgresql, new_public_id
+from preference_center.db import db, insert_rows, new_public_ids, reserve_ids
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics.models import Topic
@@ -42,6 +41,9 @@ EARLIEST = datetime(1995, 1, 1, tzinfo=UTC)
 _ZONES_AHEAD = timedelta(hours=14)  # a day written without a zone may have begun where it was written
 _NOT_WITHOUT_CONSENT = {"PL"}  # soft opt-in is not known there (PKE 398)
 _NOES = (State.withdrawn, State.objected, State.refused, State.expired, State.invalidated)
+_records = cast(Table, ConsentRecord.__table__)
+_evidence = cast(Table, ConsentEvidence.__table__)
+_subscriptions = cast(Table, Subscription.__table__)
 _SUPPRESSES = {Status.bounced: Cause.bounce, Status.complained: Cause.complaint, Status.blocked: Cause.manual}
 
 
@@ -229,59 +231,67 @@ class _Wanted:
 def _write(terms: Terms, wanted: list[_Wanted], now: datetime) -> None:
     if not wanted:
         return
-    records: Any = ConsentRecord.__table__
-    ids = db.session.scalars(
-        insert(records).returning(records.c.id, sort_by_parameter_order=True),
-        [_record(terms, one, now) for one in wanted],
-    ).all()
-    db.session.execute(
-        insert(ConsentEvidence.__table__),  # type: ignore[arg-type]
-        [
-            {"record_id": id_, "contact_id": one.person.contact_id, "detail": _detail(terms, one)}
-            for id_, one in zip(ids, wanted, strict=True)
-        ],
+    ids = reserve_ids(_records, len(wanted))
+    names = new_public_ids(len(wanted))
+    insert_rows(
+        _records,
+        ("id", "public_id", *_RECORD),
+        [(id_, name, *_record(terms, one, now)) for id_, name, one in zip(ids, names, wanted, strict=True)],
+    )
+    insert_rows(
+        _evidence,
+        ("record_id", "contact_id", "detail"),
+        [(id_, one.person.contact_id, _detail(terms, one)) for id_, one in zip(ids, wanted, strict=True)],
     )
     latest = {
-        (one.person.contact_id, one.topic_id): {
-            "contact_id": one.person.contact_id,
-            "topic_id": one.topic_id,
-            "state": projection.state_after(one.action),
-            "record_id": id_,
-            "until": None,
-            "changed_at": now,
-        }
+        (one.person.contact_id, one.topic_id): (projection.state_after(one.action), id_, None, now)
         for id_, one in zip(ids, wanted, strict=True)
     }
-    statement: Any = (postgresql.insert if is_postgresql() else sqlite.insert)(Subscription.__table__)  # type: ignore[arg-type]
-    changed = {name: statement.excluded[name] for name in ("state", "record_id", "until", "changed_at")}
-    db.session.execute(
-        statement.on_conflict_do_update(index_elements=["contact_id", "topic_id"], set_=changed),
-        [latest[key] for key in sorted(latest)],
+    insert_rows(
+        _subscriptions,
+        ("contact_id", "topic_id", "state", "record_id", "until", "changed_at"),
+        [(*key, *latest[key]) for key in sorted(latest)],
+        "replace",
     )
 
 
-def _record(terms: Terms, one: _Wanted, now: datetime) -> dict[str, Any]:
+_RECORD = (
+    "contact_id",
+    "purpose_key",
+    "topic_id",
+    "channel",
+    "action",
+    "legal_basis",
+    "wording_id",
+    "language",
+    "source",
+    "source_ref",
+    "actor",
+    "happened_at",
+    "recorded_at",
+)
+
+
+def _record(terms: Terms, one: _Wanted, now: datetime) -> tuple[Any, ...]:
     given = one.action is Action.given
     basis = terms.basis if given else None
     if one.action is Action.requested and LegalBasis.double_opt_in in one.purpose.bases:
         basis = LegalBasis.double_opt_in
-    return {
-        "public_id": new_public_id(),
-        "contact_id": one.person.contact_id,
-        "purpose_key": one.purpose.key,
-        "topic_id": one.topic_id,
-        "channel": one.purpose.channel,
-        "action": one.action,
-        "legal_basis": basis,
-        "wording_id": terms.wordings.get(one.topic_id) if given else None,
-        "language": terms.language if given else None,
-        "source": "import",
-        "source_ref": f"{terms.ref}:{one.person.entry.line}",
-        "actor": terms.actor,
-        "until": None,
-        "happened_at": one.at or now,
-        "recorded_at": now,
-    }
+    return (
+        one.person.contact_id,
+        one.purpose.key,
+        one.topic_id,
+        one.purpose.channel,
+        one.action,
+        basis,
+        terms.wordings.get(one.topic_id) if given else None,
+        terms.language if given else None,
+        "import",
+        f"{terms.ref}:{one.person.entry.line}",
+        terms.actor,
+        one.at or now,
+        now,
+    )
 
 
 def _detail(terms: Terms, one: _Wanted) -> dict[str, Any]:

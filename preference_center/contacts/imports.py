@@ -67,9 +67,9 @@ def receive(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stored_as = f"{secrets.token_hex(16)}.csv"
     try:
-        size, digest = _copy(stream, folder / stored_as, max_bytes)
+        size, lines, digest = _copy(stream, folder / stored_as, max_bytes)
         shape = reading.shape_of(folder / stored_as)
-        if reading.count(folder / stored_as, shape, max_rows) > max_rows:
+        if lines > max_rows and reading.count(folder / stored_as, shape, max_rows) > max_rows:
             raise Invalid(f"The file has more than {max_rows:,} rows. Divide it and import the parts.")
     except BaseException:
         (folder / stored_as).unlink(missing_ok=True)
@@ -264,8 +264,9 @@ def _folder() -> Path:
     return folder / "uploads"
 
 
-def _copy(stream: BinaryIO, target: Path, max_bytes: int) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
+def _copy(stream: BinaryIO, target: Path, max_bytes: int) -> tuple[int, int, str]:
+    """The file's size, the most lines it can have, and its digest."""
+    digest, size, lines = hashlib.sha256(), 0, 1
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         while chunk := stream.read(1 << 20):
             size += len(chunk)
@@ -273,9 +274,10 @@ def _copy(stream: BinaryIO, target: Path, max_bytes: int) -> tuple[int, str]:
                 raise Invalid(
                     f"The file is larger than {max_bytes // 1024 // 1024} MB. Divide it and import the parts."
                 )
+            lines += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")
             digest.update(chunk)
             out.write(chunk)
-    return size, digest.hexdigest()
+    return size, lines, digest.hexdigest()
 
 
 def _start_over(import_: Import) -> None:

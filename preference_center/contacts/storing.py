@@ -7,24 +7,23 @@ country are only filled in, because the person may have chosen them, unless the 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from flask import current_app
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, bindparam, select, update
 
 from preference_center import clock
 from preference_center.contacts import addresses, cells, imports, queries, reading
 from preference_center.contacts.addresses import Address
 from preference_center.contacts.imports import Description
 from preference_center.contacts.models import AddressStatus, AttributeKind, Contact, Import, ImportFault
-from preference_center.db import db, is_postgresql, new_public_id
+from preference_center.db import db, insert_rows, new_public_ids, reserve_ids
 from preference_center.errors import Invalid
 
 BATCH = 1000
 _PROFILE = ("language", "time_zone", "jurisdiction", "jurisdiction_source", "attributes")
-_contacts: Any = Contact.__table__
+_contacts = cast(Table, Contact.__table__)
+_faults = cast(Table, ImportFault.__table__)
 
 
 @dataclass(slots=True)
@@ -280,14 +279,8 @@ _REFUSALS = {
 
 def note_faults(import_: Import, faults: list[tuple[int, str, str]]) -> None:
     """Add (line, field, reason) to the import's report."""
-    if faults:
-        db.session.execute(
-            insert(ImportFault.__table__),  # type: ignore[arg-type]
-            [
-                {"import_id": import_.id, "line": line, "field": name[:60], "reason": reason[:200]}
-                for line, name, reason in faults
-            ],
-        )
+    rows = [(import_.id, line, name[:60], reason[:200]) for line, name, reason in faults]
+    insert_rows(_faults, ("import_id", "line", "field", "reason"), rows)
 
 
 def mark_unreachable(contact_ids: list[int]) -> None:
@@ -314,36 +307,43 @@ def _locked(hashes: list[bytes]) -> dict[bytes, Any]:
 def _insert(import_: Import, fresh: list[_Known], settings: Any, overwrite: bool) -> None:
     if not fresh:
         return
-    now: datetime = clock.now()
+    now = clock.now()
     assumed = settings.default_jurisdiction or None
+    columns = (
+        "id",
+        "public_id",
+        "address_hash",
+        "email",
+        "address_status",
+        "source",
+        "link_epoch",
+        "created_at",
+        "updated_at",
+        *_PROFILE,
+    )
     rows = []
-    for one in fresh:
+    numbers, names = reserve_ids(_contacts, len(fresh)), new_public_ids(len(fresh))
+    for one, number, name in zip(fresh, numbers, names, strict=True):
+        one.id = number
+        one.language = one.language or settings.default_language
         if not one.jurisdiction and assumed:
             one.jurisdiction, one.jurisdiction_source = assumed, "assumed"
         rows.append(
-            {
-                "public_id": new_public_id(),
-                "address_hash": one.address.hash,
-                "email": one.address.email,
-                "address_status": AddressStatus.ok,
-                "language": one.language or settings.default_language,
-                "time_zone": one.time_zone,
-                "jurisdiction": one.jurisdiction,
-                "jurisdiction_source": one.jurisdiction_source,
-                "source": f"import:{import_.public_id}",
-                "attributes": one.attributes,
-                "link_epoch": 0,
-                "created_at": now,
-                "updated_at": now,
-            }
+            (
+                number,
+                name,
+                one.address.hash,
+                one.address.email,
+                AddressStatus.ok,
+                f"import:{import_.public_id}",
+                0,
+                now,
+                now,
+                *(getattr(one, column) for column in _PROFILE),
+            )
         )
-    dialect = postgresql.insert if is_postgresql() else sqlite.insert
-    statement = dialect(_contacts).on_conflict_do_nothing(index_elements=["address_hash"])
-    made = db.session.execute(statement.returning(_contacts.c.id, _contacts.c.address_hash), rows)
-    ids = {row.address_hash: row.id for row in made}
-    for one in fresh:
-        one.id = ids.get(one.address.hash, 0)
-    overtaken = [one for one in fresh if not one.id]
+    added = insert_rows(_contacts, columns, rows, "ignore")
+    overtaken = [one for one in fresh if one.id not in added]
     if overtaken:  # somebody signed up with this address a moment ago
         there = _locked([one.address.hash for one in overtaken])
         for one in overtaken:

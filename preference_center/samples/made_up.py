@@ -99,7 +99,7 @@ def lines(count: int, seed: int = 2026) -> Iterator[bytes]:
 
 def stream(count: int, seed: int = 2026) -> BinaryIO:
     """The same as a file to be read, made while it is read."""
-    return io.BufferedReader(_Lines(lines(count, seed)))
+    return io.BufferedReader(_Lines(lines(count, seed)))  # type: ignore[type-var]
 
 
 def line(cells: tuple[str, ...] | list[str]) -> bytes:
