@@ -32,7 +32,7 @@ def funnel(topic: Topic, segment: str, at: datetime) -> Funnel:
     """The figures of a segment on a topic, counted in one statement."""
     judged = eligibility.judge(topic, at).where(segments.predicate(segment, at)).subquery()
     counted = select(judged.c.reason, func.count()).group_by(judged.c.reason)
-    counts: dict[str | None, int] = dict(db.session.execute(counted).tuples().all())
+    counts: dict[str | None, int] = dict(db.session.execute(counted).all())
     refused = {Reason(reason): count for reason, count in counts.items() if reason is not None}
     return Funnel(
         matched=sum(counts.values()),

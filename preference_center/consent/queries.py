@@ -26,4 +26,4 @@ def followers() -> dict[int, int]:
         .where(Subscription.state == State.given)
         .group_by(Subscription.topic_id)
     )
-    return {topic_id: count for topic_id, count in db.session.execute(counted)}
+    return dict(db.session.execute(counted).all())

@@ -64,7 +64,7 @@ def figures(campaign: Campaign) -> Figures:
 
 def rows(
     campaign: Campaign, *, state: MessageState | None = None, reason: str | None = None, after: int = 0, limit: int = 50
-) -> list[Row[tuple[Message, Contact]]]:
+) -> list[Row[Message, Contact]]:
     """Messages with their contacts, by rising id, starting behind `after`."""
     statement = (
         select(Message, Contact)
@@ -80,7 +80,7 @@ def rows(
     return list(db.session.execute(statement))
 
 
-def of_contact(contact: Contact, limit: int = 50) -> list[Row[tuple[Message, Campaign]]]:
+def of_contact(contact: Contact, limit: int = 50) -> list[Row[Message, Campaign]]:
     """The newest messages of one contact with their campaigns."""
     statement = (
         select(Message, Campaign)

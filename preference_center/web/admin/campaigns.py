@@ -21,7 +21,7 @@ from preference_center.delivery import queries as delivery
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
-from preference_center.web.admin.words import put_faults
+from preference_center.web.admin.words import options, put_faults
 
 PAGE = 20
 MAX_BYTES = 2 * 1024 * 1024
@@ -34,7 +34,9 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     topic = SelectField(_l("Topic"))
     subject = StringField(_l("Subject"), [InputRequired(_l("Write a subject.")), Length(max=250)])
     preheader = StringField(_l("Preheader"), [Length(max=250)])
-    format = SelectField(_l("Written in"), choices=[("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML")])
+    format = SelectField(
+        _l("Written in"), choices=options([("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML")])
+    )
     source = TextAreaField(_l("Content"), [InputRequired(_l("Write the content."))])
     text_source = TextAreaField(_l("Text part"))
     segment = TextAreaField(_l("Only for"), [Length(max=100_000)])
@@ -42,7 +44,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
         topics = [topic for topic in catalogue.live() if topic.purpose.channel == "email"]
-        self.topic.choices = [(topic.key, topic.name("en")) for topic in topics]
+        self.topic.choices = options((topic.key, topic.name("en")) for topic in topics)
 
     def written(self) -> dict[str, Any]:
         """What was typed, with the line ends of text rather than of forms."""

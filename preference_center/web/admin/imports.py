@@ -26,7 +26,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.purposes import LegalBasis
 from preference_center.web.admin import words
 from preference_center.web.admin.gate import allowed, me, pages
-from preference_center.web.admin.words import put_faults
+from preference_center.web.admin.words import options, put_faults
 
 SHOWN_FAULTS = 200
 _TERMS = ("source", "basis", "topics", "wording", "wording_language", "consented_on", "soft_opt_in")
@@ -50,14 +50,14 @@ class TermsForm(FlaskForm):  # type: ignore[misc]
     )
     consented_on = DateField(_l("When they agreed"), [Optional()])
     wording = TextAreaField(_l("What the text they agreed to said"), [Length(max=2000)])
-    wording_language = SelectField(_l("Language of that text"), choices=list(LANGUAGES.items()))
+    wording_language = SelectField(_l("Language of that text"), choices=options(LANGUAGES.items()))
     overwrite = BooleanField(_l("Let the file replace the language, time zone and country of people we know"))
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
-        self.topics.choices = [(topic.key, topic.name("en")) for topic in catalogue.live()]
+        self.topics.choices = options((topic.key, topic.name("en")) for topic in catalogue.live())
         bases = [(basis.value, words.BASES[basis]) for basis in LegalBasis]
-        self.basis.choices = [("", _l("Nothing: store them without consent")), *bases]
+        self.basis.choices = options([("", _l("Nothing: store them without consent")), *bases])
 
     def terms(self) -> dict[str, Any]:
         chosen = {name: self[name].data for name in (*_TERMS, "overwrite")}

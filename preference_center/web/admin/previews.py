@@ -20,8 +20,8 @@ from preference_center.web.admin.gate import allowed, me, pages
 VIEWS = ("desktop", "phone", "text")
 # What a marketer wrote runs nowhere: no script, no form, no link out of the frame; images of other hosts only when asked for.
 FRAME_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src {images}; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+    "default-src 'none'; sandbox; style-src 'unsafe-inline'; img-src {images}; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'; require-trusted-types-for 'script'"
 )
 
 

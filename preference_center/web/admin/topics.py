@@ -21,7 +21,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.models import Topic, TopicText
 from preference_center.topics.purposes import PURPOSES
 from preference_center.web.admin.gate import allowed, me, pages
-from preference_center.web.admin.words import put_faults
+from preference_center.web.admin.words import options, put_faults
 
 
 class TopicForm(FlaskForm):  # type: ignore[misc]
@@ -35,8 +35,8 @@ class TopicForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
-        self.purpose.choices = [(purpose.key, purpose.name) for purpose in PURPOSES.values()]
-        self.language.choices = list(LANGUAGES.items())
+        self.purpose.choices = options((purpose.key, purpose.name) for purpose in PURPOSES.values())
+        self.language.choices = options(LANGUAGES.items())
 
     def text(self) -> TopicText:
         return TopicText(

@@ -14,18 +14,20 @@ from preference_center.accounts.permissions import Permission, Role
 from preference_center.db import transaction
 from preference_center.errors import Invalid
 from preference_center.web.admin.gate import allowed, me, pages
-from preference_center.web.admin.words import put_faults
+from preference_center.web.admin.words import options, put_faults
 
 
 class InviteForm(FlaskForm):  # type: ignore[misc]
     email = EmailField(_l("Email address"), [InputRequired(_l("Type an email address.")), Length(max=254)])
     role = RadioField(
         _l("Role"),
-        choices=[
-            (Role.viewer.value, _l("Viewer: looks at campaigns and reports, sees no addresses")),
-            (Role.marketer.value, _l("Marketer: imports, writes and sends")),
-            (Role.owner.value, _l("Owner: all of it, and invites users")),
-        ],
+        choices=options(
+            [
+                (Role.viewer.value, _l("Viewer: looks at campaigns and reports, sees no addresses")),
+                (Role.marketer.value, _l("Marketer: imports, writes and sends")),
+                (Role.owner.value, _l("Owner: all of it, and invites users")),
+            ]
+        ),
         default=Role.viewer.value,
         validate_choice=True,
     )

@@ -1,5 +1,6 @@
 """How the console puts things into words: reasons, states, times in the user's zone, figures, and faults beside fields."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
+from wtforms.fields import SelectChoice
 
 from preference_center import clock
 from preference_center.accounts import queries as users
@@ -208,6 +210,11 @@ def import_words(found: Import) -> str:
         ImportState.cancelled: _("Stopped by hand"),
     }
     return str(words[found.state])
+
+
+def options(pairs: Iterable[tuple[str, Any]]) -> list[SelectChoice]:
+    """The options of a choice, from values and words."""
+    return [SelectChoice(value, label) for value, label in pairs]
 
 
 def put_faults(form: Any, fault: Invalid) -> None:
