@@ -5,7 +5,10 @@ import re
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
+from preference_center import clock
+from preference_center.contacts import queries
 from preference_center.db import db, transaction
 from preference_center.notices.models import Notice
 from preference_center.signed_links import KeyRing, Power, ring
@@ -61,8 +64,6 @@ def test_looking_changes_nothing(client: FlaskClient, scene: Scene) -> None:
     """S34: every method that is not POST, prefetch too, ten times, over every public page."""
     client.post("/subscribe", data={"email": "new@example.org", "topic": ["news"]})
     notice = db.session.query(Notice).one()
-    from preference_center.contacts import queries
-
     newcomer = queries.by_email("new@example.org")
     assert newcomer is not None
     paths = [
@@ -102,8 +103,6 @@ def test_no_token_and_no_address_reaches_a_log(
 
 def test_a_crash_is_logged_without_the_token_or_the_message(app: Flask, scene: Scene) -> None:
     """S52: a traceback's text may quote what was sent."""
-    from structlog.testing import capture_logs
-
     app.testing = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
@@ -123,8 +122,6 @@ def test_a_crash_is_logged_without_the_token_or_the_message(app: Flask, scene: S
 
 
 def test_an_erased_contact_has_no_preference_page(client: FlaskClient, scene: Scene) -> None:
-    from preference_center import clock
-
     path = links.manage(scene.anna)
     with transaction():
         scene.anna.erased_at = clock.now()

@@ -1,0 +1,219 @@
+"""Signing up, and confirming from one's own mailbox; and asking for the link to one's choices."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+
+from preference_center.consent.models import ConsentRecord
+from preference_center.contacts import addresses
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.notices.models import Kind, NoticeState
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
+from preference_center.web.guards import limiter
+from tests.support import links
+from tests.support.database_hash import digest
+from tests.web.public.conftest import Scene
+
+NEW = "new@example.org"
+
+
+@pytest.fixture(autouse=True)
+def no_limits(app: Flask) -> Iterator[None]:
+    limiter.enabled = False
+    yield
+    limiter.enabled = True
+
+
+def sign_up(client: FlaskClient, *topics: str, email: str = NEW, **more: str) -> str:
+    answer = client.post("/subscribe", data={"email": email, "topic": list(topics), **more})
+    assert answer.status_code == 200
+    return answer.text
+
+
+def newcomer() -> Contact:
+    db.session.rollback()
+    contact = contacts.by_email(NEW)
+    assert contact is not None
+    return contact
+
+
+def confirm_path(scene: Scene) -> str:
+    return links.confirm(newcomer(), scene.notices()[-1].payload["wish"])
+
+
+def test_the_form_has_empty_boxes_each_with_its_own_text(client: FlaskClient, scene: Scene) -> None:
+    """S55, S63."""
+    text = client.get("/subscribe").text
+    assert len(re.findall(r'type="checkbox"', text)) == 3
+    assert "checked" not in text and 'value="orders"' not in text
+    assert "I want to get Product news from Example Shop Ltd by email. I can stop at any time." in text
+    assert "<script" not in text
+
+
+def test_without_a_consent_text_in_a_language_there_is_no_form_in_it(client: FlaskClient, scene: Scene) -> None:
+    assert "checkbox" not in client.get("/subscribe?lang=es").text
+    answer = client.post("/subscribe?lang=es", data={"email": NEW, "topic": "news"})
+    assert answer.status_code == 400
+    assert contacts.by_email(NEW) is None
+
+
+@pytest.mark.parametrize("language", ["../../etc", "xx", "pl_PL.utf8", "x" * 10_000])
+def test_an_odd_language_falls_back(client: FlaskClient, scene: Scene, language: str) -> None:
+    assert client.get("/subscribe", query_string={"lang": language}).status_code == 200
+    assert client.get("/subscribe", headers={"Accept-Language": language}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["", "a@b", "no at", "a@@b.example", "a@example.org\r\nBcc: b@example.org", "a\0@example.org", "postmaster@[127.0.0.1]",
+     "x" * 255 + "@example.org", "a@exam\u202eple.org", "<script>@example.org", "a b@example.org"],
+)  # fmt: skip
+def test_a_wrong_address_is_tied_to_its_field_and_stores_nothing(client: FlaskClient, scene: Scene, email: str) -> None:
+    before = digest()
+    answer = client.post("/subscribe", data={"email": email, "topic": "news"})
+    assert answer.status_code == 400
+    assert "<title>Error:" in answer.text and 'aria-describedby="email-fault' in answer.text
+    assert 'value="news" checked' in answer.text
+    assert "<script" not in answer.text
+    assert digest() == before
+
+
+def test_no_topic_is_a_fault_with_the_address_kept(client: FlaskClient, scene: Scene) -> None:
+    answer = client.post("/subscribe", data={"email": NEW, "topic": "nothing"})
+    assert answer.status_code == 400
+    assert f'value="{NEW}"' in answer.text and 'id="topic-fault"' in answer.text
+
+
+@pytest.mark.both_databases
+def test_a_sign_up_is_a_wish_until_its_owner_confirms(client: FlaskClient, scene: Scene) -> None:
+    """S64, S65, S73."""
+    assert "Check your inbox" in sign_up(client, "news", "events")
+    contact = newcomer()
+    assert (contact.source, contact.language) == ("form:subscribe", "en")
+    assert scene.on(contact) == set()
+    assert [(n.kind, n.state) for n in scene.notices()] == [(Kind.confirm_subscription, NoticeState.queued)]
+    path = confirm_path(scene)
+    before = digest()
+    pages = [client.get(path) for _ in range(10)]
+    assert {page.status_code for page in pages} == {200}
+    assert "Yes, send me these emails" in pages[0].text and "I want to get Product news" in pages[0].text
+    assert digest() == before
+    answer = client.post(path)
+    assert "Confirmed. You will get Product news, Events." in answer.text
+    assert scene.on(newcomer()) == {"news", "events"}
+    assert "Open your preferences" in answer.text
+    records = db.session.query(ConsentRecord).filter_by(contact_id=contact.id).order_by(ConsentRecord.id).all()
+    assert [r.action for r in records] == ["requested", "requested", "confirmed", "confirmed"]
+    assert {r.legal_basis for r in records} == {"double_opt_in"}
+    assert all(r.wording_id and r.source == "form" and r.source_ref.startswith("subscribe:") for r in records)
+
+
+def test_a_used_link_says_so_and_writes_nothing(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news")
+    path = confirm_path(scene)
+    client.post(path)
+    before = digest()
+    for answer in (client.get(path), client.post(path)):
+        assert answer.status_code == 200 and "This is confirmed already" in answer.text
+        assert "/p/" not in answer.text
+    assert digest() == before
+
+
+def test_a_wish_that_was_stopped_since_stays_stopped(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news")
+    path = confirm_path(scene)
+    client.post(links.unsub(newcomer(), scene.topics["news"]), data={"List-Unsubscribe": "One-Click"})
+    assert "This was stopped in the meantime" in client.post(path).text
+    assert scene.on(newcomer()) == set()
+
+
+def test_an_expired_confirmation_explains_itself(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news")
+    path = confirm_path(scene)
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=8)):
+        for answer in (client.get(path), client.post(path)):
+            assert answer.status_code == 410 and "This link has expired" in answer.text
+    assert scene.on(newcomer()) == set()
+
+
+def test_the_answer_is_the_same_for_everybody(client: FlaskClient, scene: Scene) -> None:
+    """S66: new, pending, confirmed, suppressed and erased addresses; each costs one write."""
+    with transaction():
+        register.suppress(addresses.parse("gone@example.org").hash, Cause.erased, "test")
+    pages = {}
+    for name, email in {
+        "new": NEW,
+        "pending": NEW,
+        "confirmed": "anna@example.org",
+        "suppressed": "gone@example.org",
+    }.items():
+        before = digest()
+        pages[name] = sign_up(client, "news", email=email).replace(email, "…")
+        assert digest() != before, name
+    assert len(set(pages.values())) == 1
+    db.session.rollback()
+    assert contacts.by_email("gone@example.org") is None
+    kinds = [(n.kind, n.state) for n in scene.notices()]
+    assert kinds == [
+        (Kind.confirm_subscription, NoticeState.queued),
+        (Kind.new_link, NoticeState.queued),
+        (Kind.confirm_subscription, NoticeState.dropped),
+    ]
+
+
+def test_many_sign_ups_for_one_address_make_one_mail(client: FlaskClient, scene: Scene) -> None:
+    """S67."""
+    for _ in range(25):
+        sign_up(client, "news", email="  NEW@Example.ORG ")
+        sign_up(client, "news")
+    (notice,) = scene.notices()
+    assert notice.asked == 50
+    assert db.session.query(ConsentRecord).filter_by(contact_id=newcomer().id).count() == 1
+    for topics in (["offers"], ["events"], ["news", "events"], ["offers", "events"]):
+        sign_up(client, *topics)
+    assert len(scene.notices()) == 3
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
+        sign_up(client, "news")
+        assert len(scene.notices()) == 4
+
+
+def test_a_network_that_asks_too_often_is_told_to_wait(client: FlaskClient, scene: Scene) -> None:
+    """S67."""
+    limiter.enabled = True
+    statuses = [client.post("/subscribe", data={"email": f"n{n}@example.org"}).status_code for n in range(22)]
+    assert statuses == [400] * 20 + [429] * 2
+    assert client.get("/subscribe").status_code == 200
+
+
+def test_a_program_that_fills_the_trap_is_thanked_and_ignored(client: FlaskClient, scene: Scene) -> None:
+    before = digest()
+    assert "Check your inbox" in sign_up(client, "news", website="http://spam.example")
+    assert digest() == before
+
+
+def test_a_sign_up_moves_nobody_who_is_on(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news", "events", email="anna@example.org")
+    assert scene.on() == {"news", "offers"}
+    (notice,) = scene.notices()
+    assert notice.payload["topics"] == ["events"]
+
+
+def test_the_link_page_answers_everybody_the_same(client: FlaskClient, scene: Scene) -> None:
+    assert client.get("/link").status_code == 200
+    known = client.post("/link", data={"email": "anna@example.org"})
+    unknown = client.post("/link", data={"email": "who@example.org"})
+    assert (known.status_code, unknown.status_code) == (200, 200)
+    assert known.text.replace("anna@", "") == unknown.text.replace("who@", "")
+    assert [n.state for n in scene.notices()] == [NoticeState.queued, NoticeState.dropped]
+    client.post("/link", data={"email": "anna@example.org"})
+    assert len(scene.notices()) == 2
+    wrong = client.post("/link", data={"email": "nobody"})
+    assert wrong.status_code == 400 and 'id="email-fault"' in wrong.text
