@@ -41,7 +41,6 @@ class Flight:
     recipient: bytes
     data: bytes
     utf8: bool = False
-    asked: float = 0.0
     deadline: float = math.inf
     refusal: Result | None = None
     dot_left: bool = False

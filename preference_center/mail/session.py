@@ -30,9 +30,6 @@ from preference_center.mail.outcomes import (
 from preference_center.mail.relay import Relay
 from preference_center.mail.wire import Gibberish, Gone
 
-# An answer to "may it start?" older than this, in seconds, is asked for again before the body leaves.
-STALE_PERMISSION = 1.0
-
 
 class Session:
     """One connection, from connecting to its end. Once `ended`, `trouble` says whether that tells of the relay."""
@@ -146,7 +143,6 @@ class Session:
             self._needs_reset = False
             self._unsaid.append((Step.reset, None, b"RSET\r\n"))
         self._unsaid.extend((step, flight, line) for step, line in flight.commands(self._link.features))
-        flight.asked = time.monotonic()
         flight.deadline = math.inf
         self._carried += 1
 
@@ -251,7 +247,7 @@ class Session:
             self._end(self.trouble)
 
     def _body(self, flight: Flight) -> None:
-        if time.monotonic() - flight.asked > STALE_PERMISSION and not self.desk.still_wanted(flight):
+        if not self.desk.still_wanted(flight):  # MAIL left with the dot before it, perhaps long ago
             # After 354 there is no way back but hanging up; nothing is delivered without the final dot.
             text = "stopped before the body was sent"
             self.desk.report(Result(flight.envelope.key, Outcome.not_sent, Phase.data, None, None, text))

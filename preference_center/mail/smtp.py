@@ -89,8 +89,8 @@ class Courier:
     def hand_over(self, envelopes: Iterable[Envelope], may_start: Callable[[Envelope], bool]) -> Iterator[Result]:
         """Hand over all envelopes, pulled one at a time as connections become free; one Result for each, as they come.
 
-        `may_start` is asked just before a message's MAIL leaves, and once more just before its body if the relay took
-        more than a second in between; when it says no, the message is not_sent. When the relay cannot be used any
+        `may_start` is asked just before a message's MAIL leaves and once more just before its body, since MAIL travels with
+        the dot before it and may have waited; when it says no, the message is not_sent. When the relay cannot be used any
         more, what is left is reported not_sent too, and `trouble` says why. Leaving the iteration early closes the
         connections that were at work; messages without a Result are then in the journal or were never sent.
         """
