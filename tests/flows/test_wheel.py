@@ -23,7 +23,7 @@ import json, pathlib, preference_center, worker
 from preference_center.app import create_app
 client = create_app().test_client()
 page = client.get("/subscribe")
-sheet = next(part.split('"')[0] for part in page.text.split('href="') if part.startswith("/static/"))
+sheet = next(part.split('"')[0] for part in page.text.split('href="') if part.startswith("/static/css/"))
 print(json.dumps({
     "from": str(pathlib.Path(preference_center.__file__).parent),
     "worker": str(pathlib.Path(worker.__file__).parent),
