@@ -21,8 +21,11 @@ _DEAD_WORDS = re.compile(
 )
 
 
-def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime) -> Ending:
-    """The state that a hand-over leads to (`reliability.md` 2.4). Only an unanswered final dot is uncertain."""
+def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime, *, held_back: bool = False) -> Ending:
+    """The state that a hand-over leads to (`reliability.md` 2.4). Only an unanswered final dot is uncertain.
+
+    `held_back`: we ourselves said that it may not start any more, so it waits for nothing.
+    """
     reply = f"{result.phase}: {result.text}"
     match result.outcome:
         case Outcome.accepted:
@@ -33,7 +36,8 @@ def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime)
         case Outcome.uncertain:
             return Ending(result.key, MessageState.uncertain, "no_reply", None, reply)
         case Outcome.not_sent:
-            return Ending(result.key, MessageState.queued, next_try_at=_after_pause(result, now))
+            unbroken = held_back or result.phase == "not_started"
+            return Ending(result.key, MessageState.queued, next_try_at=None if unbroken else chunks.next_try(0, now))
     again = chunks.next_try(attempt, now)
     if again >= give_up_at:
         return Ending(result.key, MessageState.failed, "gave_up", result.code, reply)
@@ -57,8 +61,3 @@ def suppress_dead(message_ids: list[int]) -> None:
     for message_id, address_hash in rows:
         if address_hash is not None:
             register.suppress(address_hash, Cause.bounce, f"smtp:{message_id}")
-
-
-def _after_pause(result: Result, now: datetime) -> datetime | None:
-    """A message that never started goes at once; one whose connection broke waits a little, so a broken relay is not hammered."""
-    return None if result.phase == "not_started" else chunks.next_try(0, now)

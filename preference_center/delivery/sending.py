@@ -56,12 +56,18 @@ class _Turn:
     size: int = 50
     endings: list[Ending] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
+    held_back: set[int] = field(default_factory=set)
     claimed_at: float = 0.0
     looked_at: float = 0.0
     still_sending: bool = True
 
-    def may_start(self, _envelope: Envelope) -> bool:
-        now = time.monotonic()
+    def may_start(self, envelope: Envelope) -> bool:
+        allowed = self._goes_on(time.monotonic())
+        if not allowed:
+            self.held_back.add(envelope.key)
+        return allowed
+
+    def _goes_on(self, now: float) -> bool:
         if now - self.claimed_at > STALE_SECONDS or self.stop():
             return False
         if now - self.looked_at > LOOK_SECONDS:
@@ -138,7 +144,8 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     turn.journal.attempts.update(attempts)
     started = 0
     for result in turn.courier.hand_over(_composed(turn, chunk), turn.may_start):
-        ending = outcomes.ending_of(result, attempts[result.key], clock.now(), turn.give_up_at)
+        held_back = result.key in turn.held_back
+        ending = outcomes.ending_of(result, attempts[result.key], clock.now(), turn.give_up_at, held_back=held_back)
         turn.endings.append(ending)
         started += ending.state is MessageState.sent
         if ending.reason == "dead_address":
@@ -159,7 +166,7 @@ def _store(turn: _Turn) -> None:
     chunks.store(turn.run, turn.endings)
     if turn.dead:
         outcomes.suppress_dead(turn.dead)
-    turn.endings, turn.dead = [], []
+    turn.endings, turn.dead, turn.held_back = [], [], set()
 
 
 def _relay_is_lost(turn: _Turn, campaign: Campaign) -> bool:

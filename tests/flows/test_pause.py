@@ -1,0 +1,92 @@
+"""Pause and cancel while messages leave: at most the one on each connection still goes, and the sums close."""
+
+import threading
+
+import pytest
+from flask import Flask
+
+from preference_center import clock
+from preference_center.campaigns import queries as campaigns
+from preference_center.campaigns import scheduling
+from preference_center.campaigns.models import Campaign, CampaignState, ContentFormat
+from preference_center.config import Settings
+from preference_center.db import db, transaction
+from preference_center.delivery import outbox, queries, sending, sweeping
+from tests.conftest import make_settings
+from tests.support import make
+from tests.support.relay import FakeRelay
+
+pytestmark = pytest.mark.both_databases
+PEOPLE = 300
+CONNECTIONS = 4
+
+
+@pytest.fixture
+def relay() -> FakeRelay:
+    with FakeRelay(reply_delay=0.01) as relay:
+        yield relay  # type: ignore[misc]
+
+
+@pytest.fixture
+def settings(tmp_path, database: str, relay: FakeRelay) -> Settings:  # type: ignore[no-untyped-def]
+    return make_settings(tmp_path, database, relay_url=relay.url, relay_connections=CONNECTIONS)
+
+
+def _started() -> int:
+    with transaction():
+        topic = make.topic()
+        for number in range(PEOPLE):
+            make.follower(topic, f"person{number}@example.org")
+        campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
+    with transaction():
+        scheduling.schedule(campaign, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now())
+    with transaction():
+        outbox.fill_range(campaign.id)
+    return campaign.id
+
+
+def _stop_after(app: Flask, relay: FakeRelay, campaign_id: int, verb: str) -> int:
+    """Send in a thread, apply the verb in the middle; how many had been taken when its commit was acknowledged."""
+
+    def send() -> None:
+        with app.app_context():
+            sending.run(campaign_id, seconds=30)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    relay.wait_for(40)
+    with transaction():
+        getattr(scheduling, verb)(campaigns.lock(campaign_id))
+    taken = len(relay.messages)
+    thread.join(timeout=30)
+    return taken
+
+
+def test_after_a_pause_at_most_one_message_a_connection_leaves(app: Flask, relay: FakeRelay) -> None:  # P5
+    campaign_id = _started()
+    taken = _stop_after(app, relay, campaign_id, "pause")
+    db.session.rollback()
+    campaign = db.session.get_one(Campaign, campaign_id)
+    figures = queries.figures(campaign)
+    # the look at the campaign's state is 20 ms old at most: two rounds of replies at this relay's pace
+    assert len(relay.messages) - taken <= 3 * CONNECTIONS
+    assert (figures.sent, figures.queued, figures.sending) == (len(relay.messages), PEOPLE - len(relay.messages), 0)
+    with transaction():
+        scheduling.resume(campaigns.lock(campaign_id))
+    sending.run(campaign_id, seconds=30)
+    assert queries.figures(campaign).sent == PEOPLE == len(relay.messages)
+    assert campaign.state is CampaignState.sent
+    assert max(relay.copies().values()) == 1
+
+
+def test_a_cancelled_campaign_closes_what_had_not_left(app: Flask, relay: FakeRelay) -> None:  # C10
+    campaign_id = _started()
+    _stop_after(app, relay, campaign_id, "cancel")
+    with transaction():
+        sweeping.tend(campaign_id)
+    figures = queries.figures(db.session.get_one(Campaign, campaign_id))
+    assert figures.sent == len(relay.messages) < PEOPLE
+    assert figures.skipped == {"cancelled": PEOPLE - figures.sent}
+    assert figures.audience == PEOPLE
