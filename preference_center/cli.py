@@ -63,6 +63,7 @@ def cli() -> None:
 
 
 def main() -> None:
+    os.umask(0o077)  # whatever a command writes is for its user alone
     sys.exit(_run())
 
 

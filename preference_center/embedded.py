@@ -59,6 +59,7 @@ def command(settings: Settings) -> list[str]:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "loglevel": "warning",
+        "logfile": str(settings.data_dir / "queue" / "valkey.log"),
     }
     return [str(_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 

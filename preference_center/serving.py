@@ -1,5 +1,7 @@
 """Serves a site by granian in this process until it is told to stop."""
 
+import multiprocessing
+
 
 def serve(target: str, host: str, port: int, threads: int) -> None:
     """`target` is `module:factory`. A worker process that crashes is replaced."""
@@ -14,7 +16,7 @@ def serve(target: str, host: str, port: int, threads: int) -> None:
         interface=Interfaces.WSGI,
         factory=True,
         websockets=False,
-        blocking_threads=threads,
+        blocking_threads=min(threads, 2 * multiprocessing.cpu_count() + 1),  # more than that it warns of
         log_level=LogLevels.warning,
         workers_kill_timeout=5,
         respawn_failed_workers=True,

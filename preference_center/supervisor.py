@@ -95,14 +95,14 @@ class Supervisor:
             elif now >= child.due:
                 self._launch(child)
 
-    def wait(self, until: Callable[[], bool], seconds: float | None = None) -> bool:
-        """Tick until it is so (True) or the time is over (False)."""
+    def wait(self, until: Callable[[], bool], seconds: float | None = None, pause: float = 0.05) -> bool:
+        """Tick until it is so (True) or the time is over (False), with a pause between two looks."""
         end = None if seconds is None else time.monotonic() + seconds
         while not until():
             if end is not None and time.monotonic() > end:
                 return False
             self.tick()
-            time.sleep(0.05)
+            time.sleep(pause)
         return True
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ from preference_center.config import Settings
 from preference_center.errors import Unavailable
 from preference_center.supervisor import Child, Supervisor
 
-_QUEUE, _MAIL, _WORK, _WEB = 0, 1, 2, 3  # stages: the web leaves first, the queue server last
+_QUEUE, _MAIL, _WORK = 0, 1, 2  # stages: who hands over mail leaves before who takes it, the queue server last
 
 
 def bring_up_to_date(settings: Settings) -> str:
@@ -43,7 +43,7 @@ def start(running: Supervisor, settings: Settings, *, mail: list[Child] | None =
     for number in range(1, settings.workers + 1):
         running.start(Child(f"worker-{number}", supervisor.python("-m", "worker"), _WORK, patience=20))
     running.start(Child("clock", supervisor.python("-m", "worker", "clock"), _WORK))
-    web = running.start(Child("web", supervisor.python("-m", "preference_center", "web"), _WEB))
+    web = running.start(Child("web", supervisor.python("-m", "preference_center", "web"), _WORK))
     address = f"http://{_in_url(settings.host)}:{settings.port}/readyz"
     if not running.wait(lambda: supervisor.answers(address), seconds=60):
         where = f" See {running.logs / 'web.log'}." if running.logs else ""
