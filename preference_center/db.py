@@ -146,7 +146,7 @@ def reserve_ids(table: Table, count: int) -> list[int]:
 def insert_rows(
     table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str = "error"
 ) -> set[Any]:
-    """Add many rows by one statement, several times as fast as an executemany; the first column of those that were added.
+    """Add many rows at once (PostgreSQL: COPY, a fifth of the cost of an executemany); the first column of those added.
 
     `conflict`: error; ignore (a row that is there stays); replace (it takes the new values; by primary key).
     """
@@ -166,14 +166,26 @@ def insert_rows(
         statement = f"{verb} INTO {table.name} ({names}) VALUES ({marks})"
         connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
         return {row[0] for row in rows}
-    arrays = ", ".join(f"%s::{kind.compile(dialect)}[]" for kind in types)
-    key = ", ".join(column.name for column in table.primary_key)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in table.primary_key)
-    then = {"error": "", "ignore": "ON CONFLICT DO NOTHING", "replace": f"ON CONFLICT ({key}) DO UPDATE SET {changes}"}
-    statement = (
-        f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {then[conflict]} RETURNING {columns[0]}"  # noqa: S608
-    )
-    return set(connection.exec_driver_sql(statement, tuple(values)).scalars())
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        target = table.name
+        if conflict != "error":
+            target = f"incoming_{table.name}"
+            make = f"CREATE TEMP TABLE {target} ON COMMIT DROP AS SELECT {names} FROM {table.name}"  # noqa: S608 (our own names)
+            cursor.execute(f"{make} WITH NO DATA")
+        with cursor.copy(f"COPY {target} ({names}) FROM STDIN") as copy:
+            for row in zip(*values, strict=True):
+                copy.write_row(row)
+        if conflict == "error":
+            return {row[0] for row in rows}
+        key = ", ".join(column.name for column in table.primary_key)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in table.primary_key)
+        then = "DO NOTHING" if conflict == "ignore" else f"({key}) DO UPDATE SET {changes}"
+        take = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {target}"  # noqa: S608
+        cursor.execute(f"{take} ON CONFLICT {then} RETURNING {columns[0]}")
+        added = {row[0] for row in cursor}
+        cursor.execute(f"DROP TABLE {target}")
+        return added
 
 
 def prepare_engine(engine: Engine) -> None:

@@ -13,8 +13,7 @@ def received(content: str | bytes, name: str = "people.csv", encoding: str = "ut
     """The file, uploaded."""
     raw = content.encode(encoding) if isinstance(content, str) else content
     with transaction():
-        import_ = imports.receive(io.BytesIO(raw), name, "user:abc")
-    return import_
+        return imports.receive(io.BytesIO(raw), name, "user:abc")
 
 
 def brought(content: str | bytes, **terms: Any) -> Import:
