@@ -1,6 +1,8 @@
 """The documents keep up with the code: every setting, command, dependency, reason and link is there."""
 
+import ast
 import re
+import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 from preference_center import cli, config
 from preference_center.consent.eligibility import Reason
 from preference_center.topics.purposes import PURPOSES
-from tests.support.sources import ROOT
+from tests.support.sources import MODULES, ROOT, read
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,13 +26,49 @@ def test_every_setting_has_its_row_in_the_readme() -> None:
     assert named - known == set(), "the README names settings that do not exist"
 
 
-def test_every_dependency_has_its_line() -> None:
+def requirements() -> dict[str, list[str]]:
+    """The names of the libraries that the project asks for, to run and to test."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {"dependencies": project["dependencies"], "test": project["optional-dependencies"]["test"]}
+    return {kind: [re.split(r"[\[<>=~ ]", one)[0] for one in some] for kind, some in asked.items()}
+
+
+def test_every_dependency_has_its_line() -> None:
     told = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
-    names = [re.split(r"[\[<>=~ ]", requirement)[0] for requirement in wanted]
+    names = [name for kind in requirements().values() for name in kind]
     spoken = {"psycopg": "psycopg 3", "redis": "redis-py", "rq": "| rq,"}
     assert [name for name in names if spoken.get(name, name) not in told] == []
+
+
+# what a library brings along and lets its users import
+COMES_WITH = {
+    "alembic": "flask-migrate",
+    "babel": "flask-babel",
+    "dns": "email-validator",
+    "idna": "email-validator",
+    "markupsafe": "jinja2",
+    "passlib": "flask-security-too",
+    "werkzeug": "flask",
+    "wtforms": "flask-wtf",
+    "flask_login": "flask-security-too",
+    "flask_security": "flask-security-too",
+}
+NEVER_IMPORTED = {"psycopg", "argon2-cffi"}  # SQLAlchemy's driver; Flask-Security's hash
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    imported = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse(read(module))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    ours = {"preference_center", "worker"} | set(sys.stdlib_module_names)
+    spelled = {"markdown_it": "markdown-it-py"}
+    needed = {COMES_WITH.get(name, spelled.get(name, name.replace("_", "-"))) for name in imported - ours}
+    declared = set(requirements()["dependencies"])
+    assert needed - declared == set()
+    assert declared - needed == NEVER_IMPORTED
 
 
 def test_every_reason_and_purpose_is_explained() -> None:
