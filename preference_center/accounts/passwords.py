@@ -1,6 +1,7 @@
 """What a password must be: long, and not one that everybody tries. No rules about digits and signs (ASVS V6.2)."""
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from unicodedata import normalize
 
@@ -29,7 +30,7 @@ def fault_of(password: str, email: str) -> str | None:
         return f"Use at least {SHORTEST} characters; {RECOMMENDED} or more is better. Four words make a good one."
     if len(text) > LONGEST:
         return f"Use at most {LONGEST} characters."
-    if text in _common() or len(set(text)) < 5:
+    if text in _common() or len(set(text)) < 5 or _counts(text):
         return "This password is on every guesser's list. Choose another."
     names = [part for part in (email.partition("@")[0], email.partition("@")[2].partition(".")[0]) if len(part) > 3]
     rest = text
@@ -38,6 +39,12 @@ def fault_of(password: str, email: str) -> str | None:
     if len(rest) < 8:
         return "This password is mostly your name or ours. Choose another."
     return None
+
+
+def _counts(text: str) -> bool:
+    """Whether it mostly counts up, down or in place: 123456789012, zyxwvutsrqpo, aaaabbbbcccc."""
+    steps = [abs(ord(a) - ord(b)) <= 1 for a, b in pairwise(text)]
+    return sum(steps) > 0.7 * len(steps)
 
 
 @cache
