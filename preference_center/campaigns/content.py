@@ -21,7 +21,7 @@ from preference_center.config import Settings
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AttributeKind, Contact
 from preference_center.db import db
-from preference_center.errors import Conflict, DomainError
+from preference_center.errors import Conflict, Invalid
 from preference_center.mail.header_lines import header_text
 from preference_center.topics.models import Topic
 
@@ -30,7 +30,7 @@ MAX_VALUE = 1_000  # characters of one field of one contact
 _KEPT = 32  # renderers a process keeps
 
 
-class RenderError(DomainError):
+class RenderError(Invalid):
     """This content cannot be rendered for this contact. The message holds nothing about them."""
 
 

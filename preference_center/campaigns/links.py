@@ -9,7 +9,7 @@ MAX_LENGTH = 2_000
 _WEB = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
 _TEL = re.compile(r"tel:\+?[0-9().;=a-z-]{2,40}\Z", re.IGNORECASE)
 _MAIL = re.compile(r"mailto:[^@\s?]+@[^@\s?]+(\?\S*)?\Z", re.IGNORECASE)
-_HOST = re.compile(r"[\w.-]+\Z|\[[0-9a-fA-F:.]+\]\Z")
+_HOST = re.compile(r"[\w.-]+\Z")
 # letters of other scripts that pass for Latin ones: a name made of nothing else is a disguise
 _LOOK_ALIKES = frozenset("аеорсухіјѕԁһӏԛԝѵвкмнтгпοανρτυικεχγ")
 

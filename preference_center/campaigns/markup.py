@@ -21,6 +21,8 @@ from preference_center.campaigns.models import ContentFormat
 from preference_center.campaigns.templating import Piece
 
 MAX_OUTPUT = 1_000_000
+MAX_SIGNS = 5_000  # beyond, a reader of Markdown needs seconds
+TOO_LARGE = "The finished mail would be larger than 1 MB."
 WHERE = "source"
 LINK_FIELDS = frozenset({"unsubscribe_url", "preferences_url"})
 
@@ -106,11 +108,13 @@ def document(kind: ContentFormat, pieces: list[Piece]) -> Document:
     # the inliner puts its <style> first; the charset must come within the first kilobyte
     inlined = _inliner().inline(document).replace("<head>", '<head><meta charset="utf-8">', 1)
     if len(inlined) > MAX_OUTPUT:
-        _wrong(1, "The finished mail would be larger than 1 MB.")
+        _wrong(1, TOO_LARGE)
     return Document(marks.restored(inlined), body, marks, scan.left_out)
 
 
 def _markdown(source: str, marks: Marks) -> str:
+    if sum(source.count(sign) for sign in "[*_|~`\n") > MAX_SIGNS:
+        _wrong(1, f"This text is too long for Markdown: {MAX_SIGNS:,} lines and signs such as * and [ at most.")
     addresses: list[scanning.Address] = []
     reader = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
     reader.validateLink = lambda url: True  # type: ignore[method-assign] # refused below, with the line, not dropped
@@ -134,19 +138,22 @@ def _addresses_of(token: Token, line: int) -> Iterable[scanning.Address]:
 
 def _mjml(source: str) -> str:
     try:
-        return str(mrml.to_html(source).content)  # its include loader knows nothing: no file, no network
+        html = str(mrml.to_html(source).content)  # its include loader knows nothing: no file, no network
     except OSError as fault:
         position = re.search(r"position (\d+)", str(fault))
         line = source.count("\n", 0, int(position[1])) + 1 if position else max(source.count("\n") + 1, 1)
         said = str(fault).replace(" in root template", "")
         _wrong(line, f"This is not whole MJML: {said}. It begins with <mjml><mj-body> and every element is closed.")
+    if len(html) > MAX_OUTPUT:
+        _wrong(1, TOO_LARGE)
+    return html
 
 
 def _body(html: str, marks: Marks) -> str:
     cleaned = _cleaner().clean(html)
     kept = _COMMENT.sub(lambda found: found[0] if _may_stay(found, marks) else "", cleaned)
     if len(kept) > MAX_OUTPUT:
-        _wrong(1, "The finished mail would be larger than 1 MB.")
+        _wrong(1, TOO_LARGE)
     return kept
 
 
@@ -192,7 +199,7 @@ def _check_places(body: str, css: str, marks: Marks) -> None:
         _wrong(marks.pieces[blocks[0]].line, "A condition stands where the mail would hold it twice.")
     for number, piece in enumerate(marks.pieces):
         if piece.kind != "text" and number not in seen:
-            _wrong(piece.line, f"{{{{ {piece.code} }}}} stands where a mail shows nothing.")
+            _wrong(piece.line, f"{piece.shown} stands where a mail shows nothing.")
     if blocks != sorted(blocks):
         line = marks.pieces[blocks[0]].line
         _wrong(line, "A condition stands where only rows of a table can be; put it into a cell or around the table.")

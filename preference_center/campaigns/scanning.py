@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from preference_center.campaigns import links, templating
 
 MAX_NESTING = 100
+MAX_ELEMENTS = 8_000
+MAX_TAG = 5_000  # characters of one tag with all its attributes
 
 VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
@@ -92,6 +94,7 @@ class Scan(HTMLParser):
         self._open: list[str] = []
 
     def read(self, source: str) -> None:
+        _check_tags(source)
         self.feed(source)
         self.close()
 
@@ -125,6 +128,21 @@ class Scan(HTMLParser):
                 self.addresses.append(Address((value or "").strip(" \t\r\n"), line, image or name == "src"))
             elif name.startswith("on"):
                 self.left_out.append((line, name))
+
+
+def _check_tags(source: str) -> None:
+    """Cheap bounds before a parser sees anything: Python's own needs minutes for tags that are never closed."""
+    begun = [found.start() for found in re.finditer(r"<[A-Za-z/!?]", source)]
+    if len(begun) > 2 * MAX_ELEMENTS:
+        templating.wrong("source", 1, f"A mail holds {MAX_ELEMENTS:,} elements at most.")
+    for position in begun:
+        if source.startswith("<!--", position):
+            closed = source.find("-->", position) >= 0
+        else:
+            closed = source.find(">", position, position + MAX_TAG) >= 0
+        if not closed:
+            line = source.count("\n", 0, position) + 1
+            templating.wrong("source", line, "This tag or comment is never closed, or is too long.")
 
 
 @dataclass

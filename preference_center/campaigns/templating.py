@@ -53,6 +53,11 @@ class Piece:
     name: str = ""  # of a field: its name alone
     filtered: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The tag as its author knows it."""
+        return f"{{{{ {self.name} }}}}" if self.kind == "field" else f"{{% {self.kind} %}}"
+
     def __str__(self) -> str:
         if self.kind == "text":
             return self.code.replace("{", "{{ '{' }}")  # so that no text can ever become a tag
@@ -63,14 +68,13 @@ def read(source: str, known: Collection[str], where: str) -> list[Piece]:
     """The pieces of an author's text. Invalid with `where`, the line and what to write, when it holds anything else."""
     if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
         raise Invalid(f"The {where} is too long: keep it under {MAX_SOURCE // 1000} kB.", {where: "Too long."})
+    _check_tags(source, where)
     pieces = [
         _tag(kind, text, line, known, where) if kind else Piece("text", text, line)
         for kind, text, line in _split(source, where)
     ]
     _check_nesting(pieces, where)
     _check_footer(pieces, where)
-    if sum(piece.kind != "text" for piece in pieces) > MAX_FIELDS:
-        raise Invalid(f"The {where} holds more than {MAX_FIELDS} merge fields and conditions.", {where: "Too many."})
     return pieces
 
 
@@ -128,6 +132,17 @@ def _tag(kind: str, text: str, line: int, known: Collection[str], where: str) ->
         return Piece(word, "", line)
     condition = checker.parsed(f"{{% if {rest} %}}{{% endif %}}", nodes.If)
     return Piece(word, checker.condition(condition.test), line)
+
+
+def _check_tags(source: str, where: str) -> None:
+    """Cheap bounds before the lexer and the parser see anything: both are slow on tags nobody would write."""
+    begun = [found.start() for found in re.finditer(r"\{[{%]", source)]
+    if len(begun) > MAX_FIELDS:
+        raise Invalid(f"The {where} holds more than {MAX_FIELDS} merge fields and conditions.", {where: "Too many."})
+    for position in begun:
+        if source.find("}", position, position + 2 * MAX_TAG) < 0:
+            line = source.count("\n", 0, position) + 1
+            wrong(where, line, "This tag is never closed, or is too long: write }} or %} at its end.")
 
 
 def _check_nesting(pieces: list[Piece], where: str) -> None:

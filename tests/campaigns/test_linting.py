@@ -1,0 +1,53 @@
+"""What an author is told before a mail is sent."""
+
+import pytest
+
+from preference_center.campaigns import content
+from preference_center.campaigns.linting import Weight
+from tests.campaigns.conftest import version
+
+
+def codes(source: str, **fields: str) -> set[str]:
+    return {finding.code for finding in content.lint(version(source, **{"preheader": "Read on", **fields}))}
+
+
+GOOD = "Hello {{ first_name|default('you') }}, here are the news of this week."
+
+
+def test_a_good_mail_has_no_findings(declared: None) -> None:
+    assert codes(GOOD) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "source", "fields"),
+    [
+        ("too_large", GOOD + "\n\n" + "word " * 22_000, {}),  # S27
+        ("no_alt", GOOD + '<img src="https://a.example/i.png">', {"format": "html"}),
+        (
+            "empty_link",
+            GOOD + '<a href="https://a.example/"><img src="https://a.example/i.png" alt=""></a>',
+            {"format": "html"},
+        ),
+        ("no_text", '<img src="https://a.example/i.png" alt="A cup">', {"format": "html"}),
+        ("draft", GOOD, {"subject": "[DRAFT] News"}),
+        ("long_subject", GOOD, {"subject": "x" * 61}),
+        ("no_preheader", GOOD, {"preheader": ""}),
+        ("no_default", GOOD + " {{ city|upper }}", {}),
+        ("left_out", GOOD + "<script>x</script>", {"format": "html"}),
+    ],
+)
+def test_a_fault_is_found_and_nothing_else(declared: None, code: str, source: str, fields: dict[str, str]) -> None:
+    assert codes(source, **fields) == {code}
+
+
+def test_a_field_inside_its_own_condition_needs_no_default(declared: None) -> None:
+    assert codes(GOOD + " {% if city %}Greetings to {{ city }}{% endif %}") == set()
+
+
+def test_what_must_be_fixed_comes_first(declared: None) -> None:
+    found = content.lint(version('<script>x</script><img src="https://a.example/i.png">' + GOOD, format="html"))
+    assert [finding.weight for finding in found] == sorted(
+        (finding.weight for finding in found), key=list(Weight).index
+    )
+    assert found[0].weight is Weight.fix
+    assert [finding.line for finding in found if finding.code == "left_out"] == [1]
