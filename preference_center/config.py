@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 
 class BadSettings(Exception):
@@ -93,6 +93,7 @@ _PREFIXED = {
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "HOLD_UNCERTAIN_MINUTES", "JOURNAL_DIR", "ENV",
 }  # fmt: skip
+_LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
 _WHOLE_NUMBERS = {
     "relay_connections": (1, 64),
     "port": (0, 65535),
@@ -114,7 +115,10 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     other = {name: given.get(f"PREFERENCE_CENTER_{name}", "").strip() for name in _PREFIXED}
     data_dir = Path(plain["DATA_DIR"] or "data").absolute()
     embedded = not plain["DATABASE_URL"]
+    missing = {name for name in plain if not plain[name]}
     _check_urls(plain, faults)
+    _check_words(given, other, faults)
+    _check_dkim(other, faults)
     for name, why in (
         ("PUBLIC_URL", "the address people reach this site under, such as https://mail.example.com"),
         ("RELAY_URL", "your mail relay, such as smtp://user:password@relay.example.com:587"),
@@ -122,7 +126,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         ("ORGANISATION", "your legal name; the law wants it in each mail"),
         ("POSTAL_ADDRESS", "your postal address; the law wants it in each mail"),
     ):
-        if not plain[name]:
+        if name in missing:
             faults.append(f"{name} is missing: {why}.")
     if plain["MAIL_FROM"] and not re.fullmatch(r"[^@\s]+@[^@\s]+\.?[^@\s]+", parseaddr(plain["MAIL_FROM"])[1]):
         faults.append("MAIL_FROM holds no address; write it as: Shop <news@example.com>.")
@@ -183,6 +187,9 @@ def _add_file(given: dict[str, str], faults: list[str]) -> None:
     except OSError as trouble:
         faults.append(f"PREFERENCE_CENTER_ENV names {name}, which cannot be read: {trouble.strerror}.")
         return
+    except UnicodeDecodeError:
+        faults.append(f"PREFERENCE_CENTER_ENV names {name}, which is not text in UTF-8.")
+        return
     for number, line in enumerate(lines, 1):
         key, equals, value = line.strip().partition("=")
         if not key or key.startswith("#"):
@@ -203,13 +210,57 @@ def _check_urls(plain: dict[str, str], faults: list[str]) -> None:
         "RELAY_URL": ({"smtp", "smtps"}, "smtp://user:password@host:587"),
     }
     for name, (schemes, example) in wanted.items():
-        if plain[name] and urlsplit(plain[name]).scheme not in schemes:
+        url = _split(plain[name])
+        if plain[name] and (url is None or url.scheme not in schemes or not _says_where(url)):
             faults.append(f"{name} is not understood; write it like {example}.")
-    url = urlsplit(plain["PUBLIC_URL"])
-    if url.scheme == "http" and url.hostname not in {"localhost", "127.0.0.1", "::1", None}:
+            plain[name] = ""
+    public = urlsplit(plain["PUBLIC_URL"])
+    if public.scheme == "http" and public.hostname not in {"localhost", "127.0.0.1", "::1"}:
         faults.append(
             "PUBLIC_URL must begin with https:// unless it is this machine: one-click unsubscribe needs it (RFC 8058)."
         )
+    if public.path not in {"", "/"} or public.query or public.fragment or public.username:
+        faults.append("PUBLIC_URL must end after the host: the site has a host name of its own.")
+
+
+def _split(text: str) -> SplitResult | None:
+    try:
+        url = urlsplit(text)
+        _ = url.port  # a port that is no number is found only when asked for
+    except ValueError:
+        return None
+    return url
+
+
+def _says_where(url: SplitResult) -> bool:
+    """A host, or the path of a file or socket, and no spaces in it."""
+    by_path = url.scheme in {"sqlite", "unix"}
+    return bool(url.path.strip("/") if by_path else url.hostname) and not re.search(r"\s", url.netloc)
+
+
+def _check_words(given: dict[str, str], other: dict[str, str], faults: list[str]) -> None:
+    for name in sorted(_PLAIN | {f"PREFERENCE_CENTER_{name}" for name in _PREFIXED}):
+        breaks = r"[\x00-\x09\x0b-\x1f\x7f]" if name == "POSTAL_ADDRESS" else r"[\x00-\x1f\x7f]"
+        if re.search(breaks, given.get(name, "").strip()):
+            faults.append(f"{name} holds a control character, such as a line break; write it on one line.")
+    language = other["DEFAULT_LANGUAGE"]
+    if language and language not in _LANGUAGES:
+        faults.append(f"PREFERENCE_CENTER_DEFAULT_LANGUAGE must be one of {', '.join(_LANGUAGES)}.")
+    country = other["DEFAULT_JURISDICTION"]
+    if country and not re.fullmatch(r"[A-Z]{2}", country):
+        faults.append("PREFERENCE_CENTER_DEFAULT_JURISDICTION must be a country of two capital letters, such as PL.")
+
+
+def _check_dkim(other: dict[str, str], faults: list[str]) -> None:
+    """A selector and its key file belong together, and the file must be there to be read."""
+    for kind in ("DKIM_", "DKIM_ED25519_"):
+        selector, file = other[f"{kind}SELECTOR"], other[f"{kind}KEY_FILE"]
+        if bool(selector) != bool(file):
+            faults.append(
+                f"PREFERENCE_CENTER_{kind}SELECTOR and PREFERENCE_CENTER_{kind}KEY_FILE belong together: set both."
+            )
+        if file and not os.access(file, os.R_OK):
+            faults.append(f"PREFERENCE_CENTER_{kind}KEY_FILE names {file}, which cannot be read.")
 
 
 def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, Any]:
@@ -231,24 +282,31 @@ def _secrets(
     given = {"SECRET_KEY": plain["SECRET_KEY"], "LINK_KEYS": plain["LINK_KEYS"], "ADDRESS_KEY": other["ADDRESS_KEY"]}
     if not embedded:
         for name, value in given.items():
-            setting = name if name in _PLAIN else f"PREFERENCE_CENTER_{name}"
             if not value:
                 faults.append(
-                    f"{setting} is missing: with a DATABASE_URL of your own, all machines must share it. `openssl rand -hex 32` makes one."
+                    f"{_setting(name)} is missing: with a DATABASE_URL of your own, all machines must share it. `openssl rand -hex 32` makes one."
                 )
-    elif not all(given.values()) and not faults:
-        given = {
-            name: value or kept
-            for (name, value), kept in zip(given.items(), _kept_secrets(data_dir, faults), strict=True)
-        }
-    for name, value in given.items():
-        if value and len(value) < 32:
-            faults.append(f"{name} is too short to be safe: 32 characters or more.")
+    _check_secrets(given, faults)
+    if embedded and not all(given.values()) and not faults:
+        kept = _kept_secrets(data_dir, faults)
+        given = {name: value or found for (name, value), found in zip(given.items(), kept, strict=True)}
+        _check_secrets(given, faults)
     return {
         "secret_key": given["SECRET_KEY"],
-        "link_keys": parse_link_keys(given["LINK_KEYS"], faults),
+        "link_keys": parse_link_keys(given["LINK_KEYS"], []),
         "address_key": given["ADDRESS_KEY"],
     }
+
+
+def _check_secrets(given: dict[str, str], faults: list[str]) -> None:
+    for name, value in given.items():
+        if name != "LINK_KEYS" and value and len(value) < 32:
+            faults.append(f"{_setting(name)} is too short to be safe: 32 characters or more.")
+    parse_link_keys(given["LINK_KEYS"], faults)
+
+
+def _setting(name: str) -> str:
+    return name if name in _PLAIN else f"PREFERENCE_CENTER_{name}"
 
 
 def parse_link_keys(text: str, faults: list[str]) -> tuple[tuple[str, str], ...]:
