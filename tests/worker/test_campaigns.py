@@ -1,0 +1,34 @@
+"""The doorbells for campaigns: one starts what is due, the other fills the outbox."""
+
+import pytest
+from flask import Flask
+
+from preference_center import clock, jobs
+from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns.models import CampaignState
+from preference_center.db import db, transaction
+from tests.support import make
+from tests.support.bell import WrittenBell
+from worker import context
+from worker.jobs import campaigns
+
+
+@pytest.fixture(autouse=True)
+def in_this_app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "_app", app)
+
+
+def test_a_due_campaign_is_started_and_its_outbox_filled(app: Flask, bell: WrittenBell) -> None:
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+        campaign = scheduling.create("News", topic, "News", "markdown", "Hello")
+        scheduling.schedule(campaign, clock.now())
+    public_id, campaign_id = campaign.public_id, campaign.id
+    campaigns.start_due()
+    db.session.rollback()  # a job has a session of its own
+    assert queries.by_public_id(public_id).state is CampaignState.sending
+    campaigns.fill(campaign_id)
+    db.session.rollback()
+    assert queries.by_public_id(public_id).filled_at is not None
+    assert [path for path, _ in bell.rung] == [jobs.START_DUE.path, jobs.FILL.path, jobs.DELIVER.path]
