@@ -89,3 +89,9 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             if not target.startswith("https://"):
                 assert (document.parent / target).exists(), f"{document.name}: {Path(target)}"
+
+
+def test_every_test_that_proves_a_promise_exists() -> None:
+    named = re.findall(r"`(\w[\w/]*/test_\w+\.py)`", (ROOT / "docs" / "sending.md").read_text(encoding="utf-8"))
+    assert len(named) >= 6
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
