@@ -34,7 +34,7 @@ def leave(link: Link) -> ResponseReturnValue:
     scope = _scope(link)
     if request.form.get("List-Unsubscribe") == "One-Click":
         _stop(link, scope.topic, "one_click")
-        return f"{_('You are unsubscribed.')}\n", 200, {"Content-Type": "text/plain; charset=utf-8"}
+        return _("You are unsubscribed.") + "\n", 200, {"Content-Type": "text/plain; charset=utf-8"}
     stop = request.form.get("stop")
     if stop == "all" or (stop == "topic" and scope.topic):
         change = _stop(link, scope.topic if stop == "topic" else None, "link")

@@ -62,6 +62,7 @@ def places(scene: Scene) -> Places:
         choices.pause(paused, datetime.now(UTC) + timedelta(days=40), by_link)
         stopped = shop.customer(scene.topics, "news", email="c@example.org")
         choices.stop_all(stopped, by_link)
+        polish = shop.customer(scene.topics, "news", email="p@example.org", language="pl")
         nothing = shop.customer(scene.topics, email="d@example.org")
         wanted = [(scene.topics[key], wordings.current(scene.topics[key], "en")) for key in ("news", "events")]
         wish = [(topic, text) for topic, text in wanted if text]
@@ -70,6 +71,7 @@ def places(scene: Scene) -> Places:
         assert newcomer is not None
         asked = db.session.query(Notice).filter_by(contact_id=newcomer.id).one()
         paths |= {"paused": links.manage(paused), "stopped": links.manage(stopped), "nothing on": links.manage(nothing)}
+        paths |= {"in Polish": links.manage(polish), "leaving in Polish": links.unsub(polish, scene.topics["news"])}
         paths |= {"already off": links.unsub(stopped, scene.topics["news"])}
         paths |= {"confirm": links.confirm(newcomer, asked.payload["wish"])}
     return Places(paths)
