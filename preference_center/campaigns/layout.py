@@ -94,11 +94,13 @@ body { margin: 0; padding: 0; background-color: #f3f4f2; }
 .page ol { margin: 0 0 16px; padding-left: 24px; }
 .page li { margin: 0 0 6px; }
 .page a { color: #0b5c7a; text-decoration: underline; }
-.page blockquote { margin: 0 0 16px; padding: 2px 0 2px 16px; border-left: 4px solid #c9d2ce; color: #424a46; }
+.page blockquote { margin: 0 0 16px; padding: 8px 0 1px 16px; border-left: 4px solid #c9d2ce; color: #424a46; }
 .page img { display: block; max-width: 100%; height: auto; border: 0; }
 .page hr { margin: 28px 0; border: 0; border-top: 1px solid #d9dfdc; }
 .page code { font-family: Consolas, Menlo, monospace; font-size: 14px; background-color: #f0f2f1; }
 .page pre { margin: 0 0 16px; padding: 12px; background-color: #f0f2f1; white-space: pre-wrap; }
+.page blockquote p { margin: 0 0 8px; }
+.page table { margin: 0 0 16px; border-collapse: collapse; }
 .page th { padding: 6px 10px; border-bottom: 2px solid #c9d2ce; text-align: left; }
 .page td { padding: 6px 10px; border-bottom: 1px solid #e3e8e5; }
 @media (max-width: 480px) { .page { padding: 24px 20px !important; } .edge { padding: 0 !important; } }
