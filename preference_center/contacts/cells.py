@@ -202,13 +202,14 @@ def _languages() -> dict[str, str]:
 @cache
 def _countries() -> dict[str, str]:
     names: dict[str, str] = {}
-    for long, short in get_global("territory_aliases").items():
-        if re.fullmatch("[A-Z]{3}", long) and len(short) == 1:
-            names[long.casefold()] = short[0]
     for language in i18n.LANGUAGES:
         for code, name in Locale.parse(language, sep="-").territories.items():
             if re.fullmatch("[A-Z]{2}", code) and code not in ("EU", "EZ", "UN", "XA", "XB", "ZZ", "QO"):
                 names[folded(name)] = code
+    codes = set(names.values())
+    for long, short in get_global("territory_aliases").items():
+        if re.fullmatch("[A-Z]{3}", long) and len(short) == 1 and short[0] in codes:
+            names[long.casefold()] = short[0]
     return names | {
         "usa": "US", "united states of america": "US", "stany zjednoczone ameryki": "US", "eeuu": "US", "ee uu": "US",
         "eua": "US", "great britain": "GB", "uk": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "anglia": "GB",

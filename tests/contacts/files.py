@@ -38,3 +38,8 @@ def run(import_: Import, most_steps: int = 1_000_000) -> Import:
 
 def imported(content: str | bytes, **terms: Any) -> Import:
     return run(brought(content, **terms))
+
+
+def reasons(import_: Import) -> list[tuple[int, str]]:
+    """What was reported, as (line, field)."""
+    return [(fault.line, fault.field) for fault in imports.faults(import_)]
