@@ -61,7 +61,7 @@ class TermsForm(FlaskForm):  # type: ignore[misc]
 
     def terms(self) -> dict[str, Any]:
         chosen = {name: self[name].data for name in (*_TERMS, "overwrite")}
-        return chosen | {"basis": chosen["basis"] or None}
+        return chosen | {"basis": chosen["basis"] or None, "wording": chosen["wording"] or ""}
 
 
 @pages.get("/imports")
@@ -118,8 +118,9 @@ def store_import(public_id: str) -> ResponseReturnValue:
             found = imports.by_public_id(public_id)
             if found.state is not ImportState.done or not found.dry_run:
                 raise Conflict(_("Only a trial run that is over can be stored."))
-            terms = {name: found.declared[name] for name in (*_TERMS, "mapping", "encoding", "overwrite")}
-            declared.declare(found, dry_run=False, **terms)
+            terms = {name: found.declared[name] for name in (*_TERMS, "encoding", "overwrite")}
+            left_out = dict.fromkeys(imports.guess(found).mapping, "")  # else they would be guessed again
+            declared.declare(found, mapping=left_out | found.declared["mapping"], dry_run=False, **terms)
             jobs.later(jobs.IMPORT_FILE, found.id)
     except Conflict as conflict:
         flash(conflict.message, "warn")

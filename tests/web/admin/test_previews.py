@@ -1,0 +1,86 @@
+from unittest.mock import patch
+
+import pytest
+
+from preference_center.accounts.permissions import Role
+from preference_center.campaigns import scheduling
+from preference_center.campaigns.models import Campaign
+from preference_center.db import transaction
+from preference_center.delivery import testing
+from preference_center.errors import Unavailable
+from preference_center.topics.models import Topic
+from tests.web.admin.conftest import Console, user_named, words
+
+SOURCE = (
+    '<p>Hello {{ email }}</p><img src="https://shop.example/x.png" alt="shoes"><a href="https://shop.example/">See</a>'
+)
+
+
+@pytest.fixture
+def path(people: Topic) -> str:
+    with transaction():
+        made: Campaign = scheduling.create("Autumn", people, "Autumn for {{ email }}", "html", SOURCE, actor="cli")
+    return f"/admin/campaigns/{made.public_id}"
+
+
+@pytest.mark.parametrize("view", ["desktop", "phone", "text", "hologram"])
+def test_the_preview_shows_mail_subject_and_funnel(viewer: Console, path: str, view: str) -> None:
+    text = viewer.text(f"{path}/preview?view={view}")
+    assert "Autumn for anna@example.com" in text
+    assert "3 people who agreed to Product news" in text
+    assert "gave no consent for this topic 2" in text
+    assert "all in the segment 5" in text
+
+
+def test_the_mail_is_locked_into_its_frame(viewer: Console, path: str) -> None:  # V3.2.1
+    frame = viewer.get(f"{path}/preview").get_data(as_text=True)
+    assert "sandbox " in frame[frame.index("<iframe") :].partition(">")[0]
+    answer = viewer.get(f"{path}/preview/mail")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "sandbox;" in policy and "script-src" not in policy and "default-src 'none'" in policy
+    assert "img-src data:;" in policy
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert 'https://shop.example/"' not in answer.get_data(as_text=True), "links lead nowhere"
+
+
+def test_images_of_other_sites_load_only_when_asked(viewer: Console, path: str) -> None:
+    policy = viewer.get(f"{path}/preview/mail?images=on").headers["Content-Security-Policy"]
+    assert "img-src https: data:;" in policy
+
+
+@pytest.mark.parametrize("language", ["pl", "xx", "../../etc", ""])
+def test_an_unknown_language_falls_back(viewer: Console, path: str, language: str) -> None:
+    assert viewer.get(f"{path}/preview", query_string={"language": language}).status_code == 200
+
+
+def test_a_test_goes_to_the_chosen_colleagues_alone(marketer: Console, path: str) -> None:
+    marketer.get(f"{path}/preview")
+    mine = user_named("marketer@example.com").public_id
+    with patch.object(testing, "send_test") as sent:
+        marketer.post(f"{path}/test", {"to": [mine, "anna@example.org", "aaaaaaaaaaaaaaaa"], "language": "en"})
+    assert [call.args[1] for call in sent.call_args_list] == ["marketer@example.com"]
+    assert "The test is on its way to marketer@example.com." in marketer.text(f"{path}/preview")
+
+
+def test_a_test_to_nobody_says_so(marketer: Console, path: str) -> None:
+    marketer.get(f"{path}/preview")
+    marketer.post(f"{path}/test", {"to": ["anna@example.org"]})
+    assert "Nobody was chosen" in marketer.text(f"{path}/preview")
+
+
+def test_a_relay_that_is_away_is_said_in_its_words(marketer: Console, path: str) -> None:
+    marketer.get(f"{path}/preview")
+    mine = user_named("marketer@example.com").public_id
+    with patch.object(testing, "send_test", side_effect=Unavailable("The relay does not answer.")):
+        assert marketer.post(f"{path}/test", {"to": mine}).status_code == 302
+    assert "The relay does not answer." in marketer.text(f"{path}/preview")
+
+
+def test_a_viewer_sends_no_tests(viewer: Console, path: str) -> None:
+    assert "Send the test" not in viewer.text(f"{path}/preview")
+    assert viewer.post(f"{path}/test", {"to": user_named(f"{Role.viewer}@example.com").public_id}).status_code == 403
+
+
+def test_a_campaign_that_does_not_exist_has_no_preview(viewer: Console) -> None:
+    assert viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/preview").status_code == 404
+    assert words(viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/preview/mail"))

@@ -1,0 +1,116 @@
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center import clock
+from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns.models import Campaign
+from preference_center.db import db, transaction
+from preference_center.delivery import outbox
+from preference_center.delivery.models import Message, MessageState
+from preference_center.topics.models import Topic
+from tests.web.admin.conftest import Console, words
+
+
+@pytest.fixture
+def path(people: Topic) -> str:
+    """A campaign on its way to three of five people."""
+    with transaction():
+        made = scheduling.create("Autumn", people, "Autumn", "markdown", "Hello\n")
+        scheduling.schedule(made, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now() + timedelta(seconds=1))
+    with transaction():
+        outbox.fill_range(made.id)
+    return f"/admin/campaigns/{made.public_id}"
+
+
+def _end(state: MessageState, **more: object) -> None:
+    """One of the waiting messages ends like this."""
+    with transaction():
+        message = db.session.query(Message).filter_by(state=MessageState.queued).order_by(Message.id).first()
+        assert message
+        message.state = state
+        for name, value in more.items():
+            setattr(message, name, value)
+
+
+def _figures(html: str) -> tuple[int, int]:
+    """(the sum of the rows, the total at the foot) of the table."""
+    table = html[html.index('<table class="sum"') :].partition("</table>")[0]
+    body, _, foot = table.partition("<tfoot>")
+    numbers = [int(number) for number in re.findall(r'class="number">(?:<a[^>]*>)?(\d+)', body)]
+    return sum(numbers), int(re.findall(r'class="number">(\d+)', foot)[0])
+
+
+def test_the_figures_add_up_at_every_moment(viewer: Console, path: str) -> None:
+    for state in (None, MessageState.sent, MessageState.uncertain, MessageState.failed):
+        if state:
+            _end(state)
+        assert _figures(viewer.get(f"{path}/progress").get_data(as_text=True)) == (5, 5)
+
+
+def test_the_page_says_how_far_it_is_also_in_its_title(viewer: Console, path: str) -> None:
+    _end(MessageState.sent)
+    html = viewer.get(f"{path}/progress").get_data(as_text=True)
+    assert "<title>60 % · Autumn" in " ".join(html.split())
+    assert "3 of 5 are through, 2 wait." in words(viewer.get(f"{path}/progress"))
+    assert "skipped: gave no consent for this topic 2" in words(viewer.get(f"{path}/progress"))
+
+
+def test_only_a_page_that_moves_carries_the_script(app: Flask, viewer: Console, path: str) -> None:
+    assert "js/admin.js" in viewer.get(f"{path}/progress").get_data(as_text=True)
+    for _ in range(3):
+        _end(MessageState.sent)
+    with transaction():
+        db.session.query(Campaign).one().finish(clock.now())
+    html = viewer.get(f"{path}/progress").get_data(as_text=True)
+    assert "js/admin.js" not in html
+    assert "3 of 5 were handed to the relay" in html
+
+
+def test_a_pause_of_the_sender_gives_its_reason(viewer: Console, path: str) -> None:
+    with transaction():
+        campaign = queries.by_public_id(path.rpartition("/")[2])
+        scheduling.pause(campaign, "The relay refused our login.")
+    assert "The relay refused our login." in viewer.text(f"{path}/progress")
+    assert "The relay refused our login." in viewer.text("/admin/")
+
+
+def test_buttons_are_for_those_who_may_send(viewer: Console, marketer: Console, path: str) -> None:
+    assert "Pause" in marketer.text(f"{path}/progress")
+    assert "Cancel the rest" in marketer.text(f"{path}/progress")
+    assert "Pause" not in viewer.text(f"{path}/progress")
+
+
+def test_behind_each_figure_stand_the_people(marketer: Console, path: str) -> None:
+    _end(MessageState.failed, reason="mailbox", reply="no such mailbox", reply_code=550)
+    assert "550 no such mailbox" in marketer.text(f"{path}/people?state=failed")
+    skipped = marketer.text(f"{path}/people?state=skipped&reason=no_consent")
+    assert "dag@example.org" in skipped and "eva@example.org" in skipped and "anna@example.org" not in skipped
+
+
+def test_a_viewer_sees_them_masked(viewer: Console, path: str) -> None:
+    text = viewer.text(f"{path}/people")
+    assert "a•••@example.org" in text and "anna@" not in text
+
+
+@pytest.mark.parametrize(
+    "query", ["state=nonsense", "reason=<script>", "after=x", "after=-1", "state=sent&state=failed"]
+)
+def test_a_made_up_filter_does_no_harm(viewer: Console, path: str, query: str) -> None:
+    answer = viewer.get(f"{path}/people?{query}")
+    assert answer.status_code == 200
+    assert b"<script>" not in answer.data
+
+
+def test_home_shows_what_goes_on(viewer: Console, path: str) -> None:
+    text = viewer.text("/admin/")
+    assert "Autumn Sending 2 of 5 are through" in text
+
+
+def test_an_unknown_campaign_has_no_progress(viewer: Console) -> None:
+    assert viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/progress").status_code == 404
+    assert viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/people").status_code == 404

@@ -1,0 +1,195 @@
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+
+from preference_center import clock
+from preference_center.accounts.audit import AuditEntry
+from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.db import db, transaction
+from preference_center.topics.models import Topic
+from tests.support import make
+from tests.support.bell import WrittenBell
+from tests.web.admin.conftest import SITE, Console, words
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def march() -> Iterator[None]:
+    """Before the clocks change. Ask for it first: sessions must not come from the future."""
+    with time_machine.travel(NOW):
+        yield
+
+
+@pytest.fixture
+def path(people: Topic) -> str:
+    with transaction():
+        made = scheduling.create("Autumn", people, "Autumn", "markdown", "Hello\n", actor="cli")
+    return f"/admin/campaigns/{made.public_id}"
+
+
+def _campaign() -> Campaign:
+    db.session.rollback()
+    return db.session.query(Campaign).one()
+
+
+def _stamp(console: Console, path: str) -> str:
+    found = re.search(r'name="stamp" value="([^"]+)"', console.get(f"{path}/review").get_data(as_text=True))
+    assert found
+    return found[1]
+
+
+def _when(day: str = "2026-03-10", time: str = "09:00", zone: str = "Europe/Warsaw") -> dict[str, str]:
+    return {"day": day, "time": time, "zone": zone}
+
+
+def test_the_review_page_says_how_many_get_it_and_why_not_more(marketer: Console, path: str) -> None:
+    text = marketer.text(f"{path}/review")
+    assert "Send to 3 people" in text and "Schedule for 3 people" in text
+    assert "gave no consent for this topic 2" in text
+
+
+def test_one_person_is_a_person(marketer: Console, news: Topic) -> None:
+    with transaction():
+        make.follower(news)
+        made = scheduling.create("Autumn", news, "Autumn", "markdown", "Hello\n")
+    assert "Send to 1 person" in marketer.text(f"/admin/campaigns/{made.public_id}/review")
+
+
+def test_send_starts_it_once(marketer: Console, path: str, bell: WrittenBell) -> None:
+    answer = marketer.post(f"{path}/send", {"stamp": _stamp(marketer, path)})
+    assert answer.headers["Location"] == f"{path}/progress"
+    assert _campaign().state is CampaignState.scheduled
+    assert (_campaign().scheduled_at or NOW) <= clock.now()
+    assert [name for name, _ in bell.rung] == ["worker.jobs.campaigns.start_due"]
+
+
+def test_a_double_press_back_and_reload_are_the_same_run(marketer: Console, path: str, bell: WrittenBell) -> None:
+    data = {"stamp": _stamp(marketer, path)}
+    answers = [marketer.post(f"{path}/send", data) for _ in range(3)]
+    with transaction():
+        scheduling.start_due(clock.now() + timedelta(seconds=1))
+    answers.append(marketer.post(f"{path}/send", data))
+    assert {answer.headers["Location"] for answer in answers} == {f"{path}/progress"}
+    assert len([name for name, _ in bell.rung if name.endswith("start_due")]) == 1
+    assert db.session.query(AuditEntry).filter_by(action="campaign.scheduled").count() == 1
+
+
+def test_two_tabs_that_press_at_the_same_moment_make_one_run(app: Flask, marketer: Console, path: str) -> None:
+    data = {"stamp": _stamp(marketer, path), "csrf_token": marketer.token}
+    cookie = marketer.client.get_cookie("__Host-session", "mail.example.com")
+    assert cookie
+    statuses = []
+
+    def press() -> None:
+        client = app.test_client()
+        client.set_cookie("__Host-session", cookie.value, domain="mail.example.com", secure=True)
+        statuses.append(client.post(f"{path}/send", data=data, base_url=SITE).status_code)
+
+    tabs = [threading.Thread(target=press) for _ in range(4)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    assert statuses == [302] * 4
+    assert db.session.query(AuditEntry).filter_by(action="campaign.scheduled").count() == 1
+
+
+@pytest.mark.parametrize("stamp", ["", "1", "1.0", "2.5", "x" * 1000])
+def test_what_was_not_reviewed_is_not_sent(marketer: Console, path: str, stamp: str) -> None:
+    _stamp(marketer, path)
+    assert marketer.post(f"{path}/send", {"stamp": stamp}).status_code == 409
+    assert _campaign().state is CampaignState.draft
+
+
+def test_a_change_after_the_review_must_be_reviewed_again(marketer: Console, path: str) -> None:
+    old = _stamp(marketer, path)
+    with transaction():
+        scheduling.save(_campaign(), on_version=1, actor="cli", subject="Other words")
+    answer = marketer.post(f"{path}/send", {"stamp": old})
+    assert answer.status_code == 409
+    assert "changed after you looked at it" in words(answer)
+    assert _campaign().state is CampaignState.draft
+
+
+def test_a_press_from_before_it_was_taken_back_does_not_send_it_again(marketer: Console, path: str) -> None:
+    old = _stamp(marketer, path)
+    marketer.post(f"{path}/send", {"stamp": old})
+    marketer.post(f"{path}/unschedule")
+    assert marketer.post(f"{path}/send", {"stamp": old}).status_code == 409
+    assert _campaign().state is CampaignState.draft
+
+
+def test_a_time_is_meant_in_its_zone(march: None, marketer: Console, path: str) -> None:
+    data = _when() | {"stamp": _stamp(marketer, path)}
+    assert marketer.post(f"{path}/schedule", data).status_code == 302
+    assert _campaign().scheduled_at == datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
+    assert "Starts 10 Mar 2026, 08:00" in marketer.text(f"{path}/progress")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param(_when("2026-03-29", "02:30"), id="the hour the clocks jump over"),
+        pytest.param(_when("2026-02-28"), id="the past"),
+        pytest.param(_when("2026-02-29"), id="29 February of a common year"),
+        pytest.param(_when("9999-12-31", "23:59", "America/Los_Angeles"), id="the year 9999"),
+        pytest.param(_when(day=""), id="no day"),
+        pytest.param(_when(time="25:00"), id="no such time"),
+        pytest.param(_when(zone="Etc/GMT+25"), id="no such zone"),
+        pytest.param(_when(zone="../../etc/passwd"), id="a file as a zone"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused_beside_its_field(
+    march: None, marketer: Console, path: str, when: dict[str, str]
+) -> None:
+    answer = marketer.post(f"{path}/schedule", when | {"stamp": _stamp(marketer, path)})
+    assert answer.status_code == 422
+    assert "Something needs changing" in words(answer)
+    assert _campaign().state is CampaignState.draft
+
+
+def test_an_hour_the_clocks_show_twice_is_the_first_of_the_two(march: None, marketer: Console, path: str) -> None:
+    data = _when("2026-10-25", "02:30") | {"stamp": _stamp(marketer, path)}
+    assert marketer.post(f"{path}/schedule", data).status_code == 302
+    assert _campaign().scheduled_at == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+
+
+def test_nobody_to_send_to_means_no_button(marketer: Console, news: Topic) -> None:
+    with transaction():
+        made = scheduling.create("Autumn", news, "Autumn", "markdown", "Hello\n")
+    text = marketer.text(f"/admin/campaigns/{made.public_id}/review")
+    assert "Nobody would get it" in text and "Send to" not in text
+
+
+def test_pause_resume_and_cancel_move_it_and_say_so(marketer: Console, path: str) -> None:
+    marketer.post(f"{path}/send", {"stamp": _stamp(marketer, path)})
+    with transaction():
+        scheduling.start_due(clock.now() + timedelta(seconds=1))
+    steps = [("pause", "paused", "Paused."), ("resume", "sending", "Going on."), ("cancel", "cancelled", "Cancelled.")]
+    for verb, state, said in steps:
+        marketer.get(f"{path}/progress")
+        marketer.post(f"{path}/{verb}")
+        assert _campaign().state == state
+        assert said in marketer.text(f"{path}/progress")
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "unschedule"])
+def test_a_verb_out_of_turn_is_said_and_changes_nothing(marketer: Console, path: str, verb: str) -> None:
+    marketer.get(f"{path}/review")
+    marketer.post(f"{path}/{verb}")
+    assert _campaign().state is CampaignState.draft
+    assert "This campaign is draft" in marketer.text(path)
+
+
+def test_a_viewer_sends_nothing(viewer: Console, path: str) -> None:
+    assert viewer.get(f"{path}/review").status_code == 403
+    for verb in ("send", "schedule", "pause", "resume", "cancel", "unschedule"):
+        assert viewer.post(f"{path}/{verb}", {"stamp": "1.1"}).status_code == 403
+    assert queries.by_public_id(path.rpartition("/")[2]).state is CampaignState.draft
