@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import IntegerField, SelectField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import HiddenInput
 
 from preference_center.accounts import audit
@@ -29,7 +29,7 @@ WRITTEN = ("subject", "preheader", "format", "source", "text_source", "segment")
 
 
 class CampaignForm(FlaskForm):  # type: ignore[misc]
-    version = IntegerField(widget=HiddenInput())
+    version = IntegerField(validators=[Optional()], widget=HiddenInput())
     name = StringField(_l("Name"), [InputRequired(_l("Give the campaign a name.")), Length(max=120)])
     topic = SelectField(_l("Topic"))
     subject = StringField(_l("Subject"), [InputRequired(_l("Write a subject.")), Length(max=250)])
