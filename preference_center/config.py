@@ -284,7 +284,8 @@ def _secrets(
         for name, value in given.items():
             if not value:
                 faults.append(
-                    f"{_setting(name)} is missing: with a DATABASE_URL of your own, all machines must share it. `openssl rand -hex 32` makes one."
+                    f"{_setting(name)} is missing: with a DATABASE_URL of your own, all machines must share it. "
+                    "`openssl rand -hex 32` makes one."
                 )
     _check_secrets(given, faults)
     if embedded and not all(given.values()) and not faults:

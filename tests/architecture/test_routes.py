@@ -178,7 +178,9 @@ def missing_headers(rule: Rule | None, answer: TestResponse) -> list[str]:
     policy = headers.get("Content-Security-Policy", "")
     console = answer.request.path.startswith("/admin")
     static = rule is not None and rule.endpoint == "static"
-    mail = rule is not None and rule.endpoint == "admin.preview_mail"  # in a frame of ours, with inline styles as all mail
+    mail = (
+        rule is not None and rule.endpoint == "admin.preview_mail"
+    )  # in a frame of ours, with inline styles as all mail
     wanted = {
         "policy begins with nothing": policy.startswith("default-src 'none'"),
         "nothing unsafe in it": (mail or "unsafe" not in policy) and "*" not in policy,
