@@ -38,6 +38,8 @@ def look(relay: Relay, seconds: float) -> tuple[str, str]:
             _FAULT,
             f"{where} does not speak TLS as RELAY_URL says. smtps:// is for port 465, smtp:// for 587 and 25.",
         )
+    except smtplib.SMTPResponseException as refused:
+        return _FAULT, f"{where} refuses us ({refused.smtp_code}). Ask its operator to let this machine in."
     except (OSError, smtplib.SMTPException) as trouble:
         words = faults.without_addresses(str(getattr(trouble, "strerror", None) or trouble)).rstrip(".") or "no answer"
         return _FAULT, f"{where} does not answer ({words.lower()}). Check RELAY_URL and the firewall."
