@@ -1,3 +1,5 @@
+"""Invitations: one link, once, for 48 hours."""
+
 from datetime import timedelta
 
 import pytest

@@ -1,3 +1,5 @@
+"""What makes a password: length, and that nobody guesses it first."""
+
 import pytest
 from flask import Flask
 

@@ -1,3 +1,5 @@
+"""Sessions end: by idleness, by age, and when somebody ends them."""
+
 from datetime import timedelta
 
 import time_machine

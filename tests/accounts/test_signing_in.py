@@ -1,3 +1,5 @@
+"""Address, password and role: who belongs here, and what they may."""
+
 import pytest
 from flask import Flask
 

@@ -1,3 +1,5 @@
+"""Guessing slows the guesser down, and nobody else."""
+
 from datetime import timedelta
 
 import pytest

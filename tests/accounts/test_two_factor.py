@@ -1,3 +1,5 @@
+"""Codes of the authenticator and recovery codes: each works once."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -130,7 +130,7 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
     differing = [
         (field, theirs[field.name])
         for field in form
-        if field.name not in ("version", "csrf_token") and (field.data or "") != (theirs[field.name].data or "")
+        if field.name not in ("version", "csrf_token") and _text(field.data) != _text(theirs[field.name].data)
     ]
     form.version.raw_data, form.version.data = None, found.version
     html = render_template(
@@ -143,6 +143,11 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
         message=conflict.message,
     )
     return html, 409
+
+
+def _text(data: object) -> str:
+    """What differs must be words, not the line ends of forms."""
+    return str(data or "").replace("\r\n", "\n").strip()
 
 
 def _write(form: CampaignForm, found: Campaign | None) -> str:

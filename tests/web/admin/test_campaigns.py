@@ -1,3 +1,5 @@
+"""Writing campaigns, alone and at the same time."""
+
 import pytest
 
 from preference_center.campaigns import queries, scheduling
@@ -91,6 +93,7 @@ def test_of_two_who_save_the_second_sees_both_texts_and_loses_none(
     html = answer.get_data(as_text=True)
     assert "Words of the owner" in html and "Words of the marketer" in html
     assert "saved by owner@example.com" in words(answer)
+    assert "Saved by them: Content" not in html, "only what differs is shown"
     assert queries.version(_only()).subject == "Words of the owner"
     for version in ("1", "9", "0", ""):
         assert marketer.post(_path(draft), AUTUMN | {"version": version}).status_code == 409

@@ -1,3 +1,5 @@
+"""The contact pages: list, search, one person, and what a viewer is not shown."""
+
 import pytest
 from flask import Flask
 

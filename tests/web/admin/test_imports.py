@@ -1,3 +1,5 @@
+"""Importing by the pages: upload, terms, trial run, storing."""
+
 import io
 from typing import Any
 
@@ -50,7 +52,7 @@ def test_from_the_file_to_stored_consent(marketer: Console, news: Topic, bell: W
     assert contacts.count() == 0, "a trial stores nothing"
     text = marketer.text(path)
     assert "This was a trial: nothing is stored yet" in text
-    assert "Import 1 rows" in text
+    assert "Import 1 row" in text
     assert "Line 3" in text
     assert marketer.post(f"{path}/store").status_code == 302
     assert _run().state is ImportState.done

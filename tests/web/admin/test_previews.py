@@ -1,3 +1,5 @@
+"""The preview, its locked frame, and test sends."""
+
 from unittest.mock import patch
 
 import pytest

@@ -1,3 +1,5 @@
+"""The figures of a campaign, which add up, and the people behind them."""
+
 import re
 from datetime import timedelta
 

@@ -1,3 +1,5 @@
+"""Letting a campaign go: once, at the meant time, as it was reviewed."""
+
 import re
 import threading
 from collections.abc import Iterator

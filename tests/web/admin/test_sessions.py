@@ -1,3 +1,5 @@
+"""Getting in and out of the console, and the ways that do not lead in."""
+
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 

@@ -1,3 +1,5 @@
+"""The topic pages: adding, wording, retiring."""
+
 import pytest
 
 from preference_center.consent import wordings

@@ -1,3 +1,5 @@
+"""The page where owners invite colleagues and close accounts."""
+
 from collections.abc import Callable
 
 import pytest
