@@ -33,8 +33,12 @@ def in_files(files: Iterable[Path], look: Callable[[str, str], Sequence[str]]) -
     return {str(file): found for file in files if (found := look(read(file), str(file)))}
 
 
+def told(found: dict[str, Sequence[str]]) -> str:
+    return "".join(f"\n{file}: {', '.join(what)}" for file, what in found.items())
+
+
 def test_a_file_says_what_it_is_for_and_its_name_says_what_is_inside() -> None:
-    assert in_files([*MODULES, *TESTS], wrong_with_the_file) == {}
+    assert told(in_files([*MODULES, *TESTS], wrong_with_the_file)) == ""
 
 
 def wrong_with_the_file(source: str, name: str) -> list[str]:
@@ -57,7 +61,7 @@ def test_an_unnamed_purpose_an_empty_name_and_a_long_file_are_found() -> None:
 
 
 def test_one_clock_one_reader_of_the_environment_and_no_pickle() -> None:
-    assert in_files(MODULES, breaches) == {}
+    assert told(in_files(MODULES, breaches)) == ""
 
 
 def breaches(source: str, name: str) -> list[str]:
@@ -109,11 +113,14 @@ def test_the_exceptions_are_still_needed() -> None:
 def test_no_template_switches_escaping_off() -> None:  # V1.2.1
     off = re.compile(r"\|\s*safe\b|autoescape\s+false|\bMarkup\(")
     assert off.search("{{ name |safe }}")
-    assert in_files([file for file in TEMPLATES if str(file) not in UNESCAPED], lambda text, _: off.findall(text)) == {}
+    assert (
+        told(in_files([file for file in TEMPLATES if str(file) not in UNESCAPED], lambda text, _: off.findall(text)))
+        == ""
+    )
 
 
 def test_no_page_holds_style_or_script_inline() -> None:  # V3.4.3
-    assert in_files(PAGES, lambda text, _: INLINE.findall(text)) == {}
+    assert told(in_files(PAGES, lambda text, _: INLINE.findall(text))) == ""
 
 
 @pytest.mark.parametrize(
@@ -126,11 +133,11 @@ def test_an_inline_style_or_script_is_found(html: str) -> None:
 
 
 def test_the_words_of_templates_are_ours() -> None:
-    assert in_files(TEMPLATES, lambda text, _: FORBIDDEN_WORDS.findall(spoken(text))) == {}
+    assert told(in_files(TEMPLATES, lambda text, _: FORBIDDEN_WORDS.findall(spoken(text)))) == ""
 
 
 def test_the_words_spoken_from_code_are_ours() -> None:
-    assert in_files(MODULES, lambda text, _: forbidden_texts(texts_of(text))) == {}
+    assert told(in_files(MODULES, lambda text, _: forbidden_texts(texts_of(text)))) == ""
 
 
 def test_the_words_of_catalogues_are_ours() -> None:
