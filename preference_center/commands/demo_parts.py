@@ -194,7 +194,7 @@ def _receive(count: int | None) -> int:
             with shop.CSV.open("rb") as stream:
                 received = imports.receive(stream, shop.CSV.name, ACTOR, imports.CLI_LIMIT)
         else:
-            received = imports.receive(made_up.stream(count), "made-up.csv", ACTOR, 1 << 30)
+            received = imports.receive(made_up.stream(count), "made-up.csv", ACTOR, 1 << 30, count)
         return declared.declare(received, **shop.TERMS).id
 
 

@@ -5,6 +5,7 @@ Each reader answers None when the text is not one of its kind; the caller says s
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from zoneinfo import available_timezones
@@ -22,6 +23,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _HIDDEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _PILED_MARKS = re.compile(f"({_MARK}{{3}}){_MARK}+")
+_ODD = re.compile("|".join((_UNREADABLE.pattern, _CONTROL.pattern, _HIDDEN.pattern, f"{_MARK}{{3}}")))
 _YES = {"yes", "y", "true", "t", "1", "on", "tak", "prawda", "si", "verdadero", "sim", "verdadeiro"}
 _NO = {"no", "n", "false", "f", "0", "off", "nie", "falsz", "falso", "nao"}
 _THOUSANDS = "[ \u00a0\u2009\u202f]"
@@ -36,6 +38,8 @@ _TIME = re.compile(
 def clean(text: str) -> str | None:
     """The text trimmed, in NFC, without control characters and hidden signs. Nothing when it cannot be read."""
     if text.isascii() and text.isprintable():
+        return text.strip()
+    if not _ODD.search(text) and unicodedata.is_normalized("NFC", text):
         return text.strip()
     if _UNREADABLE.search(text):
         return None
@@ -125,15 +129,23 @@ def day_and_month(text: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[3])) if found and found[2] != "." else None
 
 
+_NARROW = (AttributeKind.number, AttributeKind.date, AttributeKind.boolean)
+
+
 class Column:
     """What all texts of one column have in common, gathered one by one: the narrowest kind, and which way days are written."""
 
-    def __init__(self, kind: AttributeKind | None = None) -> None:
-        self._kinds = [kind] if kind else [AttributeKind.number, AttributeKind.date, AttributeKind.boolean]
+    def __init__(self, kinds: Iterable[AttributeKind] = _NARROW) -> None:
+        self._kinds = list(kinds)
+        self._seen: set[str] = set()
         self._empty = True
         self._day_first = self._month_first = False
 
     def add(self, text: str) -> None:
+        if text in self._seen:
+            return
+        if len(self._seen) < 4096 and len(text) <= 40:
+            self._seen.add(text)
         self._empty = False
         for kind in tuple(self._kinds):
             if not _fits(text, kind):

@@ -107,7 +107,8 @@ def describe(
     agreed = mapping.agreed(shape.columns, explicit, _attribute_names())
     known = attributes.declared()
     fields = mapping.attribute_fields(agreed)
-    seen = _look_through(path(import_), shape, [agreed[f] for f in agreed if f in fields or f == "consented_at"])
+    moments = agreed.get("consented_at")
+    seen = _look_through(path(import_), shape, [*fields.values(), *filter(None, [moments])], moments)
     description = Description(
         mapping=agreed,
         ignored=[column for column in shape.columns if column not in agreed.values()],
@@ -290,9 +291,11 @@ def _attribute_names() -> dict[str, str]:
     return mapping.SAFE_ATTRIBUTES | {key: attribute.name for key, attribute in attributes.declared().items()}
 
 
-def _look_through(file: Path, shape: Shape, wanted: list[str]) -> dict[str, cells.Column]:
+def _look_through(file: Path, shape: Shape, wanted: list[str], moments: str | None) -> dict[str, cells.Column]:
     places = {shape.columns.index(column): column for column in wanted}
     seen = {column: cells.Column() for column in wanted}
+    if moments:
+        seen[moments] = cells.Column(())  # of a column of moments only the order of day and month is asked
     if places:
         for row in reading.rows(file, shape):
             for place, column in places.items() if not row.fault else ():
