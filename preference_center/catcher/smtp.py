@@ -46,18 +46,18 @@ class Conversation(asyncio.Protocol):
         self.post = post
         self._buffer = bytearray()
         self._seen = 0  # how far the end of a body has been looked for
-        self._in_data = self._storing = self._greeted = False
+        self._in_data = self._storing = self._greeted = self._heard = False
+        self._replies: list[bytes] = []
         self._sender: str | None = None
         self._recipients: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._idle = asyncio.get_running_loop().call_later(_IDLE, self._too_long_idle)
-        self._say(b"220 localhost ESMTP mail catcher\r\n")
+        self._watch_for_silence()
+        self._transport.write(b"220 localhost ESMTP mail catcher\r\n")
 
     def data_received(self, data: bytes) -> None:
-        self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(_IDLE, self._too_long_idle)
+        self._heard = True
         self._buffer += data
         self._go_on()
 
@@ -72,6 +72,12 @@ class Conversation(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Whatever the buffer holds, in order; replies to pipelined commands leave together."""
+        self._read_on()
+        if self._replies and not self._transport.is_closing():
+            self._transport.write(b"".join(self._replies))
+            self._replies.clear()
+
+    def _read_on(self) -> None:
         while not self._storing and not self._transport.is_closing():
             if self._in_data:
                 if not self._take_body():
@@ -172,14 +178,21 @@ class Conversation(asyncio.Protocol):
         self._sender, self._recipients = None, []
 
     def _say(self, reply: bytes) -> None:
-        self._transport.write(reply)
+        self._replies.append(reply)
 
     def _end(self, reply: bytes) -> None:
-        self._say(reply)
+        self._transport.write(b"".join([*self._replies, reply]))
         self._transport.close()
 
-    def _too_long_idle(self) -> None:
-        self._end(b"421 4.4.2 nothing was said for too long\r\n")
+    def _watch_for_silence(self) -> None:
+        self._heard = False
+        self._idle = asyncio.get_running_loop().call_later(_IDLE, self._look_for_silence)
+
+    def _look_for_silence(self) -> None:
+        if self._heard or self._storing:
+            self._watch_for_silence()
+        else:
+            self._end(b"421 4.4.2 nothing was said for too long\r\n")
 
 
 async def serve(inbox: Inbox, host: str, port: int, *, stop: asyncio.Event | None = None) -> None:

@@ -95,6 +95,7 @@ class Inbox:
         if made is None:
             made = self._lines.line = sqlite3.connect(self.file, timeout=10)
             made.execute("PRAGMA journal_mode=WAL")
+            made.execute("PRAGMA wal_autocheckpoint=8000")
             made.execute("PRAGMA synchronous=OFF")  # a demo's inbox may be lost with the machine
         return cast(sqlite3.Connection, made)
 
