@@ -7,7 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from flask import current_app
 from jinja2 import Template, TemplateError
@@ -30,6 +30,10 @@ MAX_VALUE = 1_000  # characters of one field of one contact
 _KEPT = 32  # renderers a process keeps
 
 
+class _Loader(Protocol):
+    def __call__(self, source: str, *, autoescape: bool) -> Template: ...
+
+
 class RenderError(Invalid):
     """This content cannot be rendered for this contact. The message holds nothing about them."""
 
@@ -39,6 +43,15 @@ class Rendered:
     subject: str
     html: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The same mail with both parts as quoted-printable, ready for `mime.assemble`."""
+
+    subject: str
+    html: bytes
+    text: bytes
 
 
 def compile(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,33 +66,42 @@ class Renderer:
         self._compiled = version.compiled
         self._subject = sandbox.load(self._compiled["subject"], autoescape=False)
         self._preheader = sandbox.load(self._compiled["preheader"], autoescape=False)
-        self._spoken: dict[str, tuple[Template, Template]] = {}
+        self._spoken: dict[tuple[str, _Loader], tuple[Template, Template]] = {}
 
     def render(self, fields: Mapping[str, str], language: str) -> Rendered:
         """The mail for one contact: `fields` from fields_for(). RenderError when it cannot be made."""
-        html, text = self._spoken.get(language) or self._speak(language)
+        subject, html, text = self._rendered(fields, language, sandbox.load)
+        return Rendered(subject, html, text)
+
+    def encode(self, fields: Mapping[str, str], language: str) -> Encoded:
+        """The same mail, rendered straight into quoted-printable: what is sent."""
+        subject, html, text = self._rendered(fields, language, sandbox.load_encoded)
+        return Encoded(subject, sandbox.cut(html), sandbox.cut(text))
+
+    def _rendered(self, fields: Mapping[str, str], language: str, load: _Loader) -> tuple[str, str, str]:
+        html, text = self._spoken.get((language, load)) or self._speak(language, load)
         try:
             subject = header_text(self._subject.render(fields), compiling.MAX_SUBJECT)
             values = {**fields, "language": language, "subject": subject}
             if self._compiled["preheader"]:
                 values["preheader"] = self._preheader.render(fields)
-            rendered = Rendered(subject, html.render(values), text.render(values))
+            parts = html.render(values), text.render(values)
         except (TemplateError, ValueError, OverflowError) as fault:
             raise RenderError(f"The content cannot be rendered: {type(fault).__name__}.") from None
-        if len(rendered.html) > markup.MAX_OUTPUT or len(rendered.text) > markup.MAX_OUTPUT:
+        if max(map(len, parts)) > markup.MAX_OUTPUT:
             raise RenderError("The mail is larger than 1 MB for this contact.")
         if not subject:
             raise RenderError("The subject is empty for this contact.")
-        return rendered
+        return subject, *parts
 
-    def _speak(self, language: str) -> tuple[Template, Template]:
+    def _speak(self, language: str, load: _Loader) -> tuple[Template, Template]:
         spoken = footer.spoken(i18n.best(language))
         made = (
-            sandbox.load(self._compiled["html"].replace(compiling.FOOTER, spoken.html, 1), autoescape=True),
-            sandbox.load(self._compiled["text"].replace(compiling.FOOTER, spoken.text, 1), autoescape=False),
+            load(self._compiled["html"].replace(compiling.FOOTER, spoken.html, 1), autoescape=True),
+            load(self._compiled["text"].replace(compiling.FOOTER, spoken.text, 1), autoescape=False),
         )
         if len(self._spoken) < _KEPT:  # a language tag comes from outside
-            self._spoken[language] = made
+            self._spoken[language, load] = made
         return made
 
 

@@ -36,14 +36,15 @@ class Composer:
         self.bounce_domain = self.settings.bounce_domain or self.domain
         local, _, host = (self.settings.unsubscribe_mailbox or f"unsubscribe@{self.domain}").rpartition("@")
         self.unsubscribe_mailbox = (local, host)
-        self.fixed = [
+        fixed = [
+            ("From", mime.mailbox(self.settings.from_name, self.settings.from_address)),
             ("List-Id", f"{mime.phrase(self.topic_name)} <{topic.key}.{self.domain}>"),
             ("List-Help", f"<{self.settings.public_url}/link>"),
             ("List-Post", "NO"),
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
             ("Feedback-ID", f"{campaign.public_id}:{topic.key}:campaign:{sender_id(self.domain)}"),
         ]
-        self.sender = mime.mailbox(self.settings.from_name, self.settings.from_address)
+        self.fixed = mime.header_lines(fixed)
 
     def compose(self, claimed: Claimed) -> Envelope:
         """The envelope for one contact. RenderError when the content cannot be rendered for them."""
@@ -58,18 +59,17 @@ class Composer:
             topic=self.topic_names.get(claimed.language, self.topic_name),
             why=self._why(claimed),
         )
-        rendered = self.renderer.render(fields, claimed.language)
-        data = mime.message(
+        mail = self.renderer.encode(fields, claimed.language)
+        data = mime.assemble(
             [
-                ("From", self.sender),
                 ("To", mime.mailbox("", claimed.email)),
-                ("Subject", rendered.subject),
+                ("Subject", mail.subject),
                 *self._own(claimed, unsubscribe),
-                *self.fixed,
             ],
-            rendered.text,
-            rendered.html,
+            mail.text,
+            mail.html,
             boundary=f"=_{self.campaign_ref}",
+            fixed=self.fixed,
         )
         if self.signers is not None:
             data = self.signers.sign(data)

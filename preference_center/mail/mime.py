@@ -56,11 +56,14 @@ def message(headers: Sequence[tuple[str, str]], text: str, html: str | None, *, 
     )
 
 
-def assemble(headers: Sequence[tuple[str, str]], text: bytes, html: bytes | None, *, boundary: str) -> bytes:
-    """The same as message(), of bodies that are quoted-printable already (as quoted_printable() writes it)."""
-    _refuse_wrong_names(headers)
-    top = "\r\n".join([encode_header(name, value) for name, value in headers])
-    head = f"{top}\r\nMIME-Version: 1.0\r\n".encode()
+def assemble(
+    headers: Sequence[tuple[str, str]], text: bytes, html: bytes | None, *, boundary: str, fixed: bytes = b""
+) -> bytes:
+    """The same as message(), of bodies that are quoted-printable already (as quoted_printable() writes it).
+
+    `fixed`: more headers, as header_lines() wrote them once for many messages; their names must not come again.
+    """
+    head = header_lines(headers) + fixed + b"MIME-Version: 1.0\r\n"
     if html is None:
         return b"".join((head, _part_head("plain"), text, b"" if text.endswith(b"\r\n") else b"\r\n"))
     limit = _limit_line(boundary, text, html)
@@ -68,6 +71,12 @@ def assemble(headers: Sequence[tuple[str, str]], text: bytes, html: bytes | None
     first = (limit, b"\r\n", _part_head("plain"), text, b"\r\n")
     second = (limit, b"\r\n", _part_head("html"), html, b"\r\n")
     return b"".join((head, content_type, *first, *second, limit, b"--\r\n"))
+
+
+def header_lines(headers: Sequence[tuple[str, str]]) -> bytes:
+    """Headers as they stand in a message, each line with its CRLF. ValueError says which cannot be written."""
+    _refuse_wrong_names(headers)
+    return "".join([encode_header(name, value) + "\r\n" for name, value in headers]).encode()
 
 
 def quoted_printable(text: str) -> bytes:
