@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -74,6 +74,10 @@ class Campaign(WithPublicId, Base):
     def finish(self, now: datetime) -> None:
         self._must_be(CampaignState.sending)
         self.state, self.finished_at, self.updated_at = CampaignState.sent, now, now
+
+    def gives_up_at(self) -> datetime:
+        """When what still waits is too late. A day counts from the start or the last resume: a pause uses none of it up."""
+        return self.not_after or self.updated_at + timedelta(days=1)
 
     def _must_be(self, *allowed: CampaignState) -> None:
         if self.state not in allowed:

@@ -4,6 +4,7 @@ The site's own environment and its globals are not here, and every value is a pl
 """
 
 import math
+import re
 from datetime import date
 from functools import cache, lru_cache
 from typing import Any
@@ -46,7 +47,13 @@ def cut(rendered: str) -> bytes:
 _SOFT_BREAK = "=\r\n"
 
 
+# Most values of contacts are short and plain, and stand as they are: no sign that means something, within one line.
+_PLAIN = re.compile(r"(?!\.|From )[!-<>-~](?:[ -<>-~]{0,70}[!-<>-~])?\Z")
+
+
 def _encoded(text: str) -> str:
+    if _PLAIN.match(text):
+        return text + _SOFT_BREAK
     piece = quoted_printable(text).decode("ascii")
     return piece if piece.endswith("\r\n") else piece + _SOFT_BREAK
 
@@ -94,7 +101,7 @@ def _environment(autoescape: bool) -> ImmutableSandboxedEnvironment:
 def _encoding_environment(autoescape: bool) -> ImmutableSandboxedEnvironment:
     made = _environment(autoescape).overlay()
     if autoescape:
-        made.finalize = lambda value: Markup(_encoded(escape(value)))  # noqa: S704 (escaped just here)
+        made.finalize = lambda value: Markup(_encoded(str(escape(value))))  # noqa: S704 (escaped just here)
     else:
         made.finalize = lambda value: _encoded(str(value))
     return made

@@ -21,6 +21,10 @@ from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
 
 
+class UnwritableAddress(Exception):
+    """No message can be addressed to this contact. The words hold nothing of the address."""
+
+
 class Composer:
     """Made once a run: everything that is the same for all contacts is prepared here."""
 
@@ -47,7 +51,11 @@ class Composer:
         self.fixed = mime.header_lines(fixed)
 
     def compose(self, claimed: Claimed) -> Envelope:
-        """The envelope for one contact. RenderError when the content cannot be rendered for them."""
+        """The envelope for one contact. RenderError when the content cannot be rendered for them; UnwritableAddress."""
+        try:
+            recipient = mime.mailbox("", claimed.email)
+        except ValueError as fault:
+            raise UnwritableAddress(str(fault)) from None
         unsubscribe = signed_links.url(Power.unsub, [claimed.public_id, self.topic_key, claimed.id])
         preferences = signed_links.url(Power.manage, [claimed.public_id, claimed.link_epoch])
         fields = content.fields_for(
@@ -62,7 +70,7 @@ class Composer:
         mail = self.renderer.encode(fields, claimed.language)
         data = mime.assemble(
             [
-                ("To", mime.mailbox("", claimed.email)),
+                ("To", recipient),
                 ("Subject", mail.subject),
                 *self._own(claimed, unsubscribe),
             ],

@@ -24,7 +24,7 @@ from preference_center.consent.eligibility import Reason
 from preference_center.db import db, is_postgresql, transaction
 from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
-from preference_center.delivery.composing import Composer
+from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import MessageState, Run
 from preference_center.mail.outcomes import Envelope, TroubleKind
@@ -99,7 +99,7 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
             return None
         version = campaigns.version(campaign, campaign.approved_version)
         if not version.is_intact():
-            campaign.pause(clock.now(), "The approved content was altered in the database. Nothing more is sent.")
+            _pause(campaign_id, "The approved content was altered in the database. Nothing more is sent.")
             return None
         now = clock.now()
         started = Run(
@@ -112,7 +112,7 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
         topic = db.session.get_one(Topic, campaign.topic_id)
         composer = Composer(campaign, version, topic)
-        give_up_at = campaign.not_after or (campaign.started_at or now) + timedelta(days=1)
+        give_up_at = campaign.gives_up_at()
     courier = Courier(
         Relay.from_url(settings.relay_url),
         connections=settings.relay_connections,
@@ -133,9 +133,14 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             chunks.close_waiting(campaign.id, Reason.too_late)
             return []
         topic = db.session.get_one(Topic, campaign.topic_id)
+        if topic.retired_at is not None:
+            _pause(campaign.id, f"The topic {topic.key} was retired: nobody may be mailed on it.")
+            return []
+        if not _extend(turn.run_id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
+            return []
         chunk = chunks.claim(turn.run, campaign, topic, turn.size)
-        db.session.execute(update(Run).where(Run.id == turn.run_id).values(lease_until=_lease_end()))
-    turn.claimed_at = turn.looked_at = time.monotonic()
+    turn.claimed_at = time.monotonic()
+    turn.looked_at = 0.0  # a pause may have been committed while the claim waited: look before the first message (P5)
     return chunk
 
 
@@ -160,6 +165,8 @@ def _composed(turn: _Turn, chunk: list[Claimed]) -> Iterator[Envelope]:
             yield turn.composer.compose(claimed)
         except content.RenderError as fault:
             turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.render_error, reply=str(fault)))
+        except UnwritableAddress as fault:  # one such row must not keep the others from their mail
+            turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.invalid_address, reply=str(fault)))
 
 
 def _store(turn: _Turn) -> None:
@@ -176,8 +183,15 @@ def _relay_is_lost(turn: _Turn, campaign: Campaign) -> bool:
         return False
     log.warning("relay.trouble", kind=trouble.kind, campaign=campaign.public_id)
     if trouble.kind in (TroubleKind.login_refused, TroubleKind.tls):
-        campaign.pause(clock.now(), f"The relay cannot be used: {trouble.text}"[:200])
+        _pause(campaign.id, f"The relay cannot be used: {trouble.text}")
     return True
+
+
+def _pause(campaign_id: int, reason: str) -> None:
+    """Stop it ourselves; one that somebody has paused or cancelled meanwhile stays as they left it."""
+    campaign = campaigns.lock(campaign_id)
+    if campaign.state is CampaignState.sending:
+        campaign.pause(clock.now(), reason[:200])
 
 
 def _end(turn: _Turn) -> None:
@@ -200,7 +214,19 @@ def _is_sending(campaign_id: int) -> bool:
 
 def _extend_lease(run_id: int) -> None:
     with transaction():
-        db.session.execute(update(Run).where(Run.id == run_id).values(lease_until=_lease_end()))
+        _extend(run_id)
+
+
+def _extend(run_id: int) -> bool:
+    """Whether the run still stands. Its row is held, so a sweep cannot settle it before the claim is committed."""
+    extended = db.session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.ended_at.is_(None))
+        .values(lease_until=_lease_end())
+        .returning(Run.id)
+        .execution_options(synchronize_session=False)
+    )
+    return extended.scalar() is not None
 
 
 def _lease_end() -> ColumnElement[datetime]:
