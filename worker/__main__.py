@@ -1,6 +1,7 @@
 """`python -m worker [queue ...]` serves the queues; `python -m worker clock` rings by the timetable."""
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -74,6 +75,7 @@ def _connection() -> Redis:
 
 def main(arguments: list[str] | None = None) -> Any:
     given = sys.argv[1:] if arguments is None else arguments
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     if given == ["clock"]:
         return tick()
     unknown = [name for name in given if name not in jobs.QUEUES]

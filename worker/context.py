@@ -38,7 +38,7 @@ def job(function: Callable[P, None]) -> Callable[P, None]:
         started = time.monotonic()
         with load().app_context():
             function(*args, **kwargs)
-        log.info("job.done", job=function.__qualname__, args=args, seconds=round(time.monotonic() - started, 3))
+        log.debug("job.done", job=function.__qualname__, args=args, seconds=round(time.monotonic() - started, 3))
 
     return run
 
