@@ -17,7 +17,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 
 DEMO_INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-for-tests
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# What a first start needs is compiled by it; doing so for every file takes as long as the rest of the installation.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 
 # Tests of different files run side by side; WORKERS=0 runs all in one process, ARGS="-k name" picks some.
 WORKERS ?= 2
@@ -68,6 +69,7 @@ $(DEMO_INSTALLED): $(BIN)/python requirements.txt requirements-build.txt pyproje
 $(TEST_INSTALLED): $(DEMO_INSTALLED) requirements-test.txt
 	@echo "Installing what the tests need"
 	@$(PIP_INSTALL) --require-hashes -r requirements-test.txt
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true  # their warnings, shown once here, are not ours
 	@touch $@
 
 lock:
