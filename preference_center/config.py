@@ -233,9 +233,10 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _says_where(url: SplitResult) -> bool:
-    """A host, or the path of a file or socket, and no spaces in it."""
+    """A host, or the path of a file or socket, and no spaces in it. PostgreSQL names its socket's folder by `?host=`."""
     by_path = url.scheme in {"sqlite", "unix"}
-    return bool(url.path.strip("/") if by_path else url.hostname) and not re.search(r"\s", url.netloc)
+    by_socket = url.scheme.startswith("postgresql") and "host=/" in url.query
+    return bool(url.path.strip("/") if by_path else url.hostname or by_socket) and not re.search(r"\s", url.netloc)
 
 
 def _check_words(given: dict[str, str], other: dict[str, str], faults: list[str]) -> None:

@@ -110,6 +110,11 @@ def test_with_a_database_of_your_own_the_secrets_must_be_given(tmp_path: Path) -
     assert not settings.embedded_database and not (tmp_path / "data").exists()
 
 
+def test_a_database_may_be_reached_by_a_socket(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:@/pc?host=/run/postgresql"
+    assert faults_of(tmp_path, **SECRETS, DATABASE_URL=url) == []
+
+
 def test_a_dkim_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     [fault] = faults_of(
         tmp_path, PREFERENCE_CENTER_DKIM_SELECTOR="s1", PREFERENCE_CENTER_DKIM_KEY_FILE=str(tmp_path / "none.pem")
