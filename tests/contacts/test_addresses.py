@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 
 from preference_center.contacts import addresses
 from preference_center.errors import Invalid
+from preference_center.mail import mime
 
 _SIGNS = "abzABZ019._+-@!#'\"\\ ()[]<>,:;ąñ\u0301\u200b"
 _NEARLY = some.one_of(
@@ -59,3 +60,12 @@ def test_what_cannot_be_written_to_is_refused(app: Flask, text: str) -> None:
         addresses.parse(text)
     with pytest.raises(EmailNotValidError):
         validate_email(text.strip(), check_deliverability=False, strict=True)
+
+
+@pytest.mark.parametrize("text", ["-anna@example.org", "ü" * 33 + "@example.org"], ids=["hyphen", "65 octets and more"])
+def test_what_no_message_can_be_addressed_to_is_refused_though_the_library_takes_it(app: Flask, text: str) -> None:
+    validate_email(text, check_deliverability=False, strict=True)
+    with pytest.raises(ValueError):
+        mime.mailbox("", text)
+    with pytest.raises(Invalid):
+        addresses.parse(text)

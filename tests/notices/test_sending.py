@@ -202,6 +202,16 @@ def test_nothing_goes_to_an_address_that_is_gone(relay: Relay, gone: str) -> Non
     assert relay.mails == []
 
 
+def test_an_address_that_no_mail_can_be_written_to_holds_up_nobody(relay: Relay) -> None:
+    with transaction():
+        old, anna = make.contact("bela@example.org"), make.contact("anna@example.org")
+        old.email = "-b@example.org"  # as an older release kept it
+        notices = [sending.owe(Kind.new_link, old, {}), sending.owe(Kind.new_link, anna, {})]
+    assert sending.drain() == 1
+    assert [notice.state for notice in notices] == [NoticeState.dropped, NoticeState.sent]
+    assert relay.last()["To"] == "anna@example.org"
+
+
 def test_a_dropped_notice_rings_the_same_bell(app: Flask, bell: WrittenBell) -> None:
     with transaction():
         sending.drop(Kind.new_link)
