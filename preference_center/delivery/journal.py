@@ -1,9 +1,11 @@
 """The journal of a run: one line just before each final dot and one with the reply, in a file of the worker's own.
 
-A plain write outlives a killed process (not a lost machine). The file is locked while its writer lives; whoever gets the lock
-knows the writer is dead and may read what had left (`reliability.md` 2.2, step 5).
+A plain write outlives a killed process, but not a machine that loses power: the last lines may never have reached the disk. So
+the file begins with the name of this boot, and after another one its silence proves nothing. It is locked while its writer
+lives; whoever gets the lock knows the writer is dead and may read what had left (`reliability.md` 2.2, step 5).
 """
 
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -20,12 +22,18 @@ class Journal:
         self.attempts: dict[int, int] = {}
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._note(b"boot %s\n" % this_boot().encode())
 
     def dot(self, key: int) -> None:
-        os.write(self._file, b"dot %d %d\n" % (key, self.attempts.get(key, 0)))
+        self._note(b"dot %d %d\n" % (key, self.attempts.get(key, 0)))
 
     def reply(self, key: int, code: int) -> None:
-        os.write(self._file, b"reply %d %d %d\n" % (key, self.attempts.get(key, 0), code))
+        self._note(b"reply %d %d %d\n" % (key, self.attempts.get(key, 0), code))
+
+    def _note(self, line: bytes) -> None:
+        """The whole line or an error: a full disk takes the first half of one without a word, and a dot must not be lost."""
+        if os.write(self._file, line) != len(line):
+            raise OSError(errno.ENOSPC, "the journal cannot be written", str(self.path))
 
     def close(self) -> None:
         """The run ended well and its results are stored: nothing in the file is needed any more."""
@@ -46,9 +54,21 @@ class Journal:
 
 @dataclass(frozen=True)
 class Noted:
-    """What a dead run's journal says: by (message id, attempt), the reply code, or None where a dot got no reply."""
+    """What a dead run's journal says: by (message id, attempt), the reply code, or None where a dot got no reply.
+
+    `whole`: nothing can be missing, so a message without a line had not left.
+    """
 
     replies: dict[tuple[int, int], int | None]
+    whole: bool = True
+
+
+def this_boot() -> str:
+    """The name of this start of the machine (Linux); a container that starts again is not one. Elsewhere always the same."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
 
 
 def read_abandoned(path: Path) -> Noted | None:
@@ -61,10 +81,12 @@ def read_abandoned(path: Path) -> Noted | None:
         return None
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
         replies: dict[tuple[int, int], int | None] = {}
+        whole = lines.readline().rstrip("\n") == f"boot {this_boot()}"
+        lines.seek(0)
         for line in lines:
             match line.rstrip("\n").split(" "):
                 case ["dot", key, attempt]:
                     replies[int(key), int(attempt)] = None
                 case ["reply", key, attempt, code] if len(code) == 3:
                     replies[int(key), int(attempt)] = int(code)
-    return Noted(replies)
+    return Noted(replies, whole)

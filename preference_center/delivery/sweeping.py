@@ -84,17 +84,14 @@ def _journal_of(run: Run) -> Noted | None:
             pass
     now = db.session.scalar(select(func.now())) if is_postgresql() else clock.now()
     if now is not None and now > run.lease_until:
-        sending = select(Message.id, Message.attempt).where(
-            Message.run_id == run.id, Message.state == MessageState.sending
-        )
-        return Noted({(row.id, row.attempt): None for row in db.session.execute(sending)})
+        return Noted({}, whole=False)
     return None
 
 
 def _proven(noted: Noted, message_id: int, attempt: int) -> Ending:
-    if (message_id, attempt) not in noted.replies:
+    if (message_id, attempt) not in noted.replies and noted.whole:
         return Ending(message_id, MessageState.queued)
-    code = noted.replies[message_id, attempt]
+    code = noted.replies.get((message_id, attempt))
     if code is None:
         return Ending(message_id, MessageState.uncertain, "no_reply")
     if code < 300:

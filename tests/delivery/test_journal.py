@@ -1,10 +1,11 @@
 """The journal outlives its writer and says only what is certain."""
 
+import resource
 from pathlib import Path
 
 import pytest
 
-from preference_center.delivery.journal import Journal, read_abandoned
+from preference_center.delivery.journal import Journal, Noted, read_abandoned, this_boot
 
 
 def test_a_journal_cannot_be_read_while_its_writer_lives(tmp_path: Path) -> None:
@@ -41,3 +42,26 @@ def test_a_run_that_ended_well_leaves_no_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "1.journal") as journal:
         journal.dot(1)
     assert not journal.path.exists()
+
+
+def test_a_dot_of_which_the_disk_took_only_half_is_an_error(tmp_path: Path) -> None:
+    """Otherwise the mail leaves, the journal denies it, and after a crash it is sent again."""
+    journal = Journal(tmp_path / "1.journal")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 4, hard))
+    try:
+        with pytest.raises(OSError, match="journal"), journal:
+            journal.dot(123456)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_silence_after_another_boot_proves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "1.journal"
+    for first in (b"boot another\n", b"", b"\0\0\0\0"):
+        path.write_bytes(first + b"dot 7 1\nreply 7 1 250\n")
+        noted = read_abandoned(path)
+        assert noted is not None
+        assert not noted.whole
+    path.write_bytes(f"boot {this_boot()}\ndot 7 1\n".encode())
+    assert read_abandoned(path) == Noted({(7, 1): None}, whole=True)

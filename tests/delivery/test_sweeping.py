@@ -12,7 +12,7 @@ from preference_center import clock, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.db import db, transaction
 from preference_center.delivery import sweeping
-from preference_center.delivery.journal import Journal
+from preference_center.delivery.journal import Journal, this_boot
 from preference_center.delivery.models import Message, MessageState, Run
 from tests.support import make
 from tests.support.bell import WrittenBell
@@ -21,7 +21,12 @@ pytestmark = pytest.mark.both_databases
 
 
 def _abandoned(
-    journal: bytes | None, app: Flask, *, host: str | None = None, lease: timedelta = timedelta(hours=1)
+    journal: bytes | None,
+    app: Flask,
+    *,
+    host: str | None = None,
+    lease: timedelta = timedelta(hours=1),
+    boot: str = "",
 ) -> Run:
     """A run with five messages under way (ids 1 to 5), and what its journal says."""
     now = clock.now()
@@ -54,7 +59,7 @@ def _abandoned(
     if journal is not None:
         path: Path = app.extensions["settings"].journals / "1.journal"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(journal)
+        path.write_bytes(b"boot %s\n" % (boot or this_boot()).encode() + journal)
     return run
 
 
@@ -79,6 +84,15 @@ def test_a_line_of_an_earlier_attempt_proves_nothing_of_this_one(app: Flask) -> 
     with transaction():
         sweeping.settle_run(run.id)
     assert _states() == ["queued"] * 5
+
+
+def test_after_a_power_cut_only_what_the_journal_says_is_known(app: Flask) -> None:
+    """The end of the file may not have reached the disk: a message without a line may have left all the same."""
+    with transaction():
+        run = _abandoned(b"dot 2 1\nreply 2 1 250\ndot 3 1\n", app, boot="an-earlier-one")
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["uncertain", "sent", "uncertain", "uncertain", "uncertain"]
 
 
 def test_a_run_whose_worker_lives_is_left_alone(app: Flask) -> None:
