@@ -1,0 +1,188 @@
+"""One run at one campaign: what stops it, what must not stop it, and what it may not overrule."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from preference_center import clock
+from preference_center.campaigns import queries as campaigns
+from preference_center.campaigns import scheduling
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
+from preference_center.config import Settings
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.delivery import outbox, queries, sending, sweeping
+from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.topics import catalogue
+from preference_center.topics.models import Topic
+from tests.conftest import make_settings
+from tests.support import make
+from tests.support.relay import FakeRelay
+
+
+@pytest.fixture
+def relay() -> Iterator[FakeRelay]:
+    with FakeRelay() as relay:
+        yield relay
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
+    return make_settings(tmp_path, database, relay_url=relay.url)
+
+
+def _filled(*emails: str) -> Campaign:
+    """A campaign under way, nothing of it sent yet."""
+    with transaction():
+        topic = make.topic()
+        for email in emails:
+            make.follower(topic, email)
+        campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
+    with transaction():
+        scheduling.schedule(campaign, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now())
+    with transaction():
+        outbox.fill_range(campaign.id)
+    return campaign
+
+
+def _states() -> dict[str | None, tuple[str, str | None]]:
+    rows = select(Contact.email, Message.state, Message.reason).join(Message, Message.contact_id == Contact.id)
+    db.session.rollback()
+    return {email: (str(state), reason) for email, state, reason in db.session.execute(rows)}
+
+
+@pytest.mark.both_databases
+def test_one_address_that_cannot_be_written_to_keeps_nobody_else_from_their_mail(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org", "bela@example.org", "carl@example.org")
+    with transaction():  # as an older release kept it
+        db.session.execute(update(Contact).where(Contact.email == "bela@example.org").values(email="-b@example.org"))
+    sending.run(campaign.id, seconds=20)
+    assert _states() == {
+        "anna@example.org": ("sent", None),
+        "-b@example.org": ("skipped", "invalid_address"),
+        "carl@example.org": ("sent", None),
+    }
+    assert campaign.state is CampaignState.sent
+
+
+@pytest.mark.both_databases
+def test_a_pause_of_days_makes_nobody_too_late(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org")
+    with transaction():
+        scheduling.pause(campaign)
+    with transaction():  # paused an hour after its start, three days ago
+        campaign.started_at = clock.now() - timedelta(days=3, hours=1)
+        campaign.updated_at = clock.now() - timedelta(days=3)
+    with transaction():
+        scheduling.resume(campaign)
+    sending.run(campaign.id, seconds=20)
+    assert _states() == {"anna@example.org": ("sent", None)}
+
+
+def test_what_still_waits_a_day_after_the_start_is_too_late(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org")
+    with transaction():
+        campaign.started_at = campaign.updated_at = clock.now() - timedelta(days=1, seconds=1)
+    sending.run(campaign.id, seconds=20)
+    assert _states() == {"anna@example.org": ("skipped", "too_late")}
+    assert relay.messages == []
+
+
+@pytest.mark.both_databases
+def test_a_topic_retired_after_scheduling_pauses_the_campaign_and_says_why(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org")
+    with transaction():
+        catalogue.retire(db.session.get_one(Topic, campaign.topic_id))
+    sending.run(campaign.id, seconds=20)
+    assert _states() == {"anna@example.org": ("queued", None)}
+    assert (campaign.state, campaign.pause_reason) == (
+        CampaignState.paused,
+        "The topic news was retired: nobody may be mailed on it.",
+    )
+    assert relay.messages == []
+
+
+@pytest.mark.both_databases
+def test_a_run_that_was_taken_for_dead_claims_nothing_more(app: Flask, relay: FakeRelay) -> None:  # K17
+    """What it claimed would stay `sending` for ever if it died after all: no sweep looks at a settled run again."""
+    campaign = _filled("anna@example.org")
+    turn = sending._begin(campaign.id, lambda: False)
+    assert turn is not None
+    with turn.journal:
+        with transaction():
+            db.session.get_one(Run, turn.run_id).ended_at = clock.now()
+        assert sending._next_chunk(turn, over=False) == []
+    assert _states() == {"anna@example.org": ("queued", None)}
+    turn.courier.close()
+
+
+def _while_held(app: Flask, hold: Callable[[Connection], None], campaign_id: int, then: Callable[[], None]) -> None:
+    """Run the campaign in a thread while another session holds a row; do something, let go, wait for the run."""
+
+    def send() -> None:
+        with app.app_context():
+            sending.run(campaign_id, seconds=20)
+
+    db.session.rollback()
+    with db.engine.connect() as other:
+        hold(other)
+        thread = threading.Thread(target=send)
+        thread.start()
+        _until_somebody_waits()
+        then()
+        other.commit()
+    thread.join(timeout=20)
+    db.session.rollback()
+
+
+def _until_somebody_waits() -> None:
+    for _ in range(200):
+        with db.engine.connect() as look:
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            if look.exec_driver_sql(waiting).scalar():
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waited for the row")
+
+
+@pytest.mark.only_postgresql
+def test_a_cancel_that_comes_first_is_not_turned_into_a_pause(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org")
+    with transaction():
+        db.session.execute(update(CampaignVersion).values(subject="Something else"))  # makes the run pause it
+
+    def cancel(other: Connection) -> None:
+        other.execute(update(Campaign).where(Campaign.id == campaign.id).values(state=CampaignState.cancelled))
+
+    _while_held(app, cancel, campaign.id, lambda: None)
+    assert campaigns.by_public_id(campaign.public_id).state is CampaignState.cancelled
+
+
+@pytest.mark.only_postgresql
+def test_nothing_leaves_when_a_pause_is_committed_while_the_claim_waits(app: Flask, relay: FakeRelay) -> None:  # P5
+    campaign = _filled(*(f"person{number}@example.org" for number in range(40)))
+    campaign_id = campaign.id
+
+    def hold_a_contact(other: Connection) -> None:
+        other.execute(select(Contact.id).where(Contact.email == "person7@example.org").with_for_update())
+
+    def pause() -> None:
+        with transaction():
+            scheduling.pause(campaign)
+
+    _while_held(app, hold_a_contact, campaign_id, pause)
+    assert relay.messages == []
+    assert queries.figures(db.session.get_one(Campaign, campaign_id)).queued == 40
+    assert set(db.session.scalars(select(Message.state))) == {MessageState.queued}
+    assert sweeping.open_runs() == []
