@@ -64,9 +64,11 @@ class RedisBell:
 
 
 def _engine_options(settings: Settings) -> dict[str, object]:
+    # An error that names its statement's values would carry addresses into the workers' logs.
+    discreet = {"hide_parameters": True}
     if settings.database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 10, "check_same_thread": False}}
-    return {
+        return discreet | {"connect_args": {"timeout": 10, "check_same_thread": False}}
+    return discreet | {
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 5,
