@@ -3,6 +3,7 @@
 Limits (ASVS V6.1.1): 5 failures of one network at one account in 15 minutes; 30 of one network at any accounts in 15 minutes.
 """
 
+import ipaddress
 from datetime import timedelta
 
 from sqlalchemy import delete, func, select
@@ -47,9 +48,15 @@ def forget(email: str, network: str) -> None:
 
 
 def _keys(email: str, network: str) -> tuple[bytes, bytes]:
-    return keyed("account", email.strip().casefold()[:254]), keyed("network", _prefix(network))
+    return keyed("account", email.strip().casefold()[:254]), keyed("network", whole(network))
 
 
-def _prefix(network: str) -> str:
-    """An IPv6 user owns a /64, so that is what counts."""
-    return ":".join(network.split(":")[:4]) if ":" in network else network
+def whole(network: str) -> str:
+    """What one customer of a provider has: an IPv4 address, or a /64 of IPv6."""
+    try:
+        address = ipaddress.ip_address(network)
+    except ValueError:
+        return network
+    if isinstance(address, ipaddress.IPv4Address):
+        return network
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((int(address), 64), strict=False).network_address)

@@ -10,20 +10,20 @@ from typing import Any
 from flask import Flask, abort, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import FlaskForm
 from wtforms.csrf.core import CSRF
 from wtforms.fields import Field
 from wtforms.validators import ValidationError
 
 from preference_center import embedded, i18n
+from preference_center.accounts import throttle
 from preference_center.config import Settings
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.errors import DomainError, NotFound
 from preference_center.signed_links import BadLink, ExpiredLink, Power, ring
 
-limiter = Limiter(get_remote_address, headers_enabled=False, swallow_errors=True)
+limiter = Limiter(lambda: throttle.whole(request.remote_addr or ""), headers_enabled=False, swallow_errors=True)
 
 
 def init(app: Flask) -> None:

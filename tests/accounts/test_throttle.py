@@ -47,6 +47,16 @@ def test_one_ipv6_customer_counts_as_one_network(app: Flask) -> None:
         throttle.check("maria@example.com", "2001:db8:1:2:ffff::1")
 
 
+@pytest.mark.parametrize("second", ["2001:db8::ffff:2", "2001:db8:0:0:a::2", "2001:0db8::2"])
+def test_a_network_with_zeros_in_it_is_one_network_too(second: str) -> None:
+    assert throttle.whole("2001:db8::1") == throttle.whole(second)
+    assert throttle.whole("2001:db8::1") != throttle.whole("2001:db8:0:1::1")
+
+
+def test_an_ipv4_address_is_one_in_either_writing() -> None:
+    assert throttle.whole("::ffff:192.0.2.1") == throttle.whole("192.0.2.1") == "192.0.2.1"
+
+
 def test_it_is_forgotten_after_a_quarter_of_an_hour(app: Flask) -> None:
     _fail(5)
     with time_machine.travel(clock.now() + timedelta(minutes=15, seconds=1)):
