@@ -20,7 +20,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import new_public_id
 from preference_center.notices import queries as past_notices
 from preference_center.notices import sending as notices
-from preference_center.notices.models import Kind, Notice
+from preference_center.notices.models import Kind, Notice, NoticeState
 from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
@@ -59,7 +59,7 @@ def ask(address: Address, wanted: list[tuple[Topic, Wording]], source: str, evid
         return
     keys = sorted(topic.key for topic, _ in new)
     lately = past_notices.since(contact, Kind.confirm_subscription, clock.now() - AGAIN_AFTER)
-    same = [notice for notice in lately if notice.payload["topics"] == keys]
+    same = [notice for notice in lately if notice.payload["topics"] == keys and _still_opens(contact, notice)]
     if same or len(lately) >= MOST_A_DAY:
         notices.ask_again((same or lately)[0])
         return
@@ -121,6 +121,13 @@ def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentReco
         record = ledger.confirm(contact, topic, own)
         made += [record] if record else []
     return made
+
+
+def _still_opens(contact: Contact, notice: Notice) -> bool:
+    """Whether that mail went or will go, and its link still confirms. One who left since and comes back needs another."""
+    wish = look(contact, notice.payload["wish"])
+    arrives = notice.state not in (NoticeState.failed, NoticeState.dropped)
+    return arrives and wish is not None and wish.state is WishState.waiting
 
 
 def _ref(wish: str) -> str:

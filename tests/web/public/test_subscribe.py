@@ -135,6 +135,25 @@ def test_a_wish_that_was_stopped_since_stays_stopped(client: FlaskClient, scene:
     assert scene.on(newcomer()) == set()
 
 
+def test_one_who_left_and_comes_back_the_same_day_can_confirm_again(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news")
+    client.post(confirm_path(scene))
+    client.post(links.unsub(newcomer(), scene.topics["news"]), data={"List-Unsubscribe": "One-Click"})
+    sign_up(client, "news")
+    assert len(scene.notices()) == 2
+    assert scene.on(newcomer()) == set()
+    client.post(confirm_path(scene))
+    assert scene.on(newcomer()) == {"news"}
+
+
+def test_a_confirmation_mail_that_never_left_does_not_stand_for_the_next(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news")
+    with transaction():
+        scene.notices()[0].state = NoticeState.failed
+    sign_up(client, "news")
+    assert [notice.state for notice in scene.notices()] == [NoticeState.failed, NoticeState.queued]
+
+
 def test_an_expired_confirmation_explains_itself(client: FlaskClient, scene: Scene) -> None:
     sign_up(client, "news")
     path = confirm_path(scene)
@@ -191,6 +210,14 @@ def test_a_network_that_asks_too_often_is_told_to_wait(client: FlaskClient, scen
     statuses = [client.post("/subscribe", data={"email": f"n{n}@example.org"}).status_code for n in range(22)]
     assert statuses == [400] * 20 + [429] * 2
     assert client.get("/subscribe").status_code == 200
+
+
+def test_a_network_of_ipv6_is_counted_as_one_however_many_addresses_it_has(client: FlaskClient, scene: Scene) -> None:
+    limiter.enabled = True
+    for number in range(25):
+        where = {"REMOTE_ADDR": f"2001:db8:1:2::{number:x}"}
+        last = client.post("/link", data={"email": NEW}, environ_base=where)
+    assert last.status_code == 429
 
 
 def test_a_program_that_fills_the_trap_is_thanked_and_ignored(client: FlaskClient, scene: Scene) -> None:
