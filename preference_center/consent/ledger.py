@@ -20,6 +20,9 @@ from preference_center.topics.models import Topic
 from preference_center.topics.purposes import PURPOSES, LegalBasis
 
 
+_STOPS = (State.withdrawn, State.objected)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Where a record comes from. `detail` is personal (network address, user agent) and is kept apart from the record."""
@@ -66,7 +69,7 @@ def withdraw(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecor
 def withdraw_all(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
     """The person leaves everything of one purpose; only an act of theirs starts anything again."""
     standing = _standing(contact, purpose_key)
-    if standing is not None and standing.state in (State.withdrawn, State.objected):
+    if standing is not None and standing.state in _STOPS and not _has_open_topic(contact, purpose_key):
         return None
     return _write(contact, purpose_key, Action.withdrawn, evidence)
 
@@ -74,7 +77,7 @@ def withdraw_all(contact: Contact, purpose_key: str, evidence: Evidence) -> Cons
 def object_to(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
     """Objection to a purpose; against direct marketing it is absolute (GDPR 21(2), (3))."""
     standing = _standing(contact, purpose_key)
-    if standing is not None and standing.state is State.objected:
+    if standing is not None and standing.state is State.objected and not _has_open_topic(contact, purpose_key):
         return None
     return _write(contact, purpose_key, Action.objected, evidence)
 
@@ -139,6 +142,17 @@ def _state(contact: Contact, topic: Topic) -> State | None:
     return db.session.scalar(
         select(Subscription.state).where(Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
     )
+
+
+def _has_open_topic(contact: Contact, purpose_key: str) -> bool:
+    """A wish made after a stop is not stopped by it: stopping again must end that too."""
+    open_topics = (
+        select(Subscription.topic_id)
+        .join(Topic, Topic.id == Subscription.topic_id)
+        .where(Subscription.contact_id == contact.id, Topic.purpose_key == purpose_key)
+        .where(Subscription.state.in_([State.requested, State.given]))
+    )
+    return db.session.scalar(open_topics.limit(1)) is not None
 
 
 def _standing(contact: Contact, purpose_key: str) -> Standing | None:

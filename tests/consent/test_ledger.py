@@ -122,3 +122,16 @@ def test_a_record_says_what_happened_when_it_happened_and_when_it_was_written(ap
     assert (record.action, record.legal_basis, record.channel) == (Action.given, LegalBasis.double_opt_in, "email")
     assert (record.source, record.source_ref, record.actor, record.language) == ("import", "file:7", "user:abc", "pl")
     assert record.happened_at == earlier < record.recorded_at
+
+
+def test_stopping_again_ends_a_wish_made_after_the_first_stop(app: Flask) -> None:
+    with transaction():
+        topic = make.topic()
+        contact = make.contact()
+        ledger.withdraw_all(contact, topic.purpose_key, BY_LINK)
+        ledger.request(contact, topic, BY_LINK)
+    with transaction():
+        assert ledger.withdraw_all(contact, topic.purpose_key, BY_LINK) is not None
+    with transaction():
+        assert ledger.confirm(contact, topic, BY_LINK) is None
+    assert _state(contact, topic) is State.withdrawn
