@@ -18,8 +18,10 @@ def run(file: Path, mapping: dict[str, str], *, shown: bool, **terms: Any) -> di
         received = imports.receive(stream, file.name, desk.ACTOR, imports.CLI_LIMIT)
         number = received.id
     try:
+        encoding, overwrite = terms.get("encoding"), bool(terms.get("overwrite"))
+        seen = declared.look(db.session.get_one(Import, number), mapping, encoding, overwrite=overwrite)
         with transaction():
-            declared.declare(db.session.get_one(Import, number), mapping=mapping, **terms)
+            declared.declare(db.session.get_one(Import, number), mapping=mapping, seen=seen, **terms)
     except BaseException:
         with transaction():
             imports.cancel(db.session.get_one(Import, number))

@@ -21,6 +21,7 @@ from preference_center.accounts import audit
 from preference_center.consent import bulk
 from preference_center.consent.bulk import Memory, Terms
 from preference_center.contacts import cells, imports, mapping, storing
+from preference_center.contacts.imports import Description
 from preference_center.contacts.models import Import, ImportState
 from preference_center.contacts.storing import Batch
 from preference_center.db import db
@@ -57,12 +58,14 @@ def declare(
     encoding: str | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    seen: Description | Invalid | None = None,
 ) -> Import:
     """Settle the terms of a received file. Invalid names all faults at once, by field.
 
     `mapping` is field to column and overrules the guess. `consented_on` is for rows without a date of their own. `soft_opt_in`
     affirms, for existing customers, that the address was got at a sale, the mail is about similar products of one's own, and
     refusal was offered then and since (ePrivacy 13(2)). `overwrite` lets the file change languages, zones and countries.
+    `seen` is what look() found with the same mapping, encoding and overwrite.
     """
     faults: dict[str, str] = {}
     found = _topics(topics, faults)
@@ -74,12 +77,10 @@ def declare(
         faults["source"] = "Use 200 characters at most."
     if wording and not found:
         faults["wording"] = "A text belongs to a topic; choose the topic too."
-    description = None
-    try:
-        description = imports.describe(import_, mapping or {}, encoding, overwrite=overwrite)
-    except Invalid as fault:
-        faults |= fault.faults or {"file": fault.message}
-    if faults or description is None:
+    seen = seen or look(import_, mapping, encoding, overwrite=overwrite)
+    if isinstance(seen, Invalid):
+        faults |= seen.faults or {"file": seen.message}
+    if faults or isinstance(seen, Invalid):
         raise Invalid("The import was not started. " + " ".join(faults.values()), faults)
     terms = {
         "source": source.strip(),
@@ -90,11 +91,23 @@ def declare(
         "consented_on": on.isoformat() if on else None,
         "soft_opt_in": soft_opt_in,
     }
-    imports.agree(import_, description, terms, dry_run=dry_run)
+    imports.agree(import_, seen, terms, dry_run=dry_run)
     audit.note(
         import_.created_by, "import.declared", "import", import_.public_id, dry_run=dry_run, topics=terms["topics"]
     )
     return import_
+
+
+def look(
+    import_: Import, mapping: Mapping[str, str] | None = None, encoding: str | None = None, *, overwrite: bool = False
+) -> Description | Invalid:
+    """What the file holds, or what is wrong with it. It reads the whole file, which takes its time: do it before `transaction()`,
+    since on SQLite nobody else could write meanwhile, and an unsubscribe waits ten seconds at most.
+    """
+    try:
+        return imports.describe(import_, mapping or {}, encoding, overwrite=overwrite)
+    except Invalid as fault:
+        return fault
 
 
 def steps(import_id: int) -> Iterator[Callable[[], Progress]]:

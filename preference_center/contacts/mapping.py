@@ -54,6 +54,16 @@ _SAYS_NO = {
 }  # fmt: skip
 
 
+# Columns that tell who left without being a status: a yes, a day, a reason. A file may have one beside its status.
+_LEFT = _SAYS_NO | {
+    "email opt out", "has opted out of email", "hasoptedoutofemail", "do not email", "do not mail", "do not contact", "unsub time",
+    "unsub reason", "unsubscribed at", "unsubscribed on", "unsubscribe date", "unsubscribe time", "date unsubscribed",
+    "opted out at", "opt out date", "opt out time", "optout date", "optout time", "data wypisania", "data rezygnacji",
+    "fecha de baja", "data de descadastro",
+}  # fmt: skip
+_NOT_LEFT = {"", "no", "n", "false", "f", "0", "off", "nie", "falsz", "nao", "falso", "none", "null", "na", "n a"}
+
+
 def guess(columns: Iterable[str], attributes: Mapping[str, str]) -> dict[str, str]:
     """Field to column, the first column that fits each. `attributes` are the declared ones, key to name."""
     known = {folded(word): key for key, name in attributes.items() for word in (key, name)}
@@ -106,6 +116,17 @@ def attribute_fields(mapped: Mapping[str, str]) -> dict[str, str]:
 def says_no(column: str) -> bool:
     """Whether "yes" in this column means that the person left ("Opted out of email")."""
     return folded(column) in _SAYS_NO
+
+
+def columns_of_leaving(columns: Iterable[str], status: str | None) -> list[int]:
+    """The places of columns that tell who left, beside the one that is read as the status."""
+    named = ((place, column, re.sub(r" \(column \d+\)$", "", column)) for place, column in enumerate(columns))
+    return [place for place, column, name in named if column != status and folded(name) in _LEFT]
+
+
+def has_left(cell: str | None) -> bool:
+    """Whether a cell of such a column says so. What cannot be read, or is neither a plain no nor empty, is a yes."""
+    return cell is None or (folded(cell) or cell.strip()) not in _NOT_LEFT
 
 
 def _no_such_column(wanted: str, columns: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from flask import current_app
 from sqlalchemy import Table, bindparam, select, update
 
 from preference_center import clock
-from preference_center.contacts import addresses, cells, imports, queries, reading
+from preference_center.contacts import addresses, cells, imports, mapping, queries, reading
 from preference_center.contacts.addresses import Address
 from preference_center.contacts.imports import Description
 from preference_center.contacts.models import AddressStatus, AttributeKind, Contact, Import, ImportFault
@@ -112,6 +112,7 @@ class _Understanding:
         places = {name: description.columns.index(column) for name, column in description.mapping.items()}
         self._email = places["email"]
         self._claim = [places.get(name) for name in ("status", "consented_at", "consent_source")]
+        self._leaving = mapping.columns_of_leaving(description.columns, description.mapping.get("status"))
         self._profile = [
             (name, places[name], reader, reason) for name, reader, reason in _PROFILE_READERS if name in places
         ]
@@ -158,6 +159,8 @@ class _Understanding:
                 else:
                     entry.attributes[key] = value
         entry.claim = Claim(*(None if place is None else cells.clean(row.cells[place]) or "" for place in self._claim))
+        if any(mapping.has_left(cells.clean(row.cells[place])) for place in self._leaving):
+            entry.claim.status = "unsubscribed"  # one column's no outweighs another's yes, mapped or not
         return entry
 
     def _text(self, entry: Entry, name: str, cell: str) -> str:

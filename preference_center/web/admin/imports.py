@@ -97,10 +97,12 @@ def import_(public_id: str) -> ResponseReturnValue:
     form = TermsForm() if request.method == "POST" else TermsForm(formdata=None, **_said_before(found))
     chosen = _mapping_from_form()
     if form.validate_on_submit():
+        terms = form.terms()
         try:
+            seen = declared.look(found, chosen, overwrite=bool(terms["overwrite"]))
             with transaction():
                 found = imports.by_public_id(public_id)
-                declared.declare(found, mapping=chosen, dry_run=True, **form.terms())
+                declared.declare(found, mapping=chosen, dry_run=True, seen=seen, **terms)
                 jobs.later(jobs.IMPORT_FILE, found.id)
         except Invalid as fault:
             put_faults(form, fault)
@@ -114,17 +116,25 @@ def import_(public_id: str) -> ResponseReturnValue:
 def store_import(public_id: str) -> ResponseReturnValue:
     """The same file on the same terms as the trial run, and this time for good."""
     try:
+        found = _tried(public_id)
+        terms = {name: found.declared[name] for name in (*_TERMS, "encoding", "overwrite")}
+        left_out = dict.fromkeys(imports.guess(found).mapping, "")  # else they would be guessed again
+        chosen = left_out | found.declared["mapping"]
+        seen = declared.look(found, chosen, terms["encoding"], overwrite=terms["overwrite"])
         with transaction():
-            found = imports.by_public_id(public_id)
-            if found.state is not ImportState.done or not found.dry_run:
-                raise Conflict(_("Only a trial run that is over can be stored."))
-            terms = {name: found.declared[name] for name in (*_TERMS, "encoding", "overwrite")}
-            left_out = dict.fromkeys(imports.guess(found).mapping, "")  # else they would be guessed again
-            declared.declare(found, mapping=left_out | found.declared["mapping"], dry_run=False, **terms)
+            found = _tried(public_id)
+            declared.declare(found, mapping=chosen, dry_run=False, seen=seen, **terms)
             jobs.later(jobs.IMPORT_FILE, found.id)
     except Conflict as conflict:
         flash(conflict.message, "warn")
     return redirect(url_for("admin.import_", public_id=public_id))
+
+
+def _tried(public_id: str) -> Import:
+    found = imports.by_public_id(public_id)
+    if found.state is not ImportState.done or not found.dry_run:
+        raise Conflict(_("Only a trial run that is over can be stored."))
+    return found
 
 
 @pages.post("/imports/<public_id>/cancel")
