@@ -17,8 +17,8 @@ from rq.job import Job as RQJob
 from rq.serializers import JSONSerializer
 
 from preference_center import embedded, jobs
-from worker import context
-from worker.timetable import EVERY
+from worker import context, sealing
+from worker.timetable import EVERY, SEAL_AGAIN, SEAL_EVERY
 
 log = structlog.get_logger()
 
@@ -57,8 +57,11 @@ def tick() -> None:
     signal.signal(signal.SIGINT, _stop)
     bell = context.load().extensions["bell"]
     due = dict.fromkeys(EVERY, 0.0)
+    seal_at = 0.0
     while not stop:
         now = time.monotonic()
+        if seal_at <= now:  # not a job: a fork each second would cost more than the sealing
+            seal_at = now + (SEAL_EVERY if sealing.round_of_sealing() else SEAL_AGAIN)
         for job in [job for job, at in due.items() if at <= now]:
             due[job] = now + EVERY[job]
             try:

@@ -8,4 +8,7 @@ EVERY: dict[Job, int] = {
     jobs.SWEEP: 20,
     jobs.SEND_NOTICE: 60,
     jobs.TIDY_IMPORTS: 300,
+    jobs.CHECKPOINT: 3600,
 }
+
+SEAL_EVERY, SEAL_AGAIN = 1.0, 15.0  # seconds; the second after the database did not answer

@@ -16,11 +16,10 @@ from flask import current_app
 from sqlalchemy import Table, func, select
 
 from preference_center import clock
-from preference_center.consent import ledger, projection, statuses
+from preference_center.consent import ledger, projection, statuses, vault
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import (
     Action,
-    ConsentEvidence,
     ConsentRecord,
     Standing,
     State,
@@ -42,7 +41,6 @@ _ZONES_AHEAD = timedelta(hours=14)  # a day written without a zone may have begu
 _NOT_WITHOUT_CONSENT = {"PL"}  # soft opt-in is not known there (PKE 398)
 _NOES = (State.withdrawn, State.objected, State.refused, State.expired, State.invalidated)
 _records = cast(Table, ConsentRecord.__table__)
-_evidence = cast(Table, ConsentEvidence.__table__)
 _subscriptions = cast(Table, Subscription.__table__)
 _SUPPRESSES = {Status.bounced: Cause.bounce, Status.complained: Cause.complaint, Status.blocked: Cause.manual}
 
@@ -233,15 +231,18 @@ def _write(terms: Terms, wanted: list[_Wanted], now: datetime) -> None:
         return
     ids = reserve_ids(_records, len(wanted))
     names = new_public_ids(len(wanted))
+    safe = vault.enclose(one.person.contact_id for one in wanted)
+    kept = [safe.digest(one.person.contact_id, _detail(terms, one)) for one in wanted]
     insert_rows(
         _records,
-        ("id", "public_id", *_RECORD),
-        [(id_, name, *_record(terms, one, now)) for id_, name, one in zip(ids, names, wanted, strict=True)],
+        ("id", "public_id", *_RECORD, "evidence_digest"),
+        [
+            (id_, name, *_record(terms, one, now), detail and detail[0])
+            for id_, name, one, detail in zip(ids, names, wanted, kept, strict=True)
+        ],
     )
-    insert_rows(
-        _evidence,
-        ("record_id", "contact_id", "detail"),
-        [(id_, one.person.contact_id, _detail(terms, one)) for id_, one in zip(ids, wanted, strict=True)],
+    safe.keep(
+        [(id_, one.person.contact_id, detail[1]) for id_, one, detail in zip(ids, wanted, kept, strict=True) if detail]
     )
     latest = {
         (one.person.contact_id, one.topic_id): (projection.state_after(one.action), id_, None, now)
@@ -298,6 +299,7 @@ def _detail(terms: Terms, one: _Wanted) -> dict[str, Any]:
     """The row's claim as it was written, and the country whose rules were applied."""
     claim, person = one.person.entry.claim, one.person
     said = {
+        "email": person.entry.address.email if person.entry.address else None,
         "status": claim.status,
         "consented_at": claim.consented_at,
         "consent_source": claim.source,

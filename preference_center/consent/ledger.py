@@ -10,15 +10,14 @@ from typing import Any
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.consent import projection
-from preference_center.consent.models import Action, ConsentEvidence, ConsentRecord, Standing, State, Subscription
+from preference_center.consent import projection, vault
+from preference_center.consent.models import Action, ConsentRecord, Standing, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.errors import Invalid
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import PURPOSES, LegalBasis
-
 
 _STOPS = (State.withdrawn, State.objected)
 
@@ -113,6 +112,8 @@ def _write(
             f"{purpose.name} cannot rest on {basis.replace('_', ' ')}.", {"basis": "Choose another legal basis."}
         )
     now = clock.now()
+    safe = vault.enclose([contact.id])
+    kept = safe.digest(contact.id, {"email": contact.email, **evidence.detail})
     record = ConsentRecord(
         contact_id=contact.id,
         purpose_key=purpose.key,
@@ -128,11 +129,12 @@ def _write(
         until=until,
         happened_at=evidence.happened_at or now,
         recorded_at=now,
+        evidence_digest=kept and kept[0],
     )
     db.session.add(record)
     db.session.flush()
-    if evidence.detail:
-        db.session.add(ConsentEvidence(record_id=record.id, contact_id=contact.id, detail=evidence.detail))
+    if kept:
+        safe.keep([(record.id, contact.id, kept[1])])
     projection.apply(record)
     return record
 

@@ -2,9 +2,8 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.db import Base, BigId, WithPublicId, text_enum
@@ -76,16 +75,49 @@ class ConsentRecord(WithPublicId, Base):
     until: Mapped[datetime | None]  # end of a pause, or of the consent's validity
     happened_at: Mapped[datetime]
     recorded_at: Mapped[datetime]
+    evidence_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # salted; see vault.py
 
 
 class ConsentEvidence(Base):
-    """Personal detail of a record, apart from it, so that erasure can drop it and keep the record."""
+    """Personal detail of a record, apart from it and encrypted, so that erasure can drop it and keep the record (vault.py)."""
 
     __tablename__ = "consent_evidence"
 
     record_id: Mapped[int] = mapped_column(ForeignKey("consent_records.id"), primary_key=True)
     contact_id: Mapped[int] = mapped_column(BigId, index=True)
-    detail: Mapped[dict[str, Any]]  # network address, user agent, form address, import row
+    detail: Mapped[bytes] = mapped_column(LargeBinary)  # email and network address, user agent, form, import row
+
+
+class ContactKey(Base):
+    """The key of one contact's evidence, wrapped by a key outside the database. Erasure destroys it; the row stays as a mark."""
+
+    __tablename__ = "contact_keys"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    wrapped: Mapped[bytes | None] = mapped_column(LargeBinary(60))
+    destroyed_at: Mapped[datetime | None]
+
+
+class ConsentSeal(Base):
+    """One link of the keyed hash chain over consent records, in the order of sealing. Only ever added."""
+
+    __tablename__ = "consent_seals"
+
+    seq: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    record_id: Mapped[int] = mapped_column(BigId, unique=True)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    sealed_at: Mapped[datetime]
+
+
+class SealGap(Base):
+    """Record ids the sealer passed over because nobody had committed them: rolled back, or still to come."""
+
+    __tablename__ = "consent_seal_gaps"
+
+    first_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    last_id: Mapped[int] = mapped_column(BigId)
+    seen_at: Mapped[datetime]
 
 
 class Subscription(Base):

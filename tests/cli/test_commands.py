@@ -222,7 +222,9 @@ def test_a_ledger_that_disagrees_is_status_1_and_names_the_contact(people: Run) 
     from preference_center.consent.models import State, Subscription
     from preference_center.db import db, transaction
 
-    assert people("ledger", "verify").out == "1 consent records; every contact's state is what they say.\n"
+    sound = people("ledger", "verify")
+    assert (sound.status, "every contact's state is what they say" in sound.out) == (0, True)
+    assert "1 records wait for their seal" in sound.out and "No checkpoint was compared" in sound.out
     with desk.app(), transaction():
         db.session.execute(db.update(Subscription).values(state=State.withdrawn))
     wrong = people("ledger", "verify", "--json")

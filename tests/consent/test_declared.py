@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from preference_center import clock
 from preference_center.accounts.audit import AuditEntry
-from preference_center.consent import eligibility, ledger, projection, wordings
+from preference_center.consent import eligibility, ledger, projection, vault, wordings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentEvidence, ConsentRecord, State, Subscription, Wording
@@ -57,7 +57,7 @@ def test_declared_people_may_be_mailed_and_the_record_names_file_line_source_and
     wording = db.session.get(Wording, record.wording_id)
     assert wording is not None
     assert (wording.text, wording.shown_on) == ("I want news.", "import")
-    assert db.session.scalars(select(ConsentEvidence)).one().detail["source"] == "shop checkout"
+    assert vault.open(record.contact_id)[record.id]["source"] == "shop checkout"
     assert _reason("anna@example.org", topic) is None
 
 
@@ -220,7 +220,7 @@ def test_existing_customers_are_declared_with_an_affirmation_and_not_in_poland(t
 
 def test_the_country_whose_rules_were_applied_is_kept_with_the_record(topic: Topic) -> None:  # S78
     files.imported("email,country\na@example.org,Brasil\n", **TERMS)
-    detail = db.session.scalars(select(ConsentEvidence)).one().detail
+    (detail,) = vault.open(db.session.scalars(select(ConsentEvidence.contact_id)).one()).values()
     assert (detail["jurisdiction"], detail["jurisdiction_source"]) == ("BR", "import")
 
 

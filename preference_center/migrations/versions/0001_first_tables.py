@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
-
 from preference_center.db import UTCDateTime
-
+from sqlalchemy.dialects import postgresql
 revision: str = '0001'
 down_revision: str | None = None
 branch_labels: Sequence[str] | None = None
@@ -51,6 +49,7 @@ def upgrade() -> None:
     sa.Column('until', UTCDateTime(), nullable=True),
     sa.Column('happened_at', UTCDateTime(), nullable=False),
     sa.Column('recorded_at', UTCDateTime(), nullable=False),
+    sa.Column('evidence_digest', sa.LargeBinary(length=32), nullable=True),
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('public_id', sa.String(length=16), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_consent_records')),
@@ -59,6 +58,27 @@ def upgrade() -> None:
     with op.batch_alter_table('consent_records', schema=None) as batch_op:
         batch_op.create_index('ix_consent_records_contact_id', ['contact_id', 'id'], unique=False)
 
+    op.create_table('consent_seal_gaps',
+    sa.Column('first_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('last_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('seen_at', UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('first_id', name=op.f('pk_consent_seal_gaps'))
+    )
+    op.create_table('consent_seals',
+    sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('hash', sa.LargeBinary(length=32), nullable=False),
+    sa.Column('sealed_at', UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('seq', name=op.f('pk_consent_seals')),
+    sa.UniqueConstraint('record_id', name=op.f('uq_consent_seals_record_id'))
+    )
+    op.create_table('contact_keys',
+    sa.Column('contact_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('wrapped', sa.LargeBinary(length=60), nullable=True),
+    sa.Column('destroyed_at', UTCDateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('contact_id', name=op.f('pk_contact_keys')),
+    sqlite_with_rowid=False
+    )
     op.create_table('contacts',
     sa.Column('address_hash', sa.LargeBinary(length=16), nullable=True),
     sa.Column('email', sa.String(length=254), nullable=True),
@@ -283,7 +303,7 @@ def upgrade() -> None:
     op.create_table('consent_evidence',
     sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('contact_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
-    sa.Column('detail', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    sa.Column('detail', sa.LargeBinary(), nullable=False),
     sa.ForeignKeyConstraint(['record_id'], ['consent_records.id'], name=op.f('fk_consent_evidence_record_id')),
     sa.PrimaryKeyConstraint('record_id', name=op.f('pk_consent_evidence'))
     )
@@ -422,6 +442,9 @@ def downgrade() -> None:
     op.drop_table('failed_sign_ins')
     op.drop_table('delivery_runs')
     op.drop_table('contacts')
+    op.drop_table('contact_keys')
+    op.drop_table('consent_seals')
+    op.drop_table('consent_seal_gaps')
     with op.batch_alter_table('consent_records', schema=None) as batch_op:
         batch_op.drop_index('ix_consent_records_contact_id')
 
