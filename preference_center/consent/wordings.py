@@ -3,6 +3,7 @@
 A consent text never falls back to another language: no text in that language, no form in it.
 """
 
+import difflib
 import hashlib
 from collections.abc import Iterable
 
@@ -10,7 +11,7 @@ from flask import current_app
 from sqlalchemy import func, select
 
 from preference_center import clock, i18n
-from preference_center.consent.models import Wording
+from preference_center.consent.models import ConsentRecord, State, Subscription, Wording
 from preference_center.db import db
 from preference_center.errors import Invalid
 from preference_center.i18n import gettext as _
@@ -37,6 +38,47 @@ def current_of(topics: Iterable[Topic], language: str) -> dict[int, Wording]:
     return {wording.topic_id: wording for wording in found}
 
 
+def versions(topic: Topic, language: str) -> list[Wording]:
+    """Every version in this language, those declared with a file too, the newest first."""
+    own = (Wording.topic_id == topic.id, Wording.language == language)
+    return list(db.session.scalars(select(Wording).where(*own).order_by(Wording.version.desc())))
+
+
+def newest_version(topic: Topic, language: str) -> int:
+    """The number of the newest version; 0 when there is none."""
+    last = select(func.max(Wording.version)).where(Wording.topic_id == topic.id, Wording.language == language)
+    return db.session.scalar(last) or 0
+
+
+def people() -> dict[int, int]:
+    """How many contacts are on today by a record that rests on each text, by its id: "people under version 3"."""
+    counted = (
+        select(ConsentRecord.wording_id, func.count())
+        .join(Subscription, Subscription.record_id == ConsentRecord.id)
+        .where(Subscription.state == State.given, ConsentRecord.wording_id.is_not(None))
+        .group_by(ConsentRecord.wording_id)
+    )
+    return {wording_id: count for wording_id, count in db.session.execute(counted) if wording_id is not None}
+
+
+def is_intact(wording: Wording) -> bool:
+    """Whether the text is still the one its fingerprint was taken from (S69)."""
+    return hashlib.sha256(wording.text.encode()).hexdigest() == wording.sha256
+
+
+def changes(earlier: str, later: str) -> list[tuple[str, str]]:
+    """What changed, word by word: ("same", "gone" or "new", words) in reading order."""
+    before, after = earlier.split(), later.split()
+    found = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            found.append(("same", " ".join(before[a:b])))
+            continue
+        found += [("gone", " ".join(before[a:b]))] if b > a else []
+        found += [("new", " ".join(after[c:d]))] if d > c else []
+    return found
+
+
 def publish(topic: Topic, language: str, text: str) -> Wording:
     """A new version, in force from now; the one before it stays as the proof for those who saw it."""
     clean = text.strip()
@@ -48,11 +90,10 @@ def publish(topic: Topic, language: str, text: str) -> Wording:
     now = clock.now()
     if before is not None:
         before.superseded_at = now
-    last = select(func.max(Wording.version)).where(Wording.topic_id == topic.id, Wording.language == language)
     wording = Wording(
         topic_id=topic.id,
         language=language,
-        version=(db.session.scalar(last) or 0) + 1,
+        version=newest_version(topic, language) + 1,
         text=clean,
         sha256=hashlib.sha256(clean.encode()).hexdigest(),
         effective_from=now,

@@ -13,6 +13,7 @@ from preference_center.web.admin import (  # noqa: F401 importing a resource reg
     sessions,
     topics,
     users,
+    wordings,
     words,
 )
 from preference_center.web.admin.gate import pages
