@@ -8,7 +8,7 @@ from functools import lru_cache
 from flask import current_app
 from flask_babel import force_locale, format_date, gettext
 
-from preference_center import clock, signed_links
+from preference_center import clock, i18n, signed_links
 from preference_center.campaigns import content
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.config import Settings
@@ -91,7 +91,7 @@ class Composer:
             ("Date", format_datetime(clock.now())),
             ("Message-ID", f"<{marks.make(claimed.id, Place.message_id)}@{self.domain}>"),
             ("List-Unsubscribe", f"<{unsubscribe}>, <{mailto}>"),
-            ("Content-Language", claimed.language),
+            ("Content-Language", i18n.best(claimed.language)),
         ]
 
     def _why(self, claimed: Claimed) -> str:
@@ -102,7 +102,7 @@ class Composer:
 @lru_cache(maxsize=4096)
 def why(language: str, topic: str, source: str | None, on: date | None) -> str:
     """Why this person gets this mail, with the date and source of their consent (GDPR 14(2)(f))."""
-    with force_locale(language.replace("-", "_")):
+    with force_locale(i18n.best(language).replace("-", "_")):
         sources: Mapping[str, str] = {
             "form": gettext("through our sign-up form"),
             "link": gettext("on your preference page"),

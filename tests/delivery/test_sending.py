@@ -74,6 +74,15 @@ def test_one_address_that_cannot_be_written_to_keeps_nobody_else_from_their_mail
     assert campaign.state is CampaignState.sent
 
 
+def test_a_language_we_do_not_speak_any_more_stops_nobodys_mail(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org", "bela@example.org")
+    with transaction():
+        db.session.execute(update(Contact).where(Contact.email == "anna@example.org").values(language="xx"))
+    sending.run(campaign.id, seconds=20)
+    assert set(_states().values()) == {("sent", None)}
+    assert any("Content-Language: en" in message.data.decode() for message in relay.messages)
+
+
 @pytest.mark.both_databases
 def test_a_pause_of_days_makes_nobody_too_late(app: Flask, relay: FakeRelay) -> None:
     campaign = _filled("anna@example.org")
