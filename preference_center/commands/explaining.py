@@ -25,7 +25,12 @@ def explain(email: str, topic_key: str, at: datetime | None) -> dict[str, Any]:
     contact, topic, now = known(email), catalogue.by_key(topic_key), clock.now()
     if at is not None and at > now:
         raise Invalid("Name a moment that has passed: what a person will say later, nobody knows.")
-    verdict = eligibility.verdict(topic, contact, now) if at is None else history.verdict(topic, contact, at)
+    if at is None:
+        verdict = eligibility.verdict(topic, contact, now)
+    else:
+        # rows are laid out and taken back, for which SQLite wants the right to write from the start
+        with transaction():
+            verdict = history.verdict(topic, contact, at)
     record = db.session.get(ConsentRecord, verdict.record_id) if verdict.record_id else None
     return {"allowed": verdict.allowed, "reason": verdict.reason, "record": record and _as_data(record)}
 
