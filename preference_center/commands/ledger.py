@@ -1,5 +1,6 @@
 """`ledger`: is the consent ledger as it was sealed, and is the state of every contact what it says? Checkpoints and proofs of it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,3 +107,74 @@ def checkpoint(file: Path | None) -> None:
         except OSError as trouble:
             raise click.ClickException(f"{file} cannot be written: {trouble.strerror}.")
     click.echo(f"Seal {made.seq} and all before it are signed in {file}, with the key {made.key}.")
+
+
+@ledger.command(epilog="Example: preference-center ledger proof anna@example.com --topic news proof.json")
+@click.argument("email")
+@click.option("--topic", "topic_key", required=True, help="The topic's key.")
+@click.argument("file", type=_FILE)
+def proof(email: str, topic_key: str, file: Path) -> None:
+    """Write what a person said on a topic as one signed file that anybody can check. It holds personal data; each one is audited."""
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.commands import explaining
+        from preference_center.consent.chain import proof as proofs
+        from preference_center.consent.chain import seal
+        from preference_center.db import transaction
+        from preference_center.topics import catalogue
+
+        with transaction():
+            seal.seal_all()
+        with transaction():
+            contact, topic = explaining.known(email), catalogue.by_key(topic_key)
+            content = proofs.make(contact, topic)
+            audit.note(desk.ACTOR, "contact.proof_made", "contact", contact.public_id, topic=topic.key)
+    try:
+        file.write_bytes(content)
+    except OSError as trouble:
+        raise click.ClickException(f"{file} cannot be written: {trouble.strerror}.")
+    click.echo(f"Written to {file}. `preference-center ledger check {file}` checks it, on any machine.")
+
+
+@ledger.command(epilog="Example: preference-center ledger check proof.json --key 3f0a…")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--key", help="The public key you had from elsewhere; without it the file is only checked against itself."
+)
+@desk.as_json
+def check(file: Path, key: str | None, as_json: bool) -> None:
+    """Check a proof file. Needs no database, no settings and no network."""
+    from preference_center.consent.chain import checking
+    from preference_center.errors import Invalid
+
+    try:
+        found = checking.check(file.read_bytes(), key)
+    except Invalid as wrong:
+        raise click.ClickException(f"{file} does not hold: {wrong.message}")
+    data, checkpoint = found.data, found.checkpoint
+    if as_json:
+        desk.print_json(
+            {
+                "holds": True,
+                "key": found.key,
+                "pinned": key is not None,
+                "checkpoint": checkpoint.data,
+                "records": found.records,
+            }
+        )
+        return
+    click.echo(
+        f"{file} holds: not a byte was changed since {data['controller']['name']} signed it on {data['made_at']}."
+    )
+    click.echo(f"Person {data['person']['email']}, topic {data['topic']['key']} ({data['topic']['name']}):")
+    for record in found.records:
+        at = datetime.fromtimestamp(record["recorded_at"] / 1e6, UTC)
+        basis = f", {record['legal_basis']}" if record["legal_basis"] else ""
+        click.echo(
+            f"  {at:%Y-%m-%d %H:%M:%S} UTC  {record['action']}{basis}, from {record['source']} {record['source_ref']}".rstrip()
+        )
+    click.echo(f"All were in the ledger by {checkpoint.at}, within the first {checkpoint.seq} records.")
+    if key is None:
+        click.echo(
+            f"Signed with the key {found.key}: compare it with the one you had from elsewhere, or name that with --key."
+        )

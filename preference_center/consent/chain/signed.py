@@ -27,6 +27,11 @@ def sign(key: Ed25519PrivateKey, data: dict[str, Any]) -> dict[str, Any]:
     return whole | {"signature": key.sign(canonical(whole)).hex()}
 
 
+def render(data: dict[str, Any]) -> bytes:
+    """Signed data as a file for people and programs: one spelling only, so that no byte of it can change unseen."""
+    return (json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True) + "\n").encode()
+
+
 def is_signed(data: dict[str, Any]) -> bool:
     """Was this data signed, as it is, with the key it names?"""
     signed = {name: value for name, value in data.items() if name != "signature"}
