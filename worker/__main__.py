@@ -30,6 +30,16 @@ class Horseman(Worker):
         context.in_forked_child()
         super().main_work_horse(job, queue)
 
+    def reorder_queues(self, reference_queue: Queue) -> None:
+        """Most urgent first; but a campaign rings for its own next turn, so after each one all others come before it.
+
+        Else imports and the sweep would wait until the last mail of the last campaign has left.
+        """
+        if reference_queue.name == jobs.DELIVER.queue:
+            self._ordered_queues = sorted(self.queues, key=lambda queue: queue.name == jobs.DELIVER.queue)
+        else:
+            self._ordered_queues = list(self.queues)
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         if self.horse_pid:
             with contextlib.suppress(ProcessLookupError):
