@@ -130,6 +130,40 @@ def after_commit(call: Callable[[], None]) -> None:
     db.session.info.setdefault("after_commit", []).append(call)
 
 
+def rows_as_data(*wanted: Any, where: Any) -> list[dict[str, Any]]:
+    """Rows with every column under its own name, as plain values: for a person who asks what we hold (`personal.py` of each room)."""
+    found = db.session.execute(select(*(model.__table__ for model in wanted)).where(where)).mappings()
+    return [{str(name): plain(value) for name, value in row.items()} for row in found]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: moments in ISO 8601, bytes in hexadecimal."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, enum.Enum):
+        return value.value
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def empty_the_log() -> None:
+    """After the commit: what SQLite's write-ahead log still holds of deleted rows goes too. PostgreSQL's vacuum sees to its own."""
+    if is_postgresql():
+        return
+    engine = db.engine
+
+    def checkpoint() -> None:
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout=0")  # somebody reads: nobody waits for that, the next one does it
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cursor.execute("PRAGMA busy_timeout=10000")
+        finally:
+            connection.close()
+
+    after_commit(checkpoint)
+
+
 def is_postgresql() -> bool:
     return db.engine.dialect.name == "postgresql"
 
@@ -161,9 +195,10 @@ def insert_rows(
     ]
     names = ", ".join(columns)
     if dialect.name == "sqlite":
-        verb = {"error": "INSERT", "ignore": "INSERT OR IGNORE", "replace": "INSERT OR REPLACE"}[conflict]
+        verb = "INSERT OR IGNORE" if conflict == "ignore" else "INSERT"
+        then = f" ON CONFLICT {_taking(table, columns)}" if conflict == "replace" else ""
         marks = ", ".join("?" * len(columns))
-        statement = f"{verb} INTO {table.name} ({names}) VALUES ({marks})"
+        statement = f"{verb} INTO {table.name} ({names}) VALUES ({marks}){then}"
         connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
         return {row[0] for row in rows}
     driver: Any = connection.connection.driver_connection
@@ -178,14 +213,19 @@ def insert_rows(
                 copy.write_row(row)
         if conflict == "error":
             return {row[0] for row in rows}
-        key = ", ".join(column.name for column in table.primary_key)
-        changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in table.primary_key)
-        then = "DO NOTHING" if conflict == "ignore" else f"({key}) DO UPDATE SET {changes}"
+        then = "DO NOTHING" if conflict == "ignore" else _taking(table, columns)
         take = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {target}"  # noqa: S608
         cursor.execute(f"{take} ON CONFLICT {then} RETURNING {columns[0]}")
         added = {row[0] for row in cursor}
         cursor.execute(f"DROP TABLE {target}")
         return added
+
+
+def _taking(table: Table, columns: Sequence[str]) -> str:
+    """A row that is there takes these columns of the new one, and keeps its others."""
+    key = ", ".join(column.name for column in table.primary_key)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in table.primary_key)
+    return f"({key}) DO UPDATE SET {changes}"
 
 
 def prepare_engine(engine: Engine) -> None:
@@ -202,6 +242,7 @@ def prepare_engine(engine: Engine) -> None:
             "foreign_keys=ON",
             "busy_timeout=10000",
             "temp_store=MEMORY",
+            "secure_delete=ON",  # what is deleted is overwritten: else an erased person stays in the file
         ):
             connection.execute(f"PRAGMA {pragma}")
         # SQLite's own lower() knows ASCII only: "KRAKÓW" would not be "kraków", as it is on PostgreSQL

@@ -104,6 +104,13 @@ def ring() -> KeyRing:
     return keys
 
 
+def nonce(name: str) -> str:
+    """What makes a link work once: made from the name of the notice that carries it, so that only its hash need be stored."""
+    key: bytes = current_app.extensions["address_key"]
+    digest = hashlib.blake2b(name.encode(), key=key, digest_size=15, person=b"pc.nonce.v1")
+    return base64.urlsafe_b64encode(digest.digest()).decode()
+
+
 _PATHS = {Power.unsub: "/u/", Power.manage: "/p/", Power.rights: "/d/", Power.confirm: "/c/"}
 
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ from preference_center import clock
 from preference_center.contacts import attributes, cells, mapping, reading
 from preference_center.contacts.models import AttributeKind, Import, ImportFault, ImportState
 from preference_center.contacts.reading import Shape
-from preference_center.db import db
+from preference_center.db import after_commit, db
 from preference_center.errors import Conflict, Invalid, NotFound
 
 PAGE_LIMIT = 20 * 1024 * 1024
@@ -258,6 +259,39 @@ def tidy() -> int:
             file.unlink(missing_ok=True)
             gone += 1
     return gone
+
+
+def forget(email: str) -> list[str]:
+    """Delete the uploaded files that hold this address; the public ids of imports whose file is being read and goes within a day."""
+    spellings = [email.lower().encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be")]
+    known = {
+        import_.stored_as: import_
+        for import_ in db.session.scalars(select(Import).where(Import.stored_as.is_not(None)))
+    }
+    left = []
+    for file in _folder().glob("*.csv"):
+        if not _holds(file, spellings):
+            continue
+        import_ = known.get(file.name)
+        if import_ is not None and import_.state is ImportState.running:
+            left.append(import_.public_id)
+            continue
+        if import_ is not None:
+            import_.stored_as = None
+        after_commit(partial(file.unlink, missing_ok=True))
+    return left
+
+
+def _holds(file: Path, spellings: list[bytes]) -> bool:
+    """In whatever case; read in pieces that overlap, so that no spelling is cut in two."""
+    overlap, before = max(map(len, spellings)), b""
+    with file.open("rb") as content:
+        while piece := content.read(1 << 20):
+            text = (before + piece).lower()
+            if any(spelling in text for spelling in spellings):
+                return True
+            before = text[-overlap:]
+    return False
 
 
 def _folder() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Index, LargeBinary, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.db import Base, WithPublicId, text_enum
+from preference_center.db import Base, BigId, WithPublicId, text_enum
 
 
 class AddressStatus(StrEnum):
@@ -35,6 +35,43 @@ class Contact(WithPublicId, Base):
     erased_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+    def move_to(self, email: str, address_hash: bytes, now: datetime) -> None:
+        """Mail goes there from now on; links to the preference page in earlier mail end."""
+        self.email, self.address_hash, self.address_status = email, address_hash, AddressStatus.ok
+        self.link_epoch += 1
+        self.updated_at = now
+
+    def restrict(self, now: datetime) -> None:
+        self.restricted_at = self.restricted_at or now
+        self.updated_at = now
+
+    def lift_restriction(self, now: datetime) -> None:
+        self.restricted_at = None
+        self.updated_at = now
+
+    def forget(self, now: datetime) -> None:
+        """Empty the row. The language stays, so that the links in old mail still answer in words the person reads."""
+        self.email = self.address_hash = self.time_zone = self.jurisdiction = self.jurisdiction_source = None
+        self.address_status, self.source, self.attributes = AddressStatus.ok, "", {}
+        self.link_epoch += 1
+        self.restricted_at = None
+        self.erased_at = self.updated_at = now
+
+
+class AddressChange(WithPublicId, Base):
+    """A new address a contact asked for: in force once its owner confirms there, and taken back by the owner of the old one."""
+
+    __tablename__ = "address_changes"
+
+    contact_id: Mapped[int] = mapped_column(BigId, index=True)
+    old_email: Mapped[str] = mapped_column(String(254))
+    old_hash: Mapped[bytes] = mapped_column(LargeBinary(16))
+    new_email: Mapped[str] = mapped_column(String(254))
+    new_hash: Mapped[bytes] = mapped_column(LargeBinary(16), index=True)
+    asked_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
 
 
 class AttributeKind(StrEnum):

@@ -27,8 +27,8 @@ def write(notice: Notice, contact: Contact) -> Letter:
     """The letter of this notice, in the contact's language."""
     language = i18n.best(contact.language)
     with i18n.in_language(language):
-        subject, facts = _KINDS[notice.kind](contact, notice.payload)
-        return Letter(subject, _fill(notice.kind, "txt", facts), _fill(notice.kind, "html", facts), language)
+        title, facts = _KINDS[notice.kind](contact, notice.payload | {"name": notice.public_id})
+        return Letter(title, _fill(notice.kind, "txt", facts), _fill(notice.kind, "html", facts), language)
 
 
 _Facts = tuple[str, dict[str, Any]]
@@ -56,10 +56,39 @@ def topic_turned_on(contact: Contact, payload: dict[str, Any]) -> _Facts:
     return subject, {"topics": topics, "stops": stops, "url": _manage(contact)}
 
 
+def rights_link(contact: Contact, payload: dict[str, Any]) -> _Facts:
+    """The short-lived way to what we hold on a person; only their mailbox gets it."""
+    url = signed_links.url(Power.rights, [contact.public_id, payload["opens"], signed_links.nonce(payload["name"])])
+    wishes_address = payload["opens"] == "address"
+    subject = _("Change your address") if wishes_address else _("Your data: see, download or delete it")
+    return subject, {"url": url, "wishes_address": wishes_address}
+
+
+def confirm_address(contact: Contact, payload: dict[str, Any]) -> _Facts:
+    """Asks the owner of a new address whether our mail may come there."""
+    url = signed_links.url(Power.confirm, [contact.public_id, "address", payload["change"]])
+    return _("Confirm your new address"), {"url": url}
+
+
+def address_changed(contact: Contact, payload: dict[str, Any]) -> _Facts:
+    """Tells the owner of the old address, who can take it back."""
+    url = signed_links.url(Power.confirm, [contact.public_id, "address-back", payload["change"]])
+    return _("Your address was changed"), {"url": url}
+
+
+def subject(kind: Kind, contact: Contact, payload: dict[str, Any], name: str) -> str | None:
+    """The subject of a letter that was owed, in the language spoken now; none when its payload was emptied."""
+    known = payload or kind is Kind.new_link
+    return _KINDS[kind](contact, payload | {"name": name})[0] if known else None
+
+
 _KINDS: dict[Kind, Callable[[Contact, dict[str, Any]], _Facts]] = {
     Kind.confirm_subscription: confirm_subscription,
     Kind.new_link: new_link,
     Kind.topic_turned_on: topic_turned_on,
+    Kind.rights_link: rights_link,
+    Kind.confirm_address: confirm_address,
+    Kind.address_changed: address_changed,
 }
 
 

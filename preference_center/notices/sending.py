@@ -15,6 +15,7 @@ from sqlalchemy import CursorResult, select, update
 
 from preference_center import clock, jobs
 from preference_center.config import Settings
+from preference_center.contacts import moving
 from preference_center.contacts.models import Contact
 from preference_center.db import db, new_public_id, transaction
 from preference_center.mail import mime, signing, smtp
@@ -62,9 +63,10 @@ def send(notice_id: int) -> bool:
     notice, contact = _load(notice_id)
     if notice.attempts > MOST_TRIES:
         return _finish(notice_id, _Ending(NoticeState.failed, trouble="too many tries"))
-    if contact is None or not _may_write_to(contact):
+    to = _mailbox(notice, contact) if contact is not None else None
+    if contact is None or to is None or not _may_write_to(contact, *to):
         return _finish(notice_id, _Ending(NoticeState.dropped))
-    message_id, envelope = _envelope(notice, contact)
+    message_id, envelope = _envelope(notice, contact, to[0])
     kind, attempts = notice.kind, notice.attempts
     db.session.rollback()
     settings: Settings = current_app.extensions["settings"]
@@ -143,27 +145,37 @@ def _load(notice_id: int) -> tuple[Notice, Contact | None]:
     return notice, db.session.get(Contact, notice.contact_id) if notice.contact_id else None
 
 
-def _may_write_to(contact: Contact) -> bool:
+def _mailbox(notice: Notice, contact: Contact) -> tuple[str, bytes] | None:
+    """The contact's address with its hash; while that changes, the one the notice speaks to."""
+    if notice.kind not in (Kind.confirm_address, Kind.address_changed):
+        return (contact.email, contact.address_hash) if contact.email and contact.address_hash else None
+    change = moving.named(contact, notice.payload.get("change", ""))
+    if change is None or change.undone_at is not None:
+        return None
+    to_the_new = notice.kind is Kind.confirm_address
+    return (change.new_email, change.new_hash) if to_the_new else (change.old_email, change.old_hash)
+
+
+def _may_write_to(contact: Contact, email: str, address_hash: bytes) -> bool:
     """Service mail that a person asked for goes even to one who left; not to an address that is gone or was erased."""
-    if contact.erased_at is not None or contact.email is None or contact.address_hash is None:
+    if contact.erased_at is not None:
         return False
     try:
-        mime.mailbox("", contact.email)
+        mime.mailbox("", email)
     except ValueError:  # kept before such addresses were refused; it must not hold up the notices behind it
         return False
-    cause = register.standing([contact.address_hash]).get(contact.address_hash)
+    cause = register.standing([address_hash]).get(address_hash)
     return cause not in (Cause.bounce, Cause.erased)
 
 
-def _envelope(notice: Notice, contact: Contact) -> tuple[str, Envelope]:
+def _envelope(notice: Notice, contact: Contact, mailbox: str) -> tuple[str, Envelope]:
     settings: Settings = current_app.extensions["settings"]
     letter = letters.write(notice, contact)
     message_id = f"<notice.{notice.public_id}.{new_public_id()}@{settings.sending_domain}>"
-    assert contact.email is not None  # noqa: S101 - _may_write_to has looked
     data = mime.message(
         [
             ("From", mime.mailbox(settings.from_name, settings.from_address)),
-            ("To", mime.mailbox("", contact.email)),
+            ("To", mime.mailbox("", mailbox)),
             ("Subject", letter.subject),
             ("Date", format_datetime(clock.now())),
             ("Message-ID", message_id),
@@ -177,4 +189,4 @@ def _envelope(notice: Notice, contact: Contact) -> tuple[str, Envelope]:
     signers = signing.signers(settings)
     if signers is not None:
         data = signers.sign(data)
-    return message_id, Envelope(notice.id, settings.from_address, contact.email, data, dotless=True)
+    return message_id, Envelope(notice.id, settings.from_address, mailbox, data, dotless=True)

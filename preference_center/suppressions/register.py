@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -66,6 +66,32 @@ def suppress_many(
             for h in wanted
         ],
     )
+
+
+def lift(address_hash: bytes, cause: Cause, source: str) -> bool:
+    """Take back a suppression that came from this source (or one that begins so). False when something else was said since."""
+    newest = db.session.scalar(
+        select(SuppressionRecord)
+        .where(SuppressionRecord.address_hash == address_hash)
+        .order_by(SuppressionRecord.id.desc())
+        .limit(1)
+    )
+    if newest is None or (newest.action, newest.cause) != ("added", cause) or not newest.source.startswith(source):
+        return False
+    now = clock.now()
+    gone = delete(Suppression).where(Suppression.address_hash == address_hash, Suppression.cause == cause)
+    db.session.execute(gone)
+    db.session.add(
+        SuppressionRecord(
+            address_hash=address_hash,
+            action="lifted",
+            cause=cause,
+            source=newest.source,
+            happened_at=now,
+            recorded_at=now,
+        )
+    )
+    return True
 
 
 def standing(hashes: Iterable[bytes]) -> dict[bytes, Cause]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.routing import AnyConverter, Rule
 from werkzeug.test import TestResponse
 
@@ -18,10 +19,13 @@ from preference_center import clock, signed_links
 from preference_center.accounts import invitations, sessions
 from preference_center.accounts.permissions import Role
 from preference_center.campaigns import scheduling
+from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import imports
 from preference_center.db import db, transaction
+from preference_center.privacy import links as rights_links
+from preference_center.privacy.models import Opens
 from preference_center.signed_links import Power
-from tests.support import make
+from tests.support import links, make
 
 SITE = "https://mail.example.com"
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -95,7 +99,10 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
             "/c/": signed_links.ring().sign(Power.confirm, [contact.public_id, "wish"]),
             "/admin/invitation/": other.url.rpartition("/")[2],
         }
+        record = db.session.scalars(select(ConsentRecord.public_id)).one()
+        rights_links.ask(contact, Opens.data)
         uniquifier = invited.user.fs_uniquifier
+    tokens["/d/"] = links.rights(contact).rpartition("/")[2]
     client = app.test_client()
     with client.session_transaction(base_url=SITE) as session:
         session |= {"token": token, "seen": clock.now().timestamp(), "_user_id": uniquifier, "_fresh": False}
@@ -105,6 +112,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         "language": "en",
         "filename": "css/tokens.css",
         "number": "1",
+        "record": record,
     }
     yield World(client, values, tokens, Path(str(db.engine.url.database)))
 

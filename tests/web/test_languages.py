@@ -21,6 +21,7 @@ FOLDERS = {
     "templates/public": "jinja2",
     "templates/email": "jinja2",
     "templates/errors": "jinja2",
+    "templates/files": "jinja2",
     "preference_center/web/public": "python",
     "preference_center/notices": "python",
     "preference_center/consent": "python",

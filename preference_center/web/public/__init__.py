@@ -9,6 +9,7 @@ pages = Blueprint("public", __name__)
 
 from preference_center.web.public import (  # noqa: E402, F401 - importing a page registers it
     confirm,
+    data_rights,
     dead_links,
     new_link,
     preferences,

@@ -11,12 +11,14 @@ from preference_center.preferences import confirmation
 from preference_center.preferences.confirmation import Wish, WishState
 from preference_center.signed_links import ExpiredLink, Power
 from preference_center.web.guards import DeadLink, Link, signed_link
-from preference_center.web.public import acts, pages
+from preference_center.web.public import acts, new_address, pages
 
 
 @pages.get("/c/<token>")
 @signed_link(Power.confirm)
 def confirm(link: Link) -> ResponseReturnValue:
+    if new_address.is_meant(link.carries):
+        return new_address.ask(link)
     wish = _wish(link)
     template = "confirm" if wish.state is WishState.waiting else "confirm_over"
     return _page(template, link, wish)
@@ -25,6 +27,8 @@ def confirm(link: Link) -> ResponseReturnValue:
 @pages.post("/c/<token>")
 @signed_link(Power.confirm)
 def confirmed(link: Link) -> ResponseReturnValue:
+    if new_address.is_meant(link.carries):
+        return new_address.act(link)
     wish = _wish(link)
     with transaction():
         made = confirmation.confirm(link.contact, link.carries[0], acts.evidence("form"))
@@ -35,8 +39,9 @@ def confirmed(link: Link) -> ResponseReturnValue:
     return _page("confirmed", link, wish, manage=manage)
 
 
-def explain_expired(_expired: ExpiredLink) -> ResponseReturnValue:
-    return render_template("public/confirm_expired.html"), 410
+def explain_expired(expired: ExpiredLink) -> ResponseReturnValue:
+    changes_address = new_address.is_meant(expired.payload[1:])
+    return render_template("public/confirm_expired.html", changes_address=changes_address), 410
 
 
 def _wish(link: Link) -> Wish:

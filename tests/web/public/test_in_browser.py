@@ -13,10 +13,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from preference_center.consent import wordings
 from preference_center.consent.ledger import Evidence
-from preference_center.contacts import addresses, queries
+from preference_center.contacts import addresses, moving, queries
 from preference_center.db import db, transaction
 from preference_center.notices.models import Notice
 from preference_center.preferences import choices, confirmation
+from preference_center.privacy import links as rights
+from preference_center.privacy.models import DataRequest, Opens, RequestKind
+from preference_center.signed_links import Power, ring
 from tests.support import links, shop
 from tests.support.browser import chromium, served
 from tests.web.public.conftest import Scene
@@ -74,6 +77,19 @@ def places(scene: Scene) -> Places:
         paths |= {"in Polish": links.manage(polish), "leaving in Polish": links.unsub(polish, scene.topics["news"])}
         paths |= {"already off": links.unsub(stopped, scene.topics["news"])}
         paths |= {"confirm": links.confirm(newcomer, asked.payload["wish"])}
+        rights.ask(scene.anna, Opens.data)
+        rights.ask(scene.anna, Opens.address)
+        rights.ask(polish, Opens.data)
+        change = moving.note(scene.anna, addresses.parse("anna@new.example.com"))
+        carried = [scene.anna.public_id, "address", change.public_id]
+        paths |= {
+            "new address": f"/c/{ring().sign(Power.confirm, carried)}",
+            "ask for data": "/data",
+            "dead data": "/d/no",
+        }
+    data = links.rights(scene.anna)
+    paths |= {"data": data, "delete": f"{data}?show=delete", "change address": links.rights(scene.anna, "address")}
+    paths |= {"data in Polish": links.rights(polish), "delete in Polish": f"{links.rights(polish)}?show=delete"}
     return Places(paths)
 
 
@@ -206,4 +222,26 @@ def test_signing_up_and_confirming_in_a_browser(browser: Browser, site: str, sce
     page.get_by_role("button", name="Yes, send me Product news").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Confirmed. You will get Product news.")
     assert scene.on(newcomer) == {"news"}
+    page.context.close()
+
+
+def test_seeing_downloading_and_deleting_without_script_by_keyboard(browser: Browser, site: str, scene: Scene) -> None:
+    """S49, S59, S96: ask, see, take along, read what goes, delete."""
+    page = opened(browser, site, java_script_enabled=False, viewport={"width": 320, "height": 640})
+    page.goto("/data")
+    page.get_by_label("Your email address").fill("anna@example.org")
+    page.get_by_role("button", name="Email me the link").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Look into your inbox")
+    page.goto(links.rights(scene.anna))
+    with page.expect_download() as coming:
+        page.get_by_role("button", name=re.compile("JSON")).press("Enter")
+    assert coming.value.suggested_filename.endswith(".json")
+    page.get_by_role("link", name="See what is deleted").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Delete your data?")
+    page.get_by_role("button", name="Delete my data").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Deleted. We no longer know who you are.")
+    db.session.rollback()
+    kinds = [request.kind for request in db.session.query(DataRequest).order_by(DataRequest.id)]
+    assert kinds == [RequestKind.access, RequestKind.erasure]
+    assert page.context.cookies() == []
     page.context.close()

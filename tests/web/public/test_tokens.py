@@ -16,12 +16,17 @@ from tests.support import links
 from tests.support.database_hash import digest
 from tests.web.public.conftest import Scene
 
-PATHS = {"u": Power.unsub, "p": Power.manage, "c": Power.confirm}
+PATHS = {"u": Power.unsub, "p": Power.manage, "c": Power.confirm, "d": Power.rights}
 
 
 def payload(power: Power, scene: Scene) -> list[object]:
     anna = scene.anna.public_id
-    return {Power.unsub: [anna, "offers", 0], Power.manage: [anna, 0], Power.confirm: [anna, "wish"]}[power]
+    return {
+        Power.unsub: [anna, "offers", 0],
+        Power.manage: [anna, 0],
+        Power.confirm: [anna, "wish"],
+        Power.rights: [anna, "data", "nonce"],
+    }[power]
 
 
 @pytest.mark.parametrize("door", PATHS)
@@ -29,7 +34,7 @@ def test_every_wrong_token_gets_one_answer(client: FlaskClient, scene: Scene, ap
     """S41, and the first row of the bad-input list."""
     power = PATHS[door]
     good = ring().sign(power, payload(power, scene))
-    other_salt = ring().sign(Power.rights, payload(power, scene))
+    other_salt = ring().sign(Power.confirm if power is Power.rights else Power.rights, payload(power, scene))
     removed_key = KeyRing((("9", "z" * 32),)).sign(power, payload(power, scene))
     wrong = {
         "one character": "x",
@@ -47,7 +52,7 @@ def test_every_wrong_token_gets_one_answer(client: FlaskClient, scene: Scene, ap
     answers = {name: client.get(f"/{door}/{token}") for name, token in wrong.items()}
     assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(wrong, 404)
     assert len({answer.text for answer in answers.values()}) == 1
-    assert "Email me a new link" in answers["cut off"].text
+    assert ("Ask for a new link" if door == "d" else "Email me a new link") in answers["cut off"].text
 
 
 def test_an_empty_token_is_no_page(client: FlaskClient) -> None:

@@ -1,0 +1,46 @@
+"""A contact's new address: asked for, confirmed from there, taken back from the old one. Who may be mailed is settled elsewhere."""
+
+from datetime import datetime
+
+from sqlalchemy import or_, select
+
+from preference_center import clock
+from preference_center.contacts.addresses import Address
+from preference_center.contacts.models import AddressChange, Contact
+from preference_center.db import db
+
+
+def note(contact: Contact, address: Address) -> AddressChange:
+    """Remember what was asked for. Nothing is changed yet."""
+    assert contact.email is not None and contact.address_hash is not None  # noqa: S101 - the erased have no links
+    change = AddressChange(
+        contact_id=contact.id,
+        old_email=contact.email,
+        old_hash=contact.address_hash,
+        new_email=address.email,
+        new_hash=address.hash,
+        asked_at=clock.now(),
+    )
+    db.session.add(change)
+    db.session.flush()
+    return change
+
+
+def asked_since(contact: Contact, address: Address, moment: datetime) -> int:
+    """How often lately, by this contact or for this address: mail to strangers must not be had by asking."""
+    asked = select(AddressChange.id).where(
+        or_(AddressChange.contact_id == contact.id, AddressChange.new_hash == address.hash),
+        AddressChange.asked_at > moment,
+    )
+    return len(db.session.scalars(asked).all())
+
+
+def named(contact: Contact, public_id: str) -> AddressChange | None:
+    return db.session.scalar(
+        select(AddressChange).where(AddressChange.contact_id == contact.id, AddressChange.public_id == public_id)
+    )
+
+
+def is_taken(address_hash: bytes) -> bool:
+    """Whether somebody we know has this address."""
+    return db.session.scalar(select(Contact.id).where(Contact.address_hash == address_hash)) is not None

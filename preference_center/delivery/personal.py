@@ -1,0 +1,45 @@
+"""What this room holds on a person, and how it forgets: which campaigns reached them. The figures of a campaign keep adding up."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from preference_center import clock
+from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.consent.eligibility import Reason
+from preference_center.contacts.models import Contact
+from preference_center.db import db, rows_as_data
+from preference_center.delivery.models import Message, MessageState
+
+TABLES = (Message,)
+KEPT_BACK: dict[str, str] = {}
+
+
+def held(contact: Contact) -> dict[str, list[dict[str, Any]]]:
+    rows = rows_as_data(Message, where=Message.contact_id == contact.id)
+    named = (
+        select(Campaign.id, Campaign.name, CampaignVersion.subject)
+        .outerjoin(
+            CampaignVersion,
+            (CampaignVersion.campaign_id == Campaign.id) & (CampaignVersion.number == Campaign.approved_version),
+        )
+        .where(Campaign.id.in_([row["campaign_id"] for row in rows]))
+    )
+    names = {row.id: row for row in db.session.execute(named)}
+    for row in rows:
+        campaign = names.get(row["campaign_id"])
+        row |= {"campaign": campaign and campaign.name, "subject": campaign and campaign.subject}
+    return {"messages": rows}
+
+
+def forget(contact: Contact) -> None:
+    """What waits is not sent any more; what was sent counts on, without the relay's words."""
+    mine = Message.contact_id == contact.id
+    quietly = {"synchronize_session": False}
+    db.session.execute(
+        update(Message)
+        .where(mine, Message.state == MessageState.queued)
+        .values(state=MessageState.skipped, reason=Reason.erased, next_try_at=None, changed_at=clock.now())
+        .execution_options(**quietly)
+    )
+    db.session.execute(update(Message).where(mine).values(reply=None).execution_options(**quietly))
