@@ -54,7 +54,6 @@ class Settings:
     port: int = 8000
     workers: int = 1
     proxies: int = 0
-    hold_uncertain_minutes: int = 15
     journal_dir: Path | None = None
     checkpoint_key_file: str = ""  # default: made in DATA_DIR at first use
     testing: bool = False
@@ -92,7 +91,7 @@ _PLAIN = {
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
-    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "HOLD_UNCERTAIN_MINUTES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "ENV",
+    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "ENV",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
 _WHOLE_NUMBERS = {
@@ -100,7 +99,6 @@ _WHOLE_NUMBERS = {
     "port": (0, 65535),
     "workers": (1, 64),
     "proxies": (0, 5),
-    "hold_uncertain_minutes": (0, 1440),
 }
 
 

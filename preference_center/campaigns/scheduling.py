@@ -122,11 +122,25 @@ def cancel(campaign: Campaign) -> None:
     jobs.later(jobs.SWEEP)
 
 
+GRACE = timedelta(hours=12)
+_MISSED = "Its time was missed by more than twelve hours. Resume it to send it now, or cancel it."
+
+
 def start_due(now: datetime) -> list[int]:
-    """Start every scheduled campaign whose time has come, each exactly once however many clocks ring."""
+    """Start every scheduled campaign whose time has come, each exactly once however many clocks ring.
+
+    One whose time was missed by more than the grace is not sent late behind anybody's back: it waits for a person (P9).
+    """
+    due = (Campaign.state == CampaignState.scheduled, Campaign.scheduled_at <= now)
+    db.session.execute(
+        update(Campaign)
+        .where(*due, Campaign.scheduled_at < now - GRACE)
+        .values(state=CampaignState.paused, started_at=now, updated_at=now, pause_reason=_MISSED)
+        .execution_options(synchronize_session=False)
+    )
     claimed = (
         update(Campaign)
-        .where(Campaign.state == CampaignState.scheduled, Campaign.scheduled_at <= now)
+        .where(*due)
         .values(state=CampaignState.sending, started_at=now, updated_at=now)
         .returning(Campaign.id)
     )

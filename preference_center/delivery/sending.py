@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from flask import current_app
 from sqlalchemy import func, literal, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
 from preference_center import clock, jobs
@@ -27,6 +28,8 @@ from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import MessageState, Run
+from preference_center.errors import DomainError
+from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind
 from preference_center.mail.relay import Relay
 from preference_center.mail.smtp import Courier
@@ -101,6 +104,12 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         if not version.is_intact():
             _pause(campaign_id, "The approved content was altered in the database. Nothing more is sent.")
             return None
+        topic = db.session.get_one(Topic, campaign.topic_id)
+        try:
+            composer = Composer(campaign, version, topic)
+        except (DomainError, UnusableKey, OSError) as fault:  # nobody's mail can be written until a person mends it
+            _pause(campaign_id, f"The mail cannot be written: {fault}")
+            return None
         now = clock.now()
         started = Run(
             campaign_id=campaign_id, host=socket.gethostname()[:80], journal="", started_at=now, lease_until=now
@@ -110,8 +119,6 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         started.journal = f"{started.id}.journal"
         journal = Journal(settings.journals / started.journal)
         db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
-        topic = db.session.get_one(Topic, campaign.topic_id)
-        composer = Composer(campaign, version, topic)
         give_up_at = campaign.gives_up_at()
     courier = Courier(
         Relay.from_url(settings.relay_url),
@@ -204,17 +211,23 @@ def _end(turn: _Turn) -> None:
 
 
 def _is_sending(campaign_id: int) -> bool:
-    """A look past the session: no transaction stays open while messages leave."""
-    with db.engine.connect() as connection:
-        state = connection.scalar(
-            Campaign.__table__.select().with_only_columns(Campaign.state).where(Campaign.id == campaign_id)
-        )
-    return state is CampaignState.sending
+    """A look past the session: no transaction stays open while messages leave. Without an answer nothing more starts."""
+    wanted = Campaign.__table__.select().with_only_columns(Campaign.state).where(Campaign.id == campaign_id)
+    try:
+        with db.engine.connect() as connection:
+            return connection.scalar(wanted) is CampaignState.sending
+    except OperationalError:
+        log.warning("database.silent", campaign=campaign_id)
+        return False
 
 
 def _extend_lease(run_id: int) -> None:
-    with transaction():
-        _extend(run_id)
+    """While a reply is waited for. A database that does not answer now must not break that conversation off."""
+    try:
+        with transaction():
+            _extend(run_id)
+    except OperationalError:
+        log.warning("database.silent", run=run_id)
 
 
 def _extend(run_id: int) -> bool:

@@ -221,3 +221,18 @@ def test_the_newest_campaigns_come_first_page_by_page(topic: Topic) -> None:
     made = [drafted(topic, f"Number {number}").id for number in range(3)]
     assert [campaign.id for campaign in queries.newest(2)] == [made[2], made[1]]
     assert [campaign.id for campaign in queries.newest(2, before=made[1])] == [made[0]]
+
+
+def test_a_time_missed_by_more_than_the_grace_waits_for_a_person(topic: Topic, bell: WrittenBell) -> None:  # P9, T5
+    now = clock.now()
+    late, missed = scheduled(topic), scheduled(topic)
+    with transaction():
+        late.scheduled_at, missed.scheduled_at = now - timedelta(hours=11), now - timedelta(hours=13)
+    with transaction():
+        assert scheduling.start_due(now) == [late.id]
+    assert (late.state, missed.state) == (CampaignState.sending, CampaignState.paused)
+    assert "missed" in (missed.pause_reason or "")
+    with transaction():
+        scheduling.resume(queries.lock(missed.id))
+    assert missed.state is CampaignState.sending
+    assert (jobs.FILL.path, (missed.id,)) in bell.rung

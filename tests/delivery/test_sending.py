@@ -195,3 +195,16 @@ def test_nothing_leaves_when_a_pause_is_committed_while_the_claim_waits(app: Fla
     assert queries.figures(db.session.get_one(Campaign, campaign_id)).queued == 40
     assert set(db.session.scalars(select(Message.state))) == {MessageState.queued}
     assert sweeping.open_runs() == []
+
+
+def test_a_signing_key_that_is_gone_pauses_with_the_reason(app: Flask, relay: FakeRelay, tmp_path: Path) -> None:
+    campaign = _filled("anna@example.org")
+    own = app.extensions["settings"]
+    app.extensions["settings"] = Settings(
+        **(vars(own) | {"dkim_selector": "a", "dkim_key_file": str(tmp_path / "gone")})
+    )
+    sending.run(campaign.id, seconds=20)
+    assert campaign.state is CampaignState.paused
+    assert "cannot be written" in (campaign.pause_reason or "")
+    assert relay.messages == []
+    assert db.session.scalar(select(Run.id)) is None, "a run was left open"

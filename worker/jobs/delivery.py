@@ -1,8 +1,13 @@
 """Sending and sweeping."""
 
+import structlog
+from sqlalchemy.exc import OperationalError
+
 from preference_center.db import db, transaction
 from preference_center.delivery import sending, sweeping
 from worker.context import job, stopping
+
+log = structlog.get_logger()
 
 SECONDS = 20.0  # RQ forks for each job (about 15 ms); a run of this length makes that cost nothing
 
@@ -14,11 +19,14 @@ def deliver(campaign_id: int) -> None:
 
 @job
 def sweep() -> None:
-    for run_id in sweeping.open_runs():
-        with transaction():
-            sweeping.settle_run(run_id)
-        sweeping.forget_journal(run_id)
     for campaign_id in sweeping.open_campaigns():
         with transaction():
             sweeping.tend(campaign_id)
+    for run_id in sweeping.open_runs():
+        try:
+            with transaction():
+                sweeping.settle_run(run_id)
+            sweeping.forget_journal(run_id)
+        except (OSError, OperationalError) as trouble:  # one that cannot be read now must not keep the others waiting
+            log.warning("run.not_settled", run=run_id, trouble=type(trouble).__name__)
     db.session.remove()
