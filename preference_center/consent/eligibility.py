@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, null, or_, select
 
+from preference_center.consent import cadences
 from preference_center.consent.models import Standing, State, Subscription
 from preference_center.contacts.models import AddressStatus, Contact
 from preference_center.db import db
@@ -55,8 +56,11 @@ class Verdict:
         return self.reason is None
 
 
-def judge(topic: Topic, at: datetime) -> Select[Any]:
-    """`SELECT contact_id, record_id, reason FROM contacts …`: narrow it with `.where()` on Contact. `reason` is NULL for yes."""
+def judge(topic: Topic, at: datetime, occasion: int | None = None) -> Select[Any]:
+    """`SELECT contact_id, record_id, reason FROM contacts …`: narrow it with `.where()` on Contact. `reason` is NULL for yes.
+
+    `occasion`: the campaign that asks. A mail it has begun already is no reason against trying the same mail again.
+    """
     subscribed = and_(Subscription.contact_id == Contact.id, Subscription.topic_id == topic.id)
     stands = and_(Standing.contact_id == Contact.id, Standing.purpose_key == topic.purpose_key)
     suppressed = and_(
@@ -78,6 +82,7 @@ def judge(topic: Topic, at: datetime) -> Select[Any]:
         (or_(Subscription.state.is_(None), Subscription.state != State.given), Reason.no_consent),
         (Subscription.until <= at, Reason.expired),
         (Standing.paused_until > at, Reason.paused_by_contact),
+        (cadences.too_soon(at, occasion), Reason.frequency_cap),
         else_=null(),
     )
     stopped = Standing.state.in_([State.withdrawn, State.objected])
@@ -91,10 +96,10 @@ def judge(topic: Topic, at: datetime) -> Select[Any]:
     )
 
 
-def verdicts(topic: Topic, contact_ids: list[int], at: datetime) -> dict[int, Verdict]:
+def verdicts(topic: Topic, contact_ids: list[int], at: datetime, occasion: int | None = None) -> dict[int, Verdict]:
     """The judge's answer for each of these contacts. One that does not exist any more counts as erased."""
     found = {contact_id: Verdict(contact_id, None, Reason.erased) for contact_id in contact_ids}
-    for row in db.session.execute(judge(topic, at).where(Contact.id.in_(contact_ids))):
+    for row in db.session.execute(judge(topic, at, occasion).where(Contact.id.in_(contact_ids))):
         found[row.contact_id] = Verdict(row.contact_id, row.record_id, Reason(row.reason) if row.reason else None)
     return found
 

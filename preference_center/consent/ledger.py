@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from preference_center import clock
 from preference_center.consent import projection, vault
-from preference_center.consent.models import Action, ConsentRecord, Standing, State, Subscription
+from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db
@@ -93,6 +93,16 @@ def resume(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRec
     if standing is None or standing.paused_until is None:
         return None
     return _write(contact, purpose_key, Action.resumed, evidence)
+
+
+def set_cadence(contact: Contact, topic: Topic, cadence: Cadence, evidence: Evidence) -> ConsentRecord | None:
+    """How often the person wants this topic. It neither gives consent nor takes it; nothing for a topic never heard of."""
+    contacts.lock([contact.id], for_withdrawal=True)
+    own = (Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
+    today = db.session.scalar(select(Subscription.cadence).where(*own))
+    if today is None or today is cadence:
+        return None
+    return _write(contact, topic, Action(cadence), evidence)
 
 
 def _write(

@@ -23,6 +23,18 @@ class Action(StrEnum):
     invalidated = "invalidated"
     paused = "paused"
     resumed = "resumed"
+    # how often: says nothing about consent itself
+    each = "each"
+    weekly = "weekly"
+    monthly = "monthly"
+
+
+class Cadence(StrEnum):
+    """How often a contact wants mail of one topic. Each is also an Action: the record that says so."""
+
+    each = "each"  # as they come
+    weekly = "weekly"  # at most one in seven days
+    monthly = "monthly"  # at most one in thirty
 
 
 class State(StrEnum):
@@ -135,6 +147,12 @@ class Subscription(Base):
     record_id: Mapped[int] = mapped_column(BigId)  # the record that decided
     until: Mapped[datetime | None]
     changed_at: Mapped[datetime]
+    cadence: Mapped[Cadence] = mapped_column(text_enum(Cadence, 8), default=Cadence.each, server_default="each")
+    # the last mail of this topic, kept only where the cadence needs it (cadence.py); no part of the projection
+    last_mailed_at: Mapped[datetime | None]
+    last_mailed_for: Mapped[int | None] = mapped_column(
+        BigId
+    )  # which campaign, so that trying it again is no second mail
 
 
 class Standing(Base):

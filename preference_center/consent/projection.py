@@ -14,7 +14,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.engine import Connection
 
 from preference_center.consent.chain import rows
-from preference_center.consent.models import Action, ConsentRecord, Standing, State, Subscription
+from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
 from preference_center.db import Base, db
 from preference_center.topics.models import Topic
 
@@ -28,6 +28,7 @@ _TOPIC_STATE = {
     Action.expired: State.expired,
     Action.invalidated: State.invalidated,
 }
+_CADENCE = {Action(cadence): cadence for cadence in Cadence}
 _STOPS = (State.withdrawn, State.objected)
 
 
@@ -37,6 +38,7 @@ class OneTopic:
     record_id: int
     until: datetime | None
     changed_at: datetime
+    cadence: Cadence = Cadence.each
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,12 @@ def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) 
     at, purposes = record.recorded_at, dict(stand.purposes)
     before = purposes.get(record.purpose_key) or OnePurpose(State.open, record.id, None, at)
     if record.topic_id is not None:
-        now = OneTopic(state_after(record.action), record.id, record.until, at)
+        earlier = stand.topics.get(record.topic_id)
+        if record.action in _CADENCE:  # how often is no consent: the record that decided stays
+            paced = {record.topic_id: replace(earlier, cadence=_CADENCE[record.action])} if earlier else {}
+            return Stand(stand.topics | paced, purposes)
+        cadence = earlier.cadence if earlier else Cadence.each
+        now = OneTopic(state_after(record.action), record.id, record.until, at, cadence)
         if now.state is State.given and before.state in _STOPS:
             purposes[record.purpose_key] = replace(before, state=State.open, record_id=record.id, changed_at=at)
         return Stand(stand.topics | {record.topic_id: now}, purposes)
@@ -71,9 +78,13 @@ def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) 
     purposes[record.purpose_key] = replace(before, state=state, record_id=record.id, changed_at=at)
     if state not in _STOPS:
         return Stand(stand.topics, purposes)
-    stopped = OneTopic(state, record.id, None, at)
     own = set(topics_of_purpose)
-    return Stand({topic: stopped if topic in own else was for topic, was in stand.topics.items()}, purposes)
+    stopped = {
+        topic: replace(was, state=state, record_id=record.id, until=None, changed_at=at)
+        for topic, was in stand.topics.items()
+        if topic in own
+    }
+    return Stand(stand.topics | stopped, purposes)
 
 
 def state_after(action: Action) -> State:
@@ -134,7 +145,7 @@ def differences(connection: Connection | None = None) -> Iterator[tuple[int, Sta
             next_record = next(records, _NO_ONE)
         if next_topic[0] == contact_id:
             for row in next_topic[1]:
-                stored_topics[row.topic_id] = OneTopic(row.state, row.record_id, row.until, row.changed_at)
+                stored_topics[row.topic_id] = OneTopic(row.state, row.record_id, row.until, row.changed_at, row.cadence)
             next_topic = next(topics, _NO_ONE)
         if next_purpose[0] == contact_id:
             for row in next_purpose[1]:
@@ -165,7 +176,7 @@ def _load(contact_id: int) -> Stand:
     topics = db.session.execute(select(Subscription.__table__).where(Subscription.contact_id == contact_id))
     purposes = db.session.execute(select(Standing.__table__).where(Standing.contact_id == contact_id))
     return Stand(
-        {row.topic_id: OneTopic(row.state, row.record_id, row.until, row.changed_at) for row in topics},
+        {row.topic_id: OneTopic(row.state, row.record_id, row.until, row.changed_at, row.cadence) for row in topics},
         {row.purpose_key: OnePurpose(row.state, row.record_id, row.paused_until, row.changed_at) for row in purposes},
     )
 

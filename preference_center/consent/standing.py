@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
-from preference_center.consent.models import ConsentRecord, Standing, Subscription, Wording
+from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, Subscription, Wording
 from preference_center.contacts.models import Contact
 from preference_center.db import db
+from preference_center.topics.models import Topic
 
 
 def subscriptions(contact: Contact) -> dict[int, Subscription]:
@@ -37,6 +38,15 @@ def records_named(contact: Contact, public_ids: Iterable[str]) -> list[ConsentRe
     )
 
 
+def all_records(contact: Contact) -> list[ConsentRecord]:
+    """Everything this contact ever said, oldest first."""
+    return list(
+        db.session.scalars(
+            select(ConsentRecord).where(ConsentRecord.contact_id == contact.id).order_by(ConsentRecord.id)
+        )
+    )
+
+
 def records_from(contact: Contact, source_ref: str) -> list[ConsentRecord]:
     """This contact's records of one act, such as one sign-up, oldest first."""
     return list(
@@ -45,6 +55,17 @@ def records_from(contact: Contact, source_ref: str) -> list[ConsentRecord]:
             .where(ConsentRecord.contact_id == contact.id, ConsentRecord.source_ref == source_ref)
             .order_by(ConsentRecord.id)
         )
+    )
+
+
+def last_cadence(contact: Contact, topic: Topic) -> ConsentRecord | None:
+    """The record that last said how often the contact wants this topic."""
+    return db.session.scalar(
+        select(ConsentRecord)
+        .where(ConsentRecord.contact_id == contact.id, ConsentRecord.topic_id == topic.id)
+        .where(ConsentRecord.action.in_([Action(cadence) for cadence in Cadence]))
+        .order_by(ConsentRecord.id.desc())
+        .limit(1)
     )
 
 

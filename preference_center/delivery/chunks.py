@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, or_, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
-from preference_center.consent import eligibility
+from preference_center.consent import cadences, eligibility
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
@@ -69,7 +69,8 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int) -> list[Claimed
         return []
     contact_ids = [row.contact_id for row in rows]
     contacts.lock(contact_ids)
-    verdicts = eligibility.verdicts(topic, contact_ids, now)
+    spaced = cadences.hold(topic, contact_ids)
+    verdicts = eligibility.verdicts(topic, contact_ids, now, campaign.id)
     refused = [
         {"b_id": row.id, "b_reason": verdict.reason, "b_record": verdict.record_id, "b_at": now}
         for row in rows
@@ -85,6 +86,7 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int) -> list[Claimed
     if not allowed:
         return []
     _each(_TAKE, allowed)
+    cadences.note(topic, [one for one in spaced if verdicts[one].allowed], campaign.id, now)
     return _read([row["b_id"] for row in allowed])
 
 

@@ -11,7 +11,7 @@ from preference_center import clock
 from preference_center.consent import ledger, projection, wordings
 from preference_center.consent import standing as consents
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import Action, ConsentRecord, State, Subscription, Wording
+from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Subscription, Wording
 from preference_center.consent.projection import Stand
 from preference_center.contacts import arrivals
 from preference_center.contacts import queries as contacts
@@ -26,6 +26,7 @@ from preference_center.topics.purposes import LegalBasis
 MARKETING = "email_marketing"
 SERVICE = "service"
 _STOPS = (State.withdrawn, State.objected)
+_PURE_UNDO = (Action.paused, Action.resumed, *(Action(cadence) for cadence in Cadence))
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Choice:
     record: ConsentRecord | None  # the one that decided
     agreed: Wording | None  # the text of that record, as shown then
     wording: Wording | None  # the text that turning it on would rest on; none: not offered in this language
+    cadence: Cadence = Cadence.each
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page showed for one topic when the person chose: its state, and the consent text beside it."""
+    """What the page showed for one topic when the person chose: its state, the consent text beside it, and how often."""
 
     on: bool
     wording_id: int | None
+    cadence: Cadence | None = None  # none: the page did not ask how often
 
 
 def for_contact(contact: Contact, language: str) -> Choices:
@@ -87,7 +90,8 @@ def for_contact(contact: Contact, language: str) -> Choices:
         record = records.get(subscription.record_id) if subscription else None
         agreed = shown.get(record.wording_id) if record and record.wording_id else None
         state = subscription.state if subscription else None
-        topics.append(Choice(topic, state, _is_on(subscription, now), record, agreed, current.get(topic.id)))
+        cadence = subscription.cadence if subscription else Cadence.each
+        topics.append(Choice(topic, state, _is_on(subscription, now), record, agreed, current.get(topic.id), cadence))
     return Choices(
         topics,
         [topic for topic in live if topic.purpose_key == SERVICE and topic.public],
@@ -96,28 +100,39 @@ def for_contact(contact: Contact, language: str) -> Choices:
     )
 
 
-def apply(contact: Contact, shown: Mapping[str, Shown], chosen: set[str], evidence: Evidence) -> Change:
+def apply(
+    contact: Contact,
+    shown: Mapping[str, Shown],
+    chosen: set[str],
+    evidence: Evidence,
+    often: Mapping[str, Cadence] | None = None,
+) -> Change:
     """Change what the person changed on the page, and only that: a page left open never undoes what was said since (S61)."""
+    often = often or {}
     contacts.lock([contact.id], for_withdrawal=True)
     topics = {choice.topic.key: choice for choice in for_contact(contact, evidence.language or "en").topics}
     unknown = (set(shown) | chosen) - set(topics)
-    if unknown or not chosen <= set(shown):
+    asked = {key for key, was in shown.items() if was.cadence is not None}
+    if unknown or not chosen <= set(shown) or not set(often) <= asked:
         raise Invalid("The form names topics that this page does not offer.")
     change, turned_on = Change(), []
     for key, choice in topics.items():
         if key not in shown:
             continue
-        was, wanted = shown[key], key in chosen
+        was, wanted, on = shown[key], key in chosen, choice.on
         if wanted == was.on:
-            if choice.on != was.on:
+            if on != was.on:
                 change.elsewhere.append(choice.topic)
-            continue
-        record = (
-            _turn_on(contact, choice, was, evidence) if wanted else ledger.withdraw(contact, choice.topic, evidence)
-        )
-        if record is not None:
-            change.records.append(record)
-            turned_on += [key] if wanted else []
+        else:
+            record = (
+                _turn_on(contact, choice, was, evidence) if wanted else ledger.withdraw(contact, choice.topic, evidence)
+            )
+            on = wanted
+            change.records.extend([record] if record else [])
+            turned_on += [key] if wanted and record else []
+        if on and choice.topic.cadence_choice and often.get(key, was.cadence) is not was.cadence:
+            paced = ledger.set_cadence(contact, choice.topic, often[key], evidence)
+            change.records.extend([paced] if paced else [])
     if turned_on:
         notices.owe(Kind.topic_turned_on, contact, {"topics": turned_on})
     return change
@@ -173,14 +188,17 @@ def can_be_undone(contact: Contact, records: list[ConsentRecord]) -> bool:
         topic.record_id in ids and (topic.state is State.given) != _was_given(was, topic_id)
         for topic_id, topic in now.topics.items()
     )
-    return topics or any(record.action in (Action.paused, Action.resumed) for record in records)
+    return topics or any(record.action in _PURE_UNDO for record in records)
 
 
 def _undo_topics(contact: Contact, ids: set[int], was: Stand, now: Stand, evidence: Evidence) -> list[ConsentRecord]:
     made = []
     topics = {topic.id: topic for topic in catalogue.live()}
     for topic_id, today in now.topics.items():
-        if today.record_id not in ids or topic_id not in topics:
+        if topic_id not in topics:
+            continue
+        made += _undo_cadence(contact, topics[topic_id], ids, was, evidence)
+        if today.record_id not in ids:
             continue
         record = None
         if today.state is State.given and not _was_given(was, topic_id):
@@ -191,6 +209,15 @@ def _undo_topics(contact: Contact, ids: set[int], was: Stand, now: Stand, eviden
             record = ledger.grant(contact, topics[topic_id], LegalBasis.consent, same)
         made += [record] if record else []
     return made
+
+
+def _undo_cadence(contact: Contact, topic: Topic, ids: set[int], was: Stand, evidence: Evidence) -> list[ConsentRecord]:
+    last = consents.last_cadence(contact, topic)
+    if last is None or last.id not in ids:
+        return []
+    earlier = was.topics.get(topic.id)
+    record = ledger.set_cadence(contact, topic, earlier.cadence if earlier else Cadence.each, evidence)
+    return [record] if record else []
 
 
 def _undo_purposes(contact: Contact, ids: set[int], was: Stand, now: Stand, evidence: Evidence) -> list[ConsentRecord]:

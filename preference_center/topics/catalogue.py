@@ -39,6 +39,11 @@ def add(key: str, texts: Mapping[str, TopicText], purpose: str = "email_marketin
     return topic
 
 
+def offer_cadence(topic: Topic, offered: bool) -> None:
+    """Whether people may choose how often they get this topic. What they chose holds either way."""
+    topic.cadence_choice = offered
+
+
 def retire(topic: Topic) -> None:
     """No new mail and no new consent; what people said stays."""
     topic.retired_at = topic.retired_at or clock.now()

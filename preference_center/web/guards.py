@@ -63,10 +63,10 @@ def signed_link(power: Power) -> Callable[[_View], _View]:
 
     def dress(view: _View) -> _View:
         @wraps(view)
-        def guarded(token: str) -> ResponseReturnValue:
+        def guarded(token: str, **more: str) -> ResponseReturnValue:
             link = open_link(power, token)
             i18n.speak(i18n.best(request.args.get("lang"), link.contact.language))
-            return view(link)
+            return view(link, **more)
 
         return guarded
 

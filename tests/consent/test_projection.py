@@ -9,7 +9,7 @@ from flask import Flask
 from preference_center import clock
 from preference_center.consent import eligibility, ledger, projection
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import State, Subscription
+from preference_center.consent.models import Cadence, State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.topics.models import Topic
@@ -18,7 +18,7 @@ from tests.support import make
 
 pytestmark = pytest.mark.both_databases
 BY_PERSON = Evidence(source="link")
-STEPS = ("request", "confirm", "grant", "withdraw", "stop_all", "object", "pause", "resume")
+STEPS = ("request", "confirm", "grant", "withdraw", "stop_all", "object", "pause", "resume", "weekly")
 
 
 class Reference:
@@ -63,6 +63,8 @@ def _take(step: str, contact: Contact, topic: Topic) -> None:
             ledger.pause(contact, topic.purpose_key, clock.now() + timedelta(days=3), BY_PERSON)
         case "resume":
             ledger.resume(contact, topic.purpose_key, BY_PERSON)
+        case "weekly":
+            ledger.set_cadence(contact, topic, Cadence.weekly, BY_PERSON)
 
 
 def test_judge_and_projection_agree_with_a_plain_model_over_random_histories(app: Flask) -> None:  # S81

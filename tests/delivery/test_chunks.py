@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import select
 
@@ -11,6 +12,7 @@ from preference_center import clock
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import Cadence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import chunks
@@ -111,6 +113,39 @@ def test_what_waits_is_closed_when_a_campaign_is_cancelled(app: Flask) -> None:
     with transaction():
         assert chunks.close_waiting(campaign.id, chunks.eligibility.Reason.cancelled) == 2
     assert [state for state, _ in _states()] == [MessageState.sending, MessageState.skipped, MessageState.skipped]
+
+
+def test_who_wants_one_mail_a_week_gets_the_first_campaign_and_not_that_of_the_next_day(app: Flask) -> None:
+    """The promise of the preference page, kept where messages are claimed; a retry of the same mail is no second one."""
+    with transaction():
+        campaign, topic, run, (weekly, anybody) = _sending(2)
+        ledger.set_cadence(weekly, topic, Cadence.weekly, Evidence(source="link"))
+    with transaction():
+        assert len(chunks.claim(run, campaign, topic, 10)) == 2
+    retry = [
+        Ending(id_, MessageState.queued, next_try_at=clock.now()) for id_ in db.session.scalars(select(Message.id))
+    ]
+    with transaction():
+        chunks.store(run, retry)
+    with time_machine.travel(clock.now() + timedelta(minutes=5)), transaction():
+        assert len(chunks.claim(run, campaign, topic, 10)) == 2
+    for days, expected in ((1, [anybody]), (8, [weekly, anybody])):
+        with time_machine.travel(clock.now() + timedelta(days=days)):
+            now = clock.now()
+            with transaction():
+                later = Campaign(
+                    name=f"Day {days}", topic_id=topic.id, state=CampaignState.sending, created_at=now, updated_at=now
+                )
+                db.session.add(later)
+                db.session.flush()
+                db.session.add_all(
+                    Message(campaign_id=later.id, contact_id=one.id, changed_at=now) for one in (weekly, anybody)
+                )
+            with transaction():
+                taken = chunks.claim(run, later, topic, 10)
+                skipped = db.session.scalars(select(Message.reason).where(Message.reason.is_not(None))).all()
+            assert [one.email for one in taken] == [one.email for one in expected]
+            assert skipped == ["frequency_cap"]
 
 
 def test_each_temporary_failure_waits_longer(app: Flask) -> None:

@@ -8,11 +8,12 @@ from sqlalchemy import select
 
 from preference_center.consent import ledger, projection, standing, wordings
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import ConsentRecord, State
+from preference_center.consent.models import Cadence, ConsentRecord, State
 from preference_center.db import db, transaction
 from preference_center.errors import Conflict, Invalid
 from preference_center.preferences import choices
 from preference_center.preferences.choices import Change, Shown
+from preference_center.topics import catalogue
 from preference_center.topics.purposes import LegalBasis
 from tests.support import make, shop
 
@@ -61,6 +62,38 @@ def test_what_was_said_later_is_not_taken_back(app: Flask) -> None:
         with pytest.raises(Conflict):
             choices.undo(anna, names(change), BY_LINK)
         assert standing.subscriptions(anna)[topics["news"].id].state is State.withdrawn
+
+
+def test_how_often_is_kept_where_it_is_offered_and_can_be_taken_back(app: Flask) -> None:
+    with transaction():
+        topics = shop.topics()
+        anna = shop.customer(topics, "news")
+        weekly = {"news": Cadence.weekly}
+        asked = {"news": Shown(True, None, Cadence.each)}
+        assert choices.apply(anna, asked, {"news"}, BY_LINK, weekly).records == []
+        catalogue.offer_cadence(topics["news"], True)
+        change = choices.apply(anna, asked, {"news"}, BY_LINK, weekly)
+        assert [record.action for record in change.records] == ["weekly"]
+        assert choices.for_contact(anna, "en").topics[0].cadence is Cadence.weekly
+        assert choices.can_be_undone(anna, change.records)
+        choices.undo(anna, names(change), BY_LINK)
+        assert choices.for_contact(anna, "en").topics[0].cadence is Cadence.each
+        with pytest.raises(Conflict):
+            choices.undo(anna, names(change), BY_LINK)
+        assert choices.for_contact(anna, "en").topics[0].on
+    assert list(projection.differences()) == []
+
+
+def test_how_often_says_nothing_for_a_topic_that_is_off_or_was_not_asked_about(app: Flask) -> None:
+    with transaction():
+        topics = shop.topics()
+        anna = shop.customer(topics, "news")
+        catalogue.offer_cadence(topics["news"], True)
+        monthly = {"news": Cadence.monthly}
+        with pytest.raises(Invalid):
+            choices.apply(anna, {"news": Shown(True, None)}, {"news"}, BY_LINK, monthly)
+        change = choices.apply(anna, {"news": Shown(True, None, Cadence.each)}, set(), BY_LINK, monthly)
+        assert [record.action for record in change.records] == ["withdrawn"]
 
 
 def test_nobody_takes_back_the_act_of_another(app: Flask) -> None:

@@ -267,6 +267,9 @@ def upgrade() -> None:
     sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('until', UTCDateTime(), nullable=True),
     sa.Column('changed_at', UTCDateTime(), nullable=False),
+    sa.Column('cadence', sa.String(length=8), server_default='each', nullable=False),
+    sa.Column('last_mailed_at', UTCDateTime(), nullable=True),
+    sa.Column('last_mailed_for', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.PrimaryKeyConstraint('contact_id', 'topic_id', name=op.f('pk_subscriptions')),
     sqlite_with_rowid=False
     )
@@ -300,6 +303,7 @@ def upgrade() -> None:
     sa.Column('purpose_key', sa.String(length=20), nullable=False),
     sa.Column('position', sa.Integer(), nullable=False),
     sa.Column('public', sa.Boolean(), nullable=False),
+    sa.Column('cadence_choice', sa.Boolean(), nullable=False),
     sa.Column('created_at', UTCDateTime(), nullable=False),
     sa.Column('retired_at', UTCDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_topics')),

@@ -28,6 +28,7 @@ class TopicForm(FlaskForm):  # type: ignore[misc]
     key = StringField(_l("Key"), [InputRequired(_l("Give the topic a key.")), Length(max=39)])
     purpose = SelectField(_l("Purpose"), default="email_marketing")
     public = BooleanField(_l("People see it on their preference page and can choose it"), default=True)
+    cadence_choice = BooleanField(_l("People may choose how often: as it comes, once a week or once a month at most"))
     language = SelectField(_l("Language of these texts"), default="en")
     name = StringField(_l("Name"), [InputRequired(_l("Give the topic a name.")), Length(max=80)])
     description = TextAreaField(_l("Description"), [Length(max=500)])
@@ -50,7 +51,7 @@ class TopicForm(FlaskForm):  # type: ignore[misc]
 class TopicTextForm(TopicForm):
     """The texts of one language; what stands in links cannot be changed."""
 
-    key = purpose = public = language = None
+    key = purpose = public = cadence_choice = language = None
 
     def __init__(self, **values: Any) -> None:
         FlaskForm.__init__(
@@ -75,6 +76,7 @@ def new_topic() -> ResponseReturnValue:
                 topic = catalogue.add(
                     form.key.data.strip(), {text.language: text}, form.purpose.data, public=form.public.data
                 )
+                catalogue.offer_cadence(topic, form.cadence_choice.data)
                 wordings.publish_defaults(topic)
                 audit.note(me().actor, "topic.added", "topic", topic.key)
         except Invalid as fault:
@@ -124,6 +126,17 @@ def publish_wording(key: str, language: str) -> ResponseReturnValue:
         flash(fault.message, "bad")
     else:
         flash(_("This text is in force now. Whoever saw the one before keeps it as proof."), "good")
+    return redirect(url_for("admin.topic", key=key))
+
+
+@pages.post("/topics/<key>/cadence")
+@allowed(Permission.edit_topics)
+def offer_cadence(key: str) -> ResponseReturnValue:
+    offered = request.form.get("offered") == "yes"
+    with transaction():
+        catalogue.offer_cadence(catalogue.by_key(key), offered)
+        audit.note(me().actor, "topic.cadence_offered", "topic", key, offered=offered)
+    flash(_("People may choose how often.") if offered else _("Nobody can choose how often any more."), "good")
     return redirect(url_for("admin.topic", key=key))
 
 

@@ -78,6 +78,9 @@ CONSENT_ACTIONS: dict[str, Any] = {
     "invalidated": _l("Declared void"),
     "paused": _l("Break begun"),
     "resumed": _l("Break ended"),
+    "each": _l("Wants mail as it comes"),
+    "weekly": _l("Wants one mail a week at most"),
+    "monthly": _l("Wants one mail a month at most"),
 }
 
 SOURCES: dict[str, Any] = {

@@ -13,6 +13,7 @@ from preference_center.web.public import (  # noqa: E402, F401 - importing a pag
     dead_links,
     new_link,
     preferences,
+    receipts,
     subscribe,
     unsubscribe,
 )

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center import clock, i18n
 from preference_center.consent import standing
+from preference_center.consent.models import Cadence
 from preference_center.db import transaction
 from preference_center.errors import Conflict, DomainError, Invalid
 from preference_center.i18n import gettext as _
@@ -47,16 +48,26 @@ def choose(link: Link) -> ResponseReturnValue:
 def _save(link: Link) -> Change:
     shown = dict(_shown(value) for value in request.form.getlist("shown"))
     chosen = set(request.form.getlist("topic"))
-    return choices.apply(link.contact, shown, chosen, acts.evidence("link"))
+    often = {key: _cadence(request.form.get(f"often-{key}")) for key, was in shown.items() if was.cadence}
+    answered = {key: cadence for key, cadence in often.items() if cadence}
+    return choices.apply(link.contact, shown, chosen, acts.evidence("link"), answered)
 
 
 def _shown(value: str) -> tuple[str, Shown]:
-    """`key:1:17`: the topic was shown as on, beside consent text 17."""
-    key, _colon, rest = value.partition(":")
-    on, _colon, wording = rest.partition(":")
-    if on not in ("0", "1") or len(wording) > 9 or not (wording == "" or wording.isdecimal()):
+    """`key:1:17:weekly`: the topic was shown as on, beside consent text 17, with a choice of how often that stood at weekly."""
+    key, on, wording, *often = [*value.split(":"), "", ""][:4]
+    if on not in ("0", "1") or len(wording) > 9 or not (wording == "" or (wording.isascii() and wording.isdecimal())):
         raise Invalid("The form is not complete.")
-    return key, Shown(on == "1", int(wording) if wording else None)
+    return key, Shown(on == "1", int(wording) if wording else None, _cadence(often[0]))
+
+
+def _cadence(text: str | None) -> Cadence | None:
+    if not text:
+        return None
+    try:
+        return Cadence(text)
+    except ValueError:
+        raise Invalid("There is no such choice.") from None
 
 
 def _stop_all(link: Link) -> Change:

@@ -11,6 +11,7 @@ from preference_center.consent.models import Action, ConsentRecord
 from preference_center.contacts.models import Contact
 from preference_center.i18n import gettext as _
 from preference_center.i18n import ngettext
+from preference_center.topics.models import Topic
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ def outcome(
         topics = [names[r.topic_id] for r in records if r.topic_id in names and r.action in actions]
         if topics:
             lines.append(words % {"topics": ", ".join(topics)})
+    for cadence, words in often().items():
+        topics = [names[r.topic_id] for r in records if r.topic_id in names and r.action == cadence]
+        if topics:
+            lines.append(f"{', '.join(topics)}: {words}.")
     if elsewhere:
         lines.append(
             _("Changed on another page meanwhile, and left as it is: %(topics)s.", topics=", ".join(elsewhere))
@@ -53,6 +58,11 @@ def _headline(act: str, changed: bool) -> str:
 
 _ON = (Action.given, Action.confirmed)
 _OFF = (Action.withdrawn, Action.objected)
+
+
+def often() -> dict[str, str]:
+    """How often one may have a topic, by cadence. No word of summaries: there are none yet."""
+    return {"each": _("as they come"), "weekly": _("at most once a week"), "monthly": _("at most once a month")}
 
 
 def will_get(count: int) -> str:
@@ -87,6 +97,41 @@ def how(record: ConsentRecord) -> str:
         "mail": _("by an email from you"),
         "provider": _("by your mail provider"),
     }.get(record.source, _("by our system"))
+
+
+def event(record: ConsentRecord, contact: Contact) -> str:
+    """What a record says happened, in a few words."""
+    if record.action is Action.paused and record.until is not None:
+        return _("break until %(day)s", day=day(record.until, contact))
+    if record.action in often():
+        return often()[record.action]
+    return {
+        "requested": _("asked for, not confirmed yet"),
+        "given": _("turned on"),
+        "confirmed": _("confirmed from your mailbox"),
+        "refused": _("refused"),
+        "withdrawn": _("turned off"),
+        "objected": _("objection"),
+        "expired": _("ran out"),
+        "invalidated": _("declared void"),
+        "resumed": _("end of the break"),
+    }[record.action]
+
+
+def subject(topic: Topic | None, record: ConsentRecord, language: str) -> str:
+    """What a record speaks of: a topic, or everything of one purpose."""
+    return topic.name(language) if topic else purpose(record.purpose_key)
+
+
+def purpose(key: str) -> str:
+    return {
+        "email_marketing": _("All marketing emails"),
+        "tracking": _("Counting opens and clicks"),
+        "profiling": _("Choosing content by what you did"),
+        "phone": _("Marketing by phone"),
+        "sms": _("Marketing by SMS"),
+        "post": _("Marketing by post"),
+    }.get(key, _("Messages that belong to an order or account"))
 
 
 def basis(record: ConsentRecord) -> str:

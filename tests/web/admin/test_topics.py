@@ -75,6 +75,16 @@ def test_a_new_consent_text_leaves_the_old_one_on_file(owner: Console, news: Top
     assert owner.post("/admin/topics/news/wordings/xx", {"text": "?"}).status_code == 404
 
 
+def test_how_often_is_offered_and_taken_back(owner: Console, news: Topic) -> None:
+    owner.get("/admin/topics/news")
+    assert owner.post("/admin/topics/news/cadence", {"offered": "yes"}).status_code == 302
+    assert catalogue.by_key("news").cadence_choice
+    assert "People may choose how often." in owner.text("/admin/topics/news")
+    owner.post("/admin/topics/news/cadence")
+    assert not catalogue.by_key("news").cadence_choice
+    assert owner.post("/admin/topics/nothing/cadence").status_code == 404
+
+
 def test_a_retired_topic_says_so_and_is_no_longer_offered(owner: Console, news: Topic) -> None:
     owner.get("/admin/topics/news")
     assert owner.post("/admin/topics/news/retire").status_code == 302

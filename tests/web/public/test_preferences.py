@@ -84,6 +84,32 @@ def test_saving_changes_what_was_changed_and_names_it(page: Page, scene: Scene) 
     assert (notice.kind, notice.payload) == (Kind.topic_turned_on, {"topics": ["events"]})
 
 
+def test_how_often_is_asked_where_it_is_offered_and_kept(page: Page, scene: Scene) -> None:
+    """S46; that the judge keeps it: tests/consent/test_cadences.py and tests/delivery/test_chunks.py."""
+    assert "How often" not in page.text
+    with transaction():
+        catalogue.offer_cadence(scene.topics["offers"], True)
+    page.load(page.client.get(page.path))
+    page.press("save", **{"shown": page.shown, "topic": ["news", "offers"], "often-offers": "weekly"})
+    assert "Offers: at most once a week." in page.text
+    assert 'name="often-offers" value="weekly" checked' in page.text and 'name="often-news"' not in page.text
+    assert [record.action for record in scene.records()] == ["weekly"]
+    page.press("undo", receipt=page.receipt)
+    assert 'name="often-offers" value="each" checked' in page.text
+    assert scene.on() == {"news", "offers"}
+
+
+def test_a_stale_tab_does_not_undo_how_often(client: FlaskClient, scene: Scene) -> None:
+    """S61."""
+    with transaction():
+        catalogue.offer_cadence(scene.topics["offers"], True)
+    stale, fresh = Page(client, links.manage(scene.anna)), Page(client, links.manage(scene.anna))
+    fresh.press("save", **{"shown": fresh.shown, "topic": ["news", "offers"], "often-offers": "monthly"})
+    stale.press("save", **{"shown": stale.shown, "topic": ["offers"], "often-offers": "each"})
+    assert scene.on() == {"offers"}
+    assert 'name="often-offers" value="monthly" checked' in stale.text
+
+
 def test_saving_without_a_change_says_so(page: Page, scene: Scene) -> None:
     page.save("news", "offers")
     assert "No changes to save." in page.text
@@ -197,6 +223,8 @@ def test_without_a_text_in_ones_language_a_topic_can_be_left_but_not_joined(page
         pytest.param({"shown": ["events:maybe:3"]}, id="wrong type"),
         pytest.param({"shown": ["events:0:-3"]}, id="negative"),
         pytest.param({"shown": ["news:1:1"] * 3, "topic": ["x"] * 500}, id="five hundred ids"),
+        pytest.param({"shown": ["news:1:1:daily"], "topic": ["news"]}, id="a cadence there is not"),
+        pytest.param({"shown": ["news:1:1:each"], "topic": ["news"], "often-news": "daily"}, id="choosing one"),
     ],
 )
 def test_a_form_that_the_page_did_not_make_changes_nothing(page: Page, scene: Scene, fields: dict[str, object]) -> None:
