@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import and_, case, delete, func, or_, select
+from sqlalchemy import and_, case, delete, func, null, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -38,16 +38,21 @@ def suppress_many(
         return
     insert = postgresql.insert if is_postgresql() else sqlite.insert
     statement = insert(Suppression)
+    new = statement.excluded
     stands = or_(Suppression.until.is_(None), Suppression.until > now)
-    weightier = _weight() >= WEIGHT[cause]
+    # the weightier cause, and the later end: none is the latest of all
+    later = case(
+        (or_(Suppression.until.is_(None), new.until.is_(None)), null()),
+        (Suppression.until > new.until, Suppression.until),
+        else_=new.until,
+    )
     statement = statement.on_conflict_do_update(
         index_elements=["address_hash"],
         set_={
-            "cause": statement.excluded.cause,
-            "until": statement.excluded.until,
-            "created_at": statement.excluded.created_at,
+            "cause": case((and_(stands, _weight() >= WEIGHT[cause]), Suppression.cause), else_=new.cause),
+            "until": case((stands, later), else_=new.until),
+            "created_at": case((stands, Suppression.created_at), else_=new.created_at),
         },
-        where=~and_(stands, weightier),
     )
     db.session.execute(
         statement, [{"address_hash": h, "cause": cause, "until": until, "created_at": now} for h in wanted]
@@ -69,7 +74,10 @@ def suppress_many(
 
 
 def lift(address_hash: bytes, cause: Cause, source: str) -> bool:
-    """Take back a suppression that came from this source (or one that begins so). False when something else was said since."""
+    """Take back a suppression that came from this source (or one that begins so). False when something else was said since.
+
+    What had been said before it, and was never lifted, stands again.
+    """
     newest = db.session.scalar(
         select(SuppressionRecord)
         .where(SuppressionRecord.address_hash == address_hash)
@@ -91,7 +99,22 @@ def lift(address_hash: bytes, cause: Cause, source: str) -> bool:
             recorded_at=now,
         )
     )
+    db.session.flush()
+    before = _never_lifted(address_hash)
+    if before:
+        kept = Suppression(address_hash=address_hash, cause=max(before, key=WEIGHT.__getitem__), created_at=now)
+        db.session.merge(kept)
     return True
+
+
+def _never_lifted(address_hash: bytes) -> set[Cause]:
+    said: set[Cause] = set()
+    records = select(SuppressionRecord.action, SuppressionRecord.cause).where(
+        SuppressionRecord.address_hash == address_hash
+    )
+    for action, cause in db.session.execute(records.order_by(SuppressionRecord.id)):
+        said = said - {cause} if action == "lifted" else said | {cause}
+    return said
 
 
 def standing(hashes: Iterable[bytes]) -> dict[bytes, Cause]:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from preference_center import clock
 from preference_center.db import db, transaction
 from preference_center.suppressions import register
-from preference_center.suppressions.models import Cause, SuppressionRecord
+from preference_center.suppressions.models import Cause, Suppression, SuppressionRecord
 
 pytestmark = pytest.mark.both_databases
 HASH = b"h" * 16
@@ -50,3 +50,30 @@ def test_a_lasting_suppression_is_not_made_temporary(app: Flask) -> None:
     with transaction():
         register.suppress(HASH, Cause.bounce, "test", until=clock.now() + timedelta(days=1))
     assert register.standing([HASH]) == {HASH: Cause.bounce}
+
+
+def test_a_lasting_cause_outlives_a_weightier_one_that_ends(app: Flask) -> None:
+    with transaction():
+        register.suppress(HASH, Cause.complaint, "test", until=clock.now() + timedelta(days=1))
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "test")
+    row = db.session.get_one(Suppression, HASH)
+    assert (row.cause, row.until) == (Cause.complaint, None)
+
+
+def test_lifting_one_suppression_leaves_what_was_said_before_it(app: Flask) -> None:
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "smtp:1")
+    with transaction():
+        register.suppress(HASH, Cause.manual, "moved:abc")
+    with transaction():
+        assert register.lift(HASH, Cause.manual, "moved:")
+    assert register.standing([HASH]) == {HASH: Cause.bounce}
+
+
+def test_lifting_the_only_suppression_frees_the_address(app: Flask) -> None:
+    with transaction():
+        register.suppress(HASH, Cause.manual, "moved:abc")
+    with transaction():
+        assert register.lift(HASH, Cause.manual, "moved:")
+    assert register.standing([HASH]) == {}
