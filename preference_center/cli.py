@@ -27,6 +27,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("people:explain", "May we mail this person on this topic, and why?"),
     "links": ("people:links", "A person's own links, for support."),
     "ledger": ("ledger:ledger", "The consent ledger: verify."),
+    "privacy": ("privacy:privacy", "A person's data: export, erase; and what is kept no longer."),
     "keys": ("keys:keys", "The keys that sign links: add, list."),
 }
 

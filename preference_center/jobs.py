@@ -34,6 +34,7 @@ SWEEP = Job("worker.jobs.delivery.sweep", "housekeeping")
 SEND_NOTICE = Job("worker.jobs.notices.send", "notices")
 IMPORT_FILE = Job("worker.jobs.contacts.import_file", "housekeeping", timeout=3600)
 TIDY_IMPORTS = Job("worker.jobs.contacts.tidy_imports", "housekeeping")
+TIDY_UP = Job("worker.jobs.privacy.tidy_up", "housekeeping", timeout=600)
 CHECKPOINT = Job("worker.jobs.consent.checkpoint", "housekeeping", timeout=600)
 
 

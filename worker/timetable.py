@@ -8,6 +8,7 @@ EVERY: dict[Job, int] = {
     jobs.SWEEP: 20,
     jobs.SEND_NOTICE: 60,
     jobs.TIDY_IMPORTS: 300,
+    jobs.TIDY_UP: 24 * 3600,  # and at the start of a clock
     jobs.CHECKPOINT: 3600,
 }
 

@@ -27,7 +27,7 @@ KEPT = {
     "messages": "with the campaign's figures, without a name after erasure",
     "notices": "90 days",
     "suppressions": "as long as the address must not be mailed; they hold a keyed hash, no address",
-    "address_changes": "7 days",
+    "address_changes": "14 days",
     "rights_links": "1 day",
     "data_requests": "as proof that they were met; without a name after erasure",
 }

@@ -1,0 +1,95 @@
+"""What is kept no longer than it is needed (S103, GDPR 5(1)(e)): one rule a class, counted first, deleted in small steps.
+
+An unconfirmed sign-up is forgotten like an erased person, but without a mark: its owner may sign up again any time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+
+from preference_center import clock
+from preference_center.accounts.models import FailedSignIn
+from preference_center.consent.models import Action, ConsentRecord
+from preference_center.contacts.models import AddressChange, Contact
+from preference_center.db import db, empty_the_log
+from preference_center.delivery.models import Message
+from preference_center.notices.models import Notice, NoticeState
+from preference_center.privacy import address_change, erasure
+from preference_center.privacy.models import RightsLink
+
+STEP = 200  # rows a transaction: nobody waits long behind it
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A class of data, how long it is kept, which rows are over, and how one step of them goes."""
+
+    name: str
+    kept: timedelta
+    over: Callable[[datetime], Any]  # SELECT of ids of what is older than that moment
+    drop: Callable[[Sequence[int]], None]
+
+    def count(self) -> int:
+        over = self.over(clock.now() - self.kept).subquery()
+        return db.session.scalar(select(func.count()).select_from(over)) or 0
+
+    def step(self) -> int:
+        """Delete some, inside a `transaction()`; how many they were. 0: nothing older stays."""
+        ids = list(db.session.scalars(self.over(clock.now() - self.kept).limit(STEP)))
+        if ids:
+            self.drop(ids)
+        empty_the_log()
+        return len(ids)
+
+
+def _unconfirmed(before: datetime) -> Any:
+    """From our form, nothing but requests, the newest of them older than that; never mailed, restricted or dealt with otherwise."""
+    own = ConsentRecord.contact_id == Contact.id
+    more = or_(ConsentRecord.action != Action.requested, ConsentRecord.recorded_at >= before)
+    return (
+        select(Contact.id)
+        .where(Contact.source.like("form:%"), Contact.erased_at.is_(None), Contact.restricted_at.is_(None))
+        .where(Contact.created_at < before)
+        .where(exists().where(own), ~exists().where(own, more), ~exists().where(Message.contact_id == Contact.id))
+        .order_by(Contact.id)
+    )
+
+
+def _forget(ids: Sequence[int]) -> None:
+    for contact in db.session.scalars(select(Contact).where(Contact.id.in_(ids))).all():
+        erasure.forget(contact)
+
+
+def _older(model: Any, moment: Any, *conditions: ColumnElement[bool]) -> Callable[[datetime], Any]:
+    return lambda before: select(model.id).where(moment < before, *conditions).order_by(model.id)
+
+
+def _rows(model: Any) -> Callable[[Sequence[int]], None]:
+    def drop(ids: Sequence[int]) -> None:
+        db.session.execute(delete(model).where(model.id.in_(ids)).execution_options(synchronize_session=False))
+
+    return drop
+
+
+_ENDED = Notice.state.in_([NoticeState.sent, NoticeState.failed, NoticeState.dropped])
+
+RULES = (
+    Rule("unconfirmed_sign_ups", timedelta(days=7), _unconfirmed, _forget),
+    Rule("notices", timedelta(days=90), _older(Notice, Notice.created_at, _ENDED), _rows(Notice)),
+    Rule("failed_sign_ins", timedelta(days=30), _older(FailedSignIn, FailedSignIn.at), _rows(FailedSignIn)),
+    Rule("rights_links", timedelta(days=1), _older(RightsLink, RightsLink.created_at), _rows(RightsLink)),
+    Rule(
+        "address_changes",
+        2 * address_change.UNDO_WITHIN,  # seven days to confirm, and seven more to take back
+        _older(AddressChange, AddressChange.asked_at),
+        _rows(AddressChange),
+    ),
+)
+
+
+def report() -> dict[str, int]:
+    """The dry run: how many of each class are over. Deletes nothing."""
+    return {rule.name: rule.count() for rule in RULES}
