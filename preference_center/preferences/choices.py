@@ -19,6 +19,7 @@ from preference_center.contacts.models import Contact
 from preference_center.errors import Conflict, Invalid
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind
+from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
@@ -50,6 +51,7 @@ class Choices:
     service: list[Topic]
     stopped: bool
     paused_until: datetime | None
+    held_back: str | None = None  # why nothing is sent whatever is chosen: restricted, or the cause of a suppression
 
     @property
     def on(self) -> list[Choice]:
@@ -97,7 +99,13 @@ def for_contact(contact: Contact, language: str) -> Choices:
         [topic for topic in live if topic.purpose_key == SERVICE and topic.public],
         stopped=whole is not None and whole.state in _STOPS,
         paused_until=paused,
+        held_back=_held_back(contact),
     )
+
+
+def _held_back(contact: Contact) -> str | None:
+    found = register.standing([contact.address_hash]) if contact.address_hash else {}
+    return next(iter(found.values())) if found else "restricted" if contact.restricted_at else None
 
 
 def apply(

@@ -65,6 +65,15 @@ def often() -> dict[str, str]:
     return {"each": _("as they come"), "weekly": _("at most once a week"), "monthly": _("at most once a month")}
 
 
+def held_back(cause: str) -> str:
+    """Why nothing is sent to an address, whatever is ticked."""
+    return {
+        "bounce": _("Our emails to this address came back, so we send none now."),
+        "complaint": _("Our mail was reported as unwanted from this address, so we send none any more."),
+        "restricted": _("The use of your data is restricted."),
+    }.get(cause, _("We hold back all emails to this address."))
+
+
 def will_get(count: int) -> str:
     return ngettext("You will get %(num)s topic.", "You will get %(num)s topics.", count)
 

@@ -20,6 +20,7 @@ from preference_center.preferences import choices, confirmation
 from preference_center.privacy import links as rights
 from preference_center.privacy.models import DataRequest, Opens, RequestKind
 from preference_center.signed_links import Power, ring
+from preference_center.topics import catalogue
 from tests.support import links, shop
 from tests.support.browser import chromium, served
 from tests.web.public.conftest import Scene
@@ -76,6 +77,11 @@ def places(scene: Scene) -> Places:
         paths |= {"paused": links.manage(paused), "stopped": links.manage(stopped), "nothing on": links.manage(nothing)}
         paths |= {"in Polish": links.manage(polish), "leaving in Polish": links.unsub(polish, scene.topics["news"])}
         paths |= {"already off": links.unsub(stopped, scene.topics["news"])}
+        catalogue.offer_cadence(scene.topics["offers"], True)
+        record = choices.for_contact(scene.anna, "en").topics[0].record
+        assert record is not None
+        own = links.manage(scene.anna) + "/consents"
+        paths |= {"consents": own, "receipt": f"{own}/{record.public_id}"}
         paths |= {"confirm": links.confirm(newcomer, asked.payload["wish"])}
         rights.ask(scene.anna, Opens.data)
         rights.ask(scene.anna, Opens.address)

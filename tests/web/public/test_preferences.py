@@ -14,6 +14,8 @@ from preference_center.consent.ledger import Evidence
 from preference_center.db import transaction
 from preference_center.notices.models import Kind
 from preference_center.preferences import choices
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
 from preference_center.topics import catalogue
 from preference_center.topics.models import TopicText
 from preference_center.web import guards
@@ -97,6 +99,28 @@ def test_how_often_is_asked_where_it_is_offered_and_kept(page: Page, scene: Scen
     page.press("undo", receipt=page.receipt)
     assert 'name="often-offers" value="each" checked' in page.text
     assert scene.on() == {"news", "offers"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (Cause.bounce, "Our emails to this address came back"),
+        (Cause.complaint, "reported as unwanted"),
+        (Cause.manual, "We hold back all emails"),
+        (None, "The use of your data is restricted."),
+    ],
+)
+def test_it_does_not_promise_mail_that_is_held_back(page: Page, scene: Scene, cause: Cause | None, said: str) -> None:
+    with transaction():
+        assert scene.anna.address_hash is not None
+        if cause:
+            register.suppress(scene.anna.address_hash, cause, "test")
+        else:
+            scene.anna.restricted_at = datetime.now(UTC)
+    page.load(page.client.get(page.path))
+    assert said in page.text and "You get nothing at the moment." in page.text
+    page.save("news")
+    assert "You will get" not in page.text and scene.on() == {"news"}
 
 
 def test_a_stale_tab_does_not_undo_how_often(client: FlaskClient, scene: Scene) -> None:
