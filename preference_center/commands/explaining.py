@@ -10,7 +10,8 @@ from preference_center import clock, signed_links
 from preference_center.accounts import audit
 from preference_center.commands import desk
 from preference_center.config import Settings
-from preference_center.consent import eligibility, history
+from preference_center.consent import eligibility, history, vault
+from preference_center.consent.eligibility import Reason
 from preference_center.consent.models import ConsentRecord, Wording
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
@@ -18,6 +19,24 @@ from preference_center.db import db, transaction
 from preference_center.errors import Invalid, NotFound
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue
+
+RULES = {
+    None: "mail goes to who gave consent for this topic, did not leave, takes no break, and whose address takes mail",
+    Reason.erased: "nobody is mailed who was erased",
+    Reason.invalid_address: "an address that cannot be written to gets no mail",
+    Reason.null_mx: "a domain that takes no mail gets none",
+    Reason.suppressed_complaint: "a complaint closes the address, whatever the consent says",
+    Reason.suppressed_bounce: "an address that bounced is closed, whatever the consent says",
+    Reason.suppressed_manual: "an address closed by hand gets no mail, whatever the consent says",
+    Reason.restricted: "data that the person had restricted is not used (GDPR 18)",
+    Reason.objected: "an objection to marketing is absolute (GDPR 21(3))",
+    Reason.withdrawn: "who left is not mailed until they act again (GDPR 7(3))",
+    Reason.no_consent: "without consent there is no mail (ePrivacy 13(1))",
+    Reason.not_confirmed: "a wish from a form counts once the owner of the address confirms it",
+    Reason.expired: "consent that was given for a time ends with it",
+    Reason.paused_by_contact: "who takes a break is not mailed until it ends",
+    Reason.frequency_cap: "who asked for fewer mails of this topic gets no more than that",
+}
 
 
 def explain(email: str, topic_key: str, at: datetime | None) -> dict[str, Any]:
@@ -32,7 +51,12 @@ def explain(email: str, topic_key: str, at: datetime | None) -> dict[str, Any]:
         with transaction():
             verdict = history.verdict(topic, contact, at)
     record = db.session.get(ConsentRecord, verdict.record_id) if verdict.record_id else None
-    return {"allowed": verdict.allowed, "reason": verdict.reason, "record": record and _as_data(record)}
+    return {
+        "allowed": verdict.allowed,
+        "reason": verdict.reason,
+        "rule": RULES.get(verdict.reason),
+        "record": record and _as_data(record),
+    }
 
 
 def links(email: str, topic_key: str | None) -> dict[str, str]:
@@ -71,6 +95,7 @@ def _as_data(record: ConsentRecord) -> dict[str, Any]:
         "until": record.until,
         "happened_at": record.happened_at,
         "recorded_at": record.recorded_at,
+        "evidence": vault.open(record.contact_id).get(record.id),
         "wording": wording
         and {"language": wording.language, "version": wording.version, "text": wording.text, "sha256": wording.sha256},
     }

@@ -63,28 +63,34 @@ def _lay_out_consent(contact: Contact, at: datetime) -> None:
 
 
 def _lay_out_suppression(contact: Contact, at: datetime) -> None:
-    today = db.session.get(Suppression, contact.address_hash) if contact.address_hash else None
-    if today is not None and today.created_at <= at:
-        return  # the row that stands today stood then
+    """The suppression that stood then, replayed from its records as `suppressions/register.py` makes it."""
     records = db.session.scalars(
         select(SuppressionRecord)
         .where(SuppressionRecord.address_hash == contact.address_hash, SuppressionRecord.recorded_at <= at)
         .order_by(SuppressionRecord.id)
     )
-    standing: Cause | None = None
+    said: set[Cause] = set()
+    stood: tuple[Cause, datetime | None] | None = None
     for record in records:
         if record.action == "lifted":
-            standing = None
-        elif standing is None or WEIGHT[record.cause] >= WEIGHT[standing]:
-            standing = record.cause
-    if standing is Cause.bounce:  # such a suppression may end by itself, and its end is kept only while it stands
-        raise Unavailable(
-            "This address had bounced by then; whether it was still held back at that moment is not kept."
-        )
+            said.discard(record.cause)
+            left = None if stood is None or stood[0] is record.cause else stood[1]
+            stood = (max(said, key=WEIGHT.__getitem__), left) if said else None
+        else:
+            said.add(record.cause)
+            stood = _with(stood, record)
     db.session.execute(delete(Suppression).where(Suppression.address_hash == contact.address_hash))
-    if standing is not None:
-        db.session.add(Suppression(address_hash=contact.address_hash, cause=standing, until=None, created_at=at))
+    if stood is not None:
+        db.session.add(Suppression(address_hash=contact.address_hash, cause=stood[0], until=stood[1], created_at=at))
     db.session.flush()
+
+
+def _with(stood: tuple[Cause, datetime | None] | None, newer: SuppressionRecord) -> tuple[Cause, datetime | None]:
+    """The weightier cause and the later end of the two; one that had ended counts no more."""
+    if stood is None or (stood[1] is not None and stood[1] <= newer.recorded_at):
+        return newer.cause, newer.until
+    cause = stood[0] if WEIGHT[stood[0]] >= WEIGHT[newer.cause] else newer.cause
+    return cause, max(stood[1], newer.until) if stood[1] and newer.until else None
 
 
 def _lay_out_contact(contact: Contact, at: datetime) -> None:

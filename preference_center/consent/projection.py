@@ -3,6 +3,7 @@
 A topic's record moves the topic; a purpose's record (no topic) moves the standing and every topic of that purpose with it.
 """
 
+from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -166,7 +167,8 @@ def _by_contact(connection: Connection, kind: type[Base], then: Any) -> Iterator
     table = cast(Table, kind.__table__)
     columns = [column for column in table.columns if column.name not in _NOT_PROJECTED]
     plain = str(select(*columns).order_by(table.c.contact_id, then))
-    return groupby(rows.stream(connection, plain), key=attrgetter("contact_id"))
+    row = namedtuple("row", [column.name for column in columns])  # type: ignore[misc]
+    return groupby(map(row._make, rows.stream(connection, plain)), key=attrgetter("contact_id"))
 
 
 _NOT_PROJECTED = ("public_id", "evidence_digest", "source", "source_ref", "actor", "last_mailed_at", "last_mailed_for")

@@ -43,5 +43,6 @@ class SuppressionRecord(Base):
     action: Mapped[str] = mapped_column(String(10))  # added, lifted
     cause: Mapped[Cause] = mapped_column(text_enum(Cause, 10))
     source: Mapped[str] = mapped_column(String(60))  # smtp:<message>, provider:…, import:…, user:…
+    until: Mapped[datetime | None]  # as it was set: the row of today may say something else
     happened_at: Mapped[datetime]
     recorded_at: Mapped[datetime]

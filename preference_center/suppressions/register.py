@@ -65,6 +65,7 @@ def suppress_many(
                 "action": "added",
                 "cause": cause,
                 "source": source,
+                "until": until,
                 "happened_at": happened_at or now,
                 "recorded_at": now,
             }

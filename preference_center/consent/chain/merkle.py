@@ -17,6 +17,14 @@ class Tree:
 
     def add(self, leaf: bytes) -> None:
         edge, weight = self._edge, 1
+        if not self.paths:  # the quick way, with nothing to note
+            value = sha256(b"\x00" + leaf).digest()
+            while edge and edge[-1][0] == weight:
+                value = sha256(b"\x01" + edge.pop()[1] + value).digest()
+                weight *= 2
+            edge.append((weight, value, ()))
+            self.size += 1
+            return
         value = sha256(b"\x00" + leaf).digest()
         inside: tuple[int, ...] = (self.size,) if self.size in self.paths else ()
         while edge and edge[-1][0] == weight:

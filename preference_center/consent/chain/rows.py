@@ -1,6 +1,7 @@
 """Consent records as plain rows in the order of `links.FIELDS`, streamed: no ORM, so that a million of them are quick."""
 
 import hashlib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -34,9 +35,24 @@ def moment(connection: Connection, column: str) -> str:
 
 
 def stream(connection: Connection, statement: str, **values: Any) -> Iterator[Any]:
-    """The rows of a statement, fetched some thousands at a time and never all at once."""
-    with connection.execute(text(statement), values, execution_options={"yield_per": BATCH}) as found:
-        yield from found
+    """The rows of a statement as plain tuples, fetched some thousands at a time and never all at once.
+
+    Straight from the driver: what SQLAlchemy does for each row would be half of the time that verifying takes.
+    """
+    bound = text(statement).bindparams(**values).compile(dialect=connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        cursor = driver.cursor()
+        arguments: Any = [bound.params[name] for name in bound.positiontup or ()]
+    else:
+        cursor = driver.cursor(f"rows_{secrets.token_hex(6)}")
+        arguments = bound.params
+    try:
+        cursor.execute(str(bound), arguments)
+        while found := cursor.fetchmany(BATCH):
+            yield from found
+    finally:
+        cursor.close()
 
 
 class Meanings:
@@ -65,7 +81,8 @@ def snapshot() -> Iterator[Connection]:
     with db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        yield connection
+        with connection.begin():
+            yield connection
 
 
 def _column(connection: Connection, alias: str, name: str) -> str:

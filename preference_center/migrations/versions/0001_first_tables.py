@@ -282,6 +282,7 @@ def upgrade() -> None:
     sa.Column('action', sa.String(length=10), nullable=False),
     sa.Column('cause', sa.String(length=10), nullable=False),
     sa.Column('source', sa.String(length=60), nullable=False),
+    sa.Column('until', UTCDateTime(), nullable=True),
     sa.Column('happened_at', UTCDateTime(), nullable=False),
     sa.Column('recorded_at', UTCDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_suppression_records'))
