@@ -1,8 +1,8 @@
 """The vault: personal detail of consent records, encrypted with a key of its own for each contact (AES-256-GCM).
 
 A contact's key is random and lies in the database wrapped by a key that is not there. Destroying it makes the evidence unreadable
-for good, in old backups too, and leaves the chain valid: the record holds only a digest of the detail, salted with 16 random
-bytes that lie inside the encrypted part.
+(a backup made before still holds the wrapped key: it opens for as long as that backup and our own key are kept) and leaves the
+chain valid: the record holds only a digest of the detail, salted with 16 random bytes that lie inside the encrypted part.
 """
 
 import hashlib
