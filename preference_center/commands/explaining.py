@@ -54,7 +54,6 @@ def explain(email: str, topic_key: str, at: datetime | None) -> dict[str, Any]:
     return {
         "allowed": verdict.allowed,
         "reason": verdict.reason,
-        "rule": RULES.get(verdict.reason),
         "record": record and _as_data(record),
     }
 

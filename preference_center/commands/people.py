@@ -43,7 +43,10 @@ def links(email: str, topic_key: str | None, as_json: bool) -> None:
 
 
 def _tell(answer: dict[str, Any]) -> None:
+    from preference_center.commands import explaining
+
     click.echo("Yes: may be mailed." if answer["allowed"] else f"No: {answer['reason']}.")
+    click.echo(f"The rule: {explaining.RULES[answer['reason']]}.")
     record = answer["record"]
     if record is None:
         return
