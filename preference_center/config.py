@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from preference_center import wall_clock
+from preference_center.wall_clock import Hours, SendingCalendar
+
 
 class BadSettings(Exception):
     """One line per fault, each with the remedy."""
@@ -56,6 +59,11 @@ class Settings:
     proxies: int = 0
     journal_dir: Path | None = None
     checkpoint_key_file: str = ""  # default: made in DATA_DIR at first use
+    time_zone: str = "UTC"  # of the organisation, and of contacts whose own we do not know
+    quiet_hours: Hours | None = None  # in the contact's zone: no campaign mail leaves then
+    sending_calendar: SendingCalendar = field(default=wall_clock.ALWAYS)
+    frequency_caps: tuple[tuple[int, int], ...] = ()  # so many campaign mails in so many days, for one contact
+    hold_seconds: int = 60  # between the console's "send" and the start
     testing: bool = False
 
     @property
@@ -92,6 +100,7 @@ _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "ENV",
+    "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
 _WHOLE_NUMBERS = {
@@ -99,6 +108,7 @@ _WHOLE_NUMBERS = {
     "port": (0, 65535),
     "workers": (1, 64),
     "proxies": (0, 5),
+    "hold_seconds": (0, 3600),
 }
 
 
@@ -129,7 +139,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
             faults.append(f"{name} is missing: {why}.")
     if plain["MAIL_FROM"] and not re.fullmatch(r"[^@\s]+@[^@\s]+\.?[^@\s]+", parseaddr(plain["MAIL_FROM"])[1]):
         faults.append("MAIL_FROM holds no address; write it as: Shop <news@example.com>.")
-    numbers: dict[str, Any] = _numbers(other, faults)
+    numbers: dict[str, Any] = _numbers(other, faults) | wall_clock.settings(other, faults)
     secret = _secrets(plain, other, data_dir, embedded, faults)
     if faults:
         raise BadSettings(faults)
