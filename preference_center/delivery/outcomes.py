@@ -1,6 +1,5 @@
 """What a relay's answer means for a message and for its address."""
 
-import re
 from datetime import datetime
 
 from sqlalchemy import select
@@ -10,15 +9,14 @@ from preference_center.db import db
 from preference_center.delivery import chunks
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.models import Message, MessageState
+from preference_center.mail import refusals
 from preference_center.mail.outcomes import Outcome, Result
+from preference_center.mail.refusals import Verdict
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 
-# The address itself is dead (RFC 3463 subject 1): bad mailbox, bad domain, bad syntax, moved away, null MX (RFC 7505).
-_DEAD = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
-_DEAD_WORDS = re.compile(
-    r"user unknown|no such (user|mailbox)|(mailbox|user|recipient|address) (does not exist|not found)", re.I
-)
+# What is refused before the recipient was named is about us.
+_BEFORE_THE_RECIPIENT = {"connect", "hello", "starttls", "login", "mail"}
 
 
 def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime, *, held_back: bool = False) -> Ending:
@@ -46,9 +44,9 @@ def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime,
 
 def is_dead(result: Result) -> bool:
     """Whether the relay says that this address does not exist; policy and content refusals (5.7.x) say nothing of it."""
-    if result.enhanced is not None:
-        return result.enhanced in _DEAD
-    return result.phase == "rcpt" and result.code in (550, 553) and bool(_DEAD_WORDS.search(result.text))
+    if result.phase in _BEFORE_THE_RECIPIENT and result.code is not None:
+        return False
+    return refusals.classify(result.enhanced, result.text, result.code) is Verdict.hard
 
 
 def suppress_dead(message_ids: list[int]) -> None:
