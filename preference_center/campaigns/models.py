@@ -26,6 +26,7 @@ class ContentFormat(StrEnum):
     markdown = "markdown"
     mjml = "mjml"
     html = "html"
+    blocks = "blocks"
 
 
 class Campaign(WithPublicId, Base):
@@ -39,6 +40,14 @@ class Campaign(WithPublicId, Base):
     approved_version: Mapped[int | None]  # the one that is sent: frozen when it is scheduled (P7)
     scheduled_at: Mapped[datetime | None]
     not_after: Mapped[datetime | None]
+    wall_time: Mapped[str | None] = mapped_column(String(16))  # as it was planned, 2026-11-24T09:00; `scheduled_at` is made of it
+    zone: Mapped[str | None] = mapped_column(String(40))  # whose clock that is; empty: each contact's own
+    moved_from: Mapped[datetime | None]  # what it came to before the rules of its zone were changed (T4)
+    last_wave_at: Mapped[datetime | None]  # when the last of its mail is due, where not all is due at the start
+    decide_at: Mapped[datetime | None]  # of an experiment: when the winner is chosen
+    winner: Mapped[int | None] = mapped_column(SmallInteger)
+    archived_at: Mapped[datetime | None]  # shown in the public archive since then
+    made_from: Mapped[str] = mapped_column(String(60), default="", server_default="")  # a campaign or template, and its version
     started_at: Mapped[datetime | None]
     filled_to: Mapped[int] = mapped_column(BigId, default=0)  # highest contact id whose message row exists
     fill_to: Mapped[int | None] = mapped_column(BigId)  # the audience is frozen: contacts added later are not in it
@@ -49,14 +58,15 @@ class Campaign(WithPublicId, Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    def schedule(self, at: datetime, now: datetime) -> None:
+    def schedule(self, at: datetime, now: datetime, not_after: datetime | None = None) -> None:
         self._must_be(CampaignState.draft)
         self.state, self.scheduled_at, self.approved_version = CampaignState.scheduled, at, self.version
-        self.updated_at = now
+        self.not_after, self.updated_at = not_after, now
 
     def unschedule(self, now: datetime) -> None:
         self._must_be(CampaignState.scheduled)
         self.state, self.scheduled_at, self.approved_version = CampaignState.draft, None, None
+        self.wall_time = self.zone = self.moved_from = self.last_wave_at = self.not_after = None
         self.updated_at = now
 
     def pause(self, now: datetime, reason: str | None = None) -> None:
@@ -76,8 +86,8 @@ class Campaign(WithPublicId, Base):
         self.state, self.finished_at, self.updated_at = CampaignState.sent, now, now
 
     def gives_up_at(self) -> datetime:
-        """When what still waits is too late. A day counts from the start or the last resume: a pause uses none of it up."""
-        return self.not_after or self.updated_at + timedelta(days=1)
+        """When what still waits is too late. A day counts from the start, the last resume or the last wave: a pause uses none of it up."""
+        return self.not_after or max(self.updated_at, self.last_wave_at or self.updated_at) + timedelta(days=1)
 
     def _must_be(self, *allowed: CampaignState) -> None:
         if self.state not in allowed:
@@ -100,6 +110,8 @@ class CampaignVersion(Base):
     text_source: Mapped[str] = mapped_column(Text, default="")  # empty: made from the source
     segment: Mapped[str] = mapped_column(Text, default="")  # text form of the rule; empty: everyone
     compiled: Mapped[dict[str, Any]]  # html and text templates, made once when the version is saved
+    audience: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # narrowed by an earlier campaign: reach.py
+    experiment: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # other contents to try: experiments.py
     sha256: Mapped[str] = mapped_column(String(64))  # over everything above
     created_by: Mapped[str] = mapped_column(String(40), default="")
     created_at: Mapped[datetime]
@@ -107,6 +119,7 @@ class CampaignVersion(Base):
     def digest(self) -> str:
         """SHA-256 over everything that decides what is sent and to whom, the compiled templates included."""
         parts = {name: getattr(self, name) for name in _FROZEN}
+        parts |= {name: value for name in ("audience", "experiment") if (value := getattr(self, name))}
         return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def is_intact(self) -> bool:
@@ -115,3 +128,48 @@ class CampaignVersion(Base):
 
 
 _FROZEN = ("number", "subject", "preheader", "format", "source", "text_source", "segment", "compiled")
+
+
+class Approval(Base):
+    """A fact: this person let this version go, with this content, rule and sender (P7)."""
+
+    __tablename__ = "campaign_approvals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), index=True)
+    version: Mapped[int] = mapped_column(SmallInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    sender: Mapped[str] = mapped_column(String(320))
+    by: Mapped[str] = mapped_column(String(40), default="")
+    at: Mapped[datetime]
+
+
+class Template(WithPublicId, Base):
+    """A content that campaigns start from. A campaign copies one version; later ones do not touch it."""
+
+    __tablename__ = "templates"
+
+    name: Mapped[str] = mapped_column(String(120))
+    version: Mapped[int] = mapped_column(default=1)
+    created_by: Mapped[str] = mapped_column(String(40), default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class TemplateVersion(Base):
+    """One saved state of a template. Never edited; each save adds one."""
+
+    __tablename__ = "template_versions"
+    __table_args__ = (UniqueConstraint("template_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template_id: Mapped[int] = mapped_column(ForeignKey("templates.id"))
+    number: Mapped[int] = mapped_column(SmallInteger)
+    subject: Mapped[str] = mapped_column(String(250))
+    preheader: Mapped[str] = mapped_column(String(250), default="")
+    format: Mapped[ContentFormat] = mapped_column(text_enum(ContentFormat, 10))
+    source: Mapped[str] = mapped_column(Text)
+    text_source: Mapped[str] = mapped_column(Text, default="")
+    created_by: Mapped[str] = mapped_column(String(40), default="")
+    created_at: Mapped[datetime]

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, null, or_, select
 
-from preference_center.consent import cadences
+from preference_center.consent import cadences, caps
 from preference_center.consent.models import Standing, State, Subscription
 from preference_center.contacts.models import AddressStatus, Contact
 from preference_center.db import db
@@ -83,6 +83,7 @@ def judge(topic: Topic, at: datetime, occasion: int | None = None) -> Select[Any
         (Subscription.until <= at, Reason.expired),
         (Standing.paused_until > at, Reason.paused_by_contact),
         (cadences.too_soon(at, occasion), Reason.frequency_cap),
+        (caps.reached(at, occasion), Reason.frequency_cap),
         else_=null(),
     )
     stopped = Standing.state.in_([State.withdrawn, State.objected])

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from preference_center.consent import vault
+from preference_center.consent import caps, vault
+from preference_center.consent.caps import Mailing
 from preference_center.consent.models import (
     ConsentEvidence,
     ConsentRecord,
@@ -17,7 +18,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, rows_as_data
 from preference_center.topics.models import Topic
 
-TABLES = (ConsentRecord, ConsentEvidence, ContactKey, Subscription, Standing)
+TABLES = (ConsentRecord, ConsentEvidence, ContactKey, Subscription, Standing, Mailing)
 KEPT_BACK = {
     "contact_keys.wrapped": "a key of ours, not a fact about the person; what it locks is given in plain words",
     "consent_evidence.detail": "given as it was before it was locked",
@@ -27,7 +28,7 @@ KEPT_BACK = {
 def held(contact: Contact) -> dict[str, list[dict[str, Any]]]:
     found = {
         str(model.__tablename__): rows_as_data(model, where=model.contact_id == contact.id)
-        for model in (ConsentRecord, ContactKey, Subscription, Standing)
+        for model in (ConsentRecord, ContactKey, Subscription, Standing, Mailing)
     }
     topics = {id_: key for id_, key in db.session.execute(select(Topic.id, Topic.key))}  # noqa: C416
     texts = {id_: text for id_, text in db.session.execute(select(Wording.id, Wording.text))}  # noqa: C416
@@ -46,3 +47,4 @@ def held(contact: Contact) -> dict[str, list[dict[str, Any]]]:
 
 def forget(contact: Contact) -> None:
     vault.destroy(contact.id)
+    caps.forget(contact.id)

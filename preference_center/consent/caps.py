@@ -1,0 +1,76 @@
+"""How much is enough: a contact gets at most so many campaign mails in so many days, whatever the topics (`…_FREQUENCY_CAPS`).
+
+Who was mailed is noted in the claim, under the lock on the contact that the judge's question is asked under, so two campaigns
+at once cannot both be the last one allowed. Nothing is noted while no cap is set.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from flask import current_app
+from sqlalchemy import ColumnElement, delete, false, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center import clock
+from preference_center.config import Settings
+from preference_center.contacts.models import Contact
+from preference_center.db import Base, BigId, db, is_postgresql
+
+
+class Mailing(Base):
+    """This contact got, or is getting, the mail of this campaign."""
+
+    __tablename__ = "mailings"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    occasion: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+def reached(at: datetime, occasion: int | None) -> ColumnElement[bool]:
+    """The part of the judge's question that speaks of caps. A campaign is no reason against itself: its mail may be tried again."""
+    if not _caps():
+        return false()
+    others = Mailing.occasion != occasion if occasion is not None else True
+    return or_(
+        *(
+            select(func.count())
+            .where(Mailing.contact_id == Contact.id, Mailing.at > at - timedelta(days=days), Mailing.at <= at, others)
+            .correlate(Contact)
+            .scalar_subquery()
+            >= mails
+            for mails, days in _caps()
+        )
+    )
+
+
+def note(contact_ids: Collection[int], occasion: int, at: datetime) -> None:
+    """These contacts get this campaign's mail now. A second try of the same mail counts once."""
+    if not contact_ids or not _caps():
+        return
+    into = (postgresql.insert if is_postgresql() else sqlite.insert)(Mailing).on_conflict_do_nothing()
+    db.session.execute(into, [{"contact_id": one, "occasion": occasion, "at": at} for one in contact_ids])
+
+
+def forget(contact_id: int) -> None:
+    db.session.execute(delete(Mailing).where(Mailing.contact_id == contact_id))
+
+
+def tidy() -> int:
+    """Delete what no cap looks back to any more, some thousands at a time; how many they were."""
+    over = clock.now() - timedelta(days=max((days for _, days in _caps()), default=0))
+    oldest = select(Mailing.at).where(Mailing.at < over).order_by(Mailing.at).limit(5_000).subquery()
+    until = db.session.scalar(select(func.max(oldest.c.at)))
+    if until is None:
+        return 0
+    gone = db.session.execute(
+        delete(Mailing).where(Mailing.at <= until).execution_options(synchronize_session=False)
+    )
+    return int(gone.rowcount)  # type: ignore[attr-defined]
+
+
+def _caps() -> tuple[tuple[int, int], ...]:
+    settings: Settings = current_app.extensions["settings"]
+    return settings.frequency_caps
