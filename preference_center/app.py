@@ -9,7 +9,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import config, embedded, i18n, web
+from preference_center import config, embedded, failpoints, i18n, web
 from preference_center.accounts import signing_in
 from preference_center.config import Settings
 from preference_center.db import db, prepare_engine
@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
         TESTING=settings.testing,
     )
     app.extensions["settings"] = settings
+    failpoints.arm(settings.failpoints)
     app.extensions["key_ring"] = KeyRing(settings.link_keys)
     app.extensions["address_key"] = settings.address_key.encode()[:64]
     app.extensions["bell"] = bell or RedisBell(settings)

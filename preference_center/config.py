@@ -59,11 +59,18 @@ class Settings:
     proxies: int = 0
     journal_dir: Path | None = None
     checkpoint_key_file: str = ""  # default: made in DATA_DIR at first use
+    hooks: Mapping[str, str] = field(
+        default_factory=dict
+    )  # PREFERENCE_CENTER_HOOK_… of all providers, by what follows that
+    relay_provider: str = ""  # the provider whose relay carries our mail: its events bring our marks back
+    event_cap: int = 1000  # people one source may silence in an hour without our marks
+    hook_days: int = 30  # how long posts are kept as they came
     time_zone: str = "UTC"  # of the organisation, and of contacts whose own we do not know
     quiet_hours: Hours | None = None  # in the contact's zone: no campaign mail leaves then
     sending_calendar: SendingCalendar = field(default=wall_clock.ALWAYS)
     frequency_caps: tuple[tuple[int, int], ...] = ()  # so many campaign mails in so many days, for one contact
     hold_seconds: int = 60  # between the console's "send" and the start
+    failpoints: str = ""  # of fault tests alone; see failpoints.py
     testing: bool = False
 
     @property
@@ -96,10 +103,12 @@ _PLAIN = {
     "POSTAL_ADDRESS",
     "DATA_DIR",
 }
+_HOOK = "PREFERENCE_CENTER_HOOK_"  # of one provider each, which alone knows what they mean: `providers.settings_from`
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
-    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "ENV",
+    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
+    "RELAY_PROVIDER", "EVENT_CAP", "HOOK_DAYS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
@@ -108,6 +117,8 @@ _WHOLE_NUMBERS = {
     "port": (0, 65535),
     "workers": (1, 64),
     "proxies": (0, 5),
+    "event_cap": (1, 10_000_000),
+    "hook_days": (4, 400),  # longer than any provider tries again, or a token that is good once could be used twice
     "hold_seconds": (0, 3600),
 }
 
@@ -118,7 +129,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     faults: list[str] = []
     _add_file(given, faults)
     for name in sorted(given):
-        if name.startswith("PREFERENCE_CENTER_") and name.removeprefix("PREFERENCE_CENTER_") not in _PREFIXED:
+        known = name.removeprefix("PREFERENCE_CENTER_") in _PREFIXED or name.startswith(_HOOK)
+        if name.startswith("PREFERENCE_CENTER_") and not known:
             faults.append(f"{name} is not a setting; see the list in the README.")
     plain = {name: given.get(name, "").strip() for name in _PLAIN}
     other = {name: given.get(f"PREFERENCE_CENTER_{name}", "").strip() for name in _PREFIXED}
@@ -158,11 +170,20 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         mail_from=plain["MAIL_FROM"],
         organisation=plain["ORGANISATION"],
         postal_address=plain["POSTAL_ADDRESS"].replace("\\n", "\n"),
+        hooks=hooks(given),
         journal_dir=Path(other["JOURNAL_DIR"]) if other["JOURNAL_DIR"] else None,
         **secret,
         **numbers,
         **kept,
     )
+
+
+def hooks(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The settings of providers' hooks, even when other settings are wrong."""
+    given = dict(os.environ if environ is None else environ)
+    _add_file(given, [])
+    names = {name for name in given if name.startswith(_HOOK)} - {f"{_HOOK}DAYS"}
+    return {name.removeprefix(_HOOK): given[name].strip() for name in names}
 
 
 def data_dir(environ: Mapping[str, str] | None = None) -> Path:

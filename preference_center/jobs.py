@@ -11,6 +11,7 @@ import structlog
 from flask import current_app
 from redis.exceptions import RedisError
 
+from preference_center import failpoints
 from preference_center.db import after_commit
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ def later(job: Job, *args: int | str) -> None:
     bell: Bell = current_app.extensions["bell"]
 
     def ring() -> None:
+        failpoints.hit("bell.before_ring")
         try:
             bell.ring(job, args)
         except (RedisError, OSError) as trouble:

@@ -4,15 +4,16 @@ By ranges of contact id, one INSERT … SELECT and one transaction a range, so i
 """
 
 from sqlalchemy import case as case_
-from sqlalchemy import func, literal, select, true
+from sqlalchemy import and_, func, literal, null, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
-from preference_center import clock, jobs
+from preference_center import clock, failpoints, jobs
 from preference_center.campaigns import audience
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts.models import Contact
 from preference_center.db import db, is_postgresql
+from preference_center.delivery import waves
 from preference_center.delivery.models import Message, MessageState
 from preference_center.topics.models import Topic
 
@@ -30,6 +31,7 @@ def fill_range(campaign_id: int) -> bool:
     if end > campaign.filled_to:
         _insert(campaign, campaign.filled_to, end)
         campaign.filled_to = end
+        failpoints.hit("fill.before_commit")
     if end < campaign.fill_to:
         return True
     campaign.filled_at = clock.now()
@@ -41,15 +43,22 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
     now = clock.now()
     version = campaigns.version(campaign, campaign.approved_version)
     topic = db.session.get_one(Topic, campaign.topic_id)
-    judged = audience.verdicts(version, topic, now).where(Contact.id > after, Contact.id <= to).subquery()
+    mine = and_(Contact.id > after, Contact.id <= to)
+    waits = waves.due(campaign, mine, now)
+    due_at, too_late = waves.columns(campaign, waits)
+    judged = audience.verdicts(version, topic, now).where(mine)
+    judged = judged.add_columns(due_at.label("due_at"), too_late.label("too_late")).subquery()
+    reason = func.coalesce(judged.c.reason, judged.c.too_late)
+    queued = reason.is_(None)
     rows = select(
         literal(campaign.id),
         judged.c.contact_id,
-        case_((judged.c.reason.is_(None), MessageState.queued.value), else_=MessageState.skipped.value),
-        judged.c.reason,
+        case_((queued, MessageState.queued.value), else_=MessageState.skipped.value),
+        reason,
         judged.c.record_id,
+        case_((queued, judged.c.due_at), else_=null()),
         literal(now, Message.changed_at.type),
     ).where(true())  # SQLite cannot tell ON CONFLICT from a join's ON without a WHERE
-    columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "changed_at"]
+    columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "next_try_at", "changed_at"]
     into = (postgresql.insert if is_postgresql() else sqlite.insert)(Message)
     db.session.execute(into.from_select(columns, rows).on_conflict_do_nothing())

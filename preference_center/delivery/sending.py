@@ -16,11 +16,12 @@ from sqlalchemy import func, literal, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
-from preference_center import clock, jobs
-from preference_center.campaigns import content
+from preference_center import clock, failpoints, jobs
+from preference_center.campaigns import approvals, content, timing
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
+from preference_center.consent import jurisdictions
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db, is_postgresql, transaction
 from preference_center.delivery import chunks, closing, outcomes
@@ -101,8 +102,8 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         if campaign is None or campaign.state is not CampaignState.sending:
             return None
         version = campaigns.version(campaign, campaign.approved_version)
-        if not version.is_intact():
-            _pause(campaign_id, "The approved content was altered in the database. Nothing more is sent.")
+        if fault := approvals.fault(campaign):
+            _pause(campaign_id, fault)
             return None
         topic = db.session.get_one(Topic, campaign.topic_id)
         try:
@@ -112,7 +113,12 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
             return None
         now = clock.now()
         started = Run(
-            campaign_id=campaign_id, host=socket.gethostname()[:80], journal="", started_at=now, lease_until=now
+            campaign_id=campaign_id,
+            host=socket.gethostname()[:80],
+            rule_set=jurisdictions.in_force().version,
+            journal="",
+            started_at=now,
+            lease_until=now,
         )
         db.session.add(started)
         db.session.flush()
@@ -131,13 +137,17 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
 
 def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     """Store the last chunk and claim the next in one commit. Only an acknowledged commit makes messages ours."""
+    failpoints.hit("store.before")
     with transaction():
         _store(turn)
         campaign = db.session.get_one(Campaign, turn.campaign_id)
         if over or campaign.state is not CampaignState.sending or _relay_is_lost(turn, campaign):
             return []
-        if clock.now() >= turn.give_up_at:
+        now = clock.now()
+        if now >= turn.give_up_at:
             chunks.close_waiting(campaign.id, Reason.too_late)
+            return []
+        if not timing.is_open(now):
             return []
         topic = db.session.get_one(Topic, campaign.topic_id)
         if topic.retired_at is not None:
@@ -146,6 +156,8 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         if not _extend(turn.run_id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
         chunk = chunks.claim(turn.run, campaign, topic, turn.size)
+        failpoints.hit("claim.before_commit")
+    failpoints.hit("claim.committed")
     turn.claimed_at = time.monotonic()
     turn.looked_at = 0.0  # a pause may have been committed while the claim waited: look before the first message (P5)
     return chunk
@@ -169,7 +181,9 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
 def _composed(turn: _Turn, chunk: list[Claimed]) -> Iterator[Envelope]:
     for claimed in chunk:
         try:
-            yield turn.composer.compose(claimed)
+            envelope = turn.composer.compose(claimed)
+            failpoints.hit("message.rendered")
+            yield envelope
         except content.RenderError as fault:
             turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.render_error, reply=str(fault)))
         except UnwritableAddress as fault:  # one such row must not keep the others from their mail
@@ -202,6 +216,7 @@ def _pause(campaign_id: int, reason: str) -> None:
 
 
 def _end(turn: _Turn) -> None:
+    failpoints.hit("end.before")
     with transaction():
         _store(turn)
         db.session.execute(update(Run).where(Run.id == turn.run_id).values(ended_at=clock.now()))

@@ -6,7 +6,7 @@ import structlog
 from flask import current_app
 from sqlalchemy import func, or_, select
 
-from preference_center import clock, jobs
+from preference_center import clock, failpoints, jobs
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
@@ -38,6 +38,7 @@ def settle_run(run_id: int) -> None:
     ).all()
     endings = [_proven(noted, row.id, row.attempt) for row in rows]
     chunks.store(run, endings)
+    failpoints.hit("sweep.settled")
     run.ended_at = clock.now()
     doubtful = sum(ending.state is MessageState.uncertain for ending in endings)
     log.warning("run.settled", run=run.id, messages=len(endings), uncertain=doubtful)

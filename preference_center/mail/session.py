@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from preference_center import failpoints
 from preference_center.mail.flight import PHASES, Desk, Flight, Step
 from preference_center.mail.link import Address, Limits, Link
 from preference_center.mail.opening import Features
@@ -178,6 +179,7 @@ class Session:
         flight.dot_left = True
         try:
             self._say(b".\r\n")
+            failpoints.hit("smtp.dot")
         except Gone as gone:
             flight.dot_left = gone.left
             raise
@@ -256,12 +258,14 @@ class Session:
         self._expected.appendleft((Step.body, flight))
         if not self._dying:
             self._link.write(flight.data)
+            failpoints.hit("smtp.body")
 
     def _delivered(self, flight: Flight, reply: Reply) -> None:
         """The answer to the final dot."""
         key = flight.envelope.key
         if reply.code < 400 and not reply.ok:
             raise Gibberish(f"the relay answered the message with {reply.code}")
+        failpoints.hit("smtp.reply")
         self._journal.reply(key, reply.code)
         if reply.ok:
             self.desk.report(Result(key, Outcome.accepted, Phase.dot, reply.code, reply.enhanced, reply.text))

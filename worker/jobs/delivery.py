@@ -3,6 +3,7 @@
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from preference_center import failpoints
 from preference_center.db import db, transaction
 from preference_center.delivery import sending, sweeping
 from worker.context import job, stopping
@@ -14,6 +15,7 @@ SECONDS = 20.0  # RQ forks for each job (about 15 ms); a run of this length make
 
 @job
 def deliver(campaign_id: int) -> None:
+    failpoints.hit("deliver.start")
     sending.run(campaign_id, seconds=SECONDS, stop=stopping)
 
 
