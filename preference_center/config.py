@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from preference_center import wall_clock
+from preference_center import failpoints, wall_clock
 from preference_center.wall_clock import Hours, SendingCalendar
 
 
@@ -151,6 +151,10 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
             faults.append(f"{name} is missing: {why}.")
     if plain["MAIL_FROM"] and not re.fullmatch(r"[^@\s]+@[^@\s]+\.?[^@\s]+", parseaddr(plain["MAIL_FROM"])[1]):
         faults.append("MAIL_FROM holds no address; write it as: Shop <news@example.com>.")
+    try:
+        failpoints.read(other["FAILPOINTS"])
+    except ValueError as fault:
+        faults.append(f"PREFERENCE_CENTER_FAILPOINTS: {fault}.")
     numbers: dict[str, Any] = _numbers(other, faults) | wall_clock.settings(other, faults)
     secret = _secrets(plain, other, data_dir, embedded, faults)
     if faults:
