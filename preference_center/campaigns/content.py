@@ -5,9 +5,10 @@ Every mail carries the footer the law wants, in both parts and in the contact's 
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from flask import current_app
 from jinja2 import Template, TemplateError
@@ -17,6 +18,7 @@ from preference_center import i18n
 from preference_center.campaigns import compiling, footer, linting, markup, sandbox
 from preference_center.campaigns.linting import Finding
 from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.campaigns.slots import Slots
 from preference_center.config import Settings
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AttributeKind, Contact
@@ -28,10 +30,6 @@ from preference_center.topics.models import Topic
 MAX_VALUE = 1_000  # characters of one field of one contact
 
 _KEPT = 32  # renderers a process keeps
-
-
-class _Loader(Protocol):
-    def __call__(self, source: str, *, autoescape: bool) -> Template: ...
 
 
 class RenderError(Invalid):
@@ -66,43 +64,81 @@ class Renderer:
         self._compiled = version.compiled
         self._subject = sandbox.load(self._compiled["subject"], autoescape=False)
         self._preheader = sandbox.load(self._compiled["preheader"], autoescape=False)
-        self._spoken: dict[tuple[str, _Loader], tuple[Template, Template]] = {}
+        self._quick_subject = Slots(self._compiled["subject"], autoescape=False, encoded=False)
+        self._quick_preheader = Slots(self._compiled["preheader"], autoescape=False, encoded=False)
+        self._spoken: dict[str, tuple[Slots, Slots]] = {}
+        self._shown: dict[str, tuple[Template, Template]] = {}
 
     def render(self, fields: Mapping[str, str], language: str) -> Rendered:
-        """The mail for one contact: `fields` from fields_for(). RenderError when it cannot be made."""
-        subject, html, text = self._rendered(fields, language, sandbox.load)
-        return Rendered(subject, html, text)
-
-    def encode(self, fields: Mapping[str, str], language: str) -> Encoded:
-        """The same mail, rendered straight into quoted-printable: what is sent."""
-        subject, html, text = self._rendered(fields, language, sandbox.load_encoded)
-        return Encoded(subject, sandbox.cut(html), sandbox.cut(text))
-
-    def _rendered(self, fields: Mapping[str, str], language: str, load: _Loader) -> tuple[str, str, str]:
-        html, text = self._spoken.get((language, load)) or self._speak(language, load)
-        try:
-            subject = header_text(self._subject.render(fields), compiling.MAX_SUBJECT)
-            values = {**fields, "language": language, "subject": subject}
+        """The mail for one contact, to be looked at: `fields` from fields_for(). RenderError when it cannot be made."""
+        html, text = self._shown.get(language) or self._show(language)
+        with _named_faults():
+            subject = self._subject.render(fields)
+            values = {**fields, "language": language, "subject": _subject(subject)}
             if self._compiled["preheader"]:
                 values["preheader"] = self._preheader.render(fields)
-            parts = html.render(values), text.render(values)
-        except (TemplateError, ValueError, OverflowError) as fault:
-            raise RenderError(f"The content cannot be rendered: {type(fault).__name__}.") from None
-        if max(map(len, parts)) > markup.MAX_OUTPUT:
-            raise RenderError("The mail is larger than 1 MB for this contact.")
-        if not subject:
-            raise RenderError("The subject is empty for this contact.")
-        return subject, *parts
+            made = html.render(values), text.render(values)
+        _check_size(*made)
+        return Rendered(values["subject"], *made)
 
-    def _speak(self, language: str, load: _Loader) -> tuple[Template, Template]:
-        spoken = footer.spoken(i18n.best(language))
-        made = (
-            load(self._compiled["html"].replace(compiling.FOOTER, spoken.html, 1), autoescape=True),
-            load(self._compiled["text"].replace(compiling.FOOTER, spoken.text, 1), autoescape=False),
-        )
+    def encode(self, fields: Mapping[str, str], language: str) -> Encoded:
+        """The same mail as quoted-printable: what is sent."""
+        html, text = self._spoken.get(language) or self._speak(language)
+        with _named_faults():
+            subject = _subject(self._quick_subject.fill(fields).decode())
+            values = {**fields, "language": language, "subject": subject}
+            if self._compiled["preheader"]:
+                values["preheader"] = self._quick_preheader.fill(fields).decode()
+            made = html.fill(values), text.fill(values)
+        _check_size(*made)
+        return Encoded(subject, *made)
+
+    def names(self, language: str) -> set[str]:
+        """The fields that this mail speaks of: nothing else about a contact need be prepared."""
+        html, text = self._spoken.get(language) or self._speak(language)
+        return html.names | text.names | self._quick_subject.names | self._quick_preheader.names
+
+    def _speak(self, language: str) -> tuple[Slots, Slots]:
+        html, text = self._sources(language)
+        made = Slots(html, autoescape=True), Slots(text, autoescape=False)
         if len(self._spoken) < _KEPT:  # a language tag comes from outside
-            self._spoken[language, load] = made
+            self._spoken[language] = made
         return made
+
+    def _show(self, language: str) -> tuple[Template, Template]:
+        html, text = self._sources(language)
+        made = sandbox.load(html, autoescape=True), sandbox.load(text, autoescape=False)
+        if len(self._shown) < _KEPT:
+            self._shown[language] = made
+        return made
+
+    def _sources(self, language: str) -> tuple[str, str]:
+        """Both parts with the footer of this language in them."""
+        spoken = footer.spoken(i18n.best(language))
+        return (
+            self._compiled["html"].replace(compiling.FOOTER, spoken.html, 1),
+            self._compiled["text"].replace(compiling.FOOTER, spoken.text, 1),
+        )
+
+
+def _subject(rendered: str) -> str:
+    subject = header_text(rendered, compiling.MAX_SUBJECT)
+    if not subject:
+        raise RenderError("The subject is empty for this contact.")
+    return subject
+
+
+def _check_size(*parts: str | bytes) -> None:
+    if max(map(len, parts)) > markup.MAX_OUTPUT:
+        raise RenderError("The mail is larger than 1 MB for this contact.")
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    try:
+        yield
+    except (TemplateError, ValueError, OverflowError) as fault:
+        raise RenderError(f"The content cannot be rendered: {type(fault).__name__}.") from None
 
 
 _renderers: OrderedDict[str, Renderer] = OrderedDict()

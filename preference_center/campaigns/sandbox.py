@@ -15,7 +15,7 @@ from babel.numbers import format_decimal
 from jinja2 import Template, nodes, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup, escape
+from markupsafe import escape
 
 from preference_center import i18n
 from preference_center.mail.mime import quoted_printable
@@ -23,47 +23,41 @@ from preference_center.mail.mime import quoted_printable
 
 def load(source: str, *, autoescape: bool) -> Template:
     """A template out of checked text. It is looked over once more: ValueError when it holds anything we do not write."""
-    environment = _environment(autoescape)
-    return environment.from_string(_checked(environment, source))
+    return _environment(autoescape).from_string(checked(source, autoescape=autoescape))
 
 
-def load_encoded(source: str, *, autoescape: bool) -> Template:
-    """The same, but what it renders is quoted-printable already: the fixed text is encoded here, once, and not per contact.
-
-    Each piece ends at the beginning of a line, so pieces fit together in any order; cut() takes the last soft break off.
-    """
-    environment = _encoding_environment(autoescape)
-    tree = _checked(environment, source)
-    for piece in tree.find_all(nodes.TemplateData):
-        piece.data = _encoded(piece.data)
-    return environment.from_string(tree)
-
-
-def cut(rendered: str) -> bytes:
-    """A body as it stands in a message, from what a load_encoded() template rendered."""
-    return rendered.removesuffix(_SOFT_BREAK).encode("ascii")
-
-
-_SOFT_BREAK = "=\r\n"
-
-
-# Most values of contacts are short and plain, and stand as they are: no sign that means something, within one line.
-_PLAIN = re.compile(r"(?!\.|From )[!-<>-~](?:[ -<>-~]{0,70}[!-<>-~])?\Z")
-
-
-def _encoded(text: str) -> str:
-    if _PLAIN.match(text):
-        return text + _SOFT_BREAK
-    piece = quoted_printable(text).decode("ascii")
-    return piece if piece.endswith("\r\n") else piece + _SOFT_BREAK
-
-
-def _checked(environment: ImmutableSandboxedEnvironment, source: str) -> nodes.Template:
-    tree = environment.parse(source)
+def checked(source: str, *, autoescape: bool) -> nodes.Template:
+    """The syntax tree of a checked text, for load() and for slots.py. ValueError as there."""
+    tree = _environment(autoescape).parse(source)
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _WRITTEN) or (isinstance(node, nodes.Const) and not _is_plain(node.value)):
             raise ValueError(f"a compiled template holds {type(node).__name__}")
     return tree
+
+
+def filters(autoescape: bool) -> dict[str, Any]:
+    """The filters of checked texts, by name."""
+    return _environment(autoescape).filters
+
+
+def encoded(text: str) -> bytes:
+    """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
+    if _PLAIN.match(text):
+        return text.encode("ascii") + _SOFT_BREAK
+    piece = quoted_printable(text)
+    return piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK
+
+
+def cut(pieces: bytes) -> bytes:
+    """A body as it stands in a message, from encoded pieces: without the last soft break."""
+    return pieces.removesuffix(_SOFT_BREAK)
+
+
+_SOFT_BREAK = b"=\r\n"
+
+
+# Most values of contacts are short and plain, and stand as they are: no sign that means something, within one line.
+_PLAIN = re.compile(r"(?!\.|From )[!-<>-~](?:[ -<>-~]{0,70}[!-<>-~])?\Z")
 
 
 _WRITTEN = (
@@ -94,16 +88,6 @@ def _environment(autoescape: bool) -> ImmutableSandboxedEnvironment:
     made.filters.update(_filters())
     if not autoescape:
         made.filters["escape"] = _text
-    return made
-
-
-@cache
-def _encoding_environment(autoescape: bool) -> ImmutableSandboxedEnvironment:
-    made = _environment(autoescape).overlay()
-    if autoescape:
-        made.finalize = lambda value: Markup(_encoded(str(escape(value))))  # noqa: S704 (escaped just here)
-    else:
-        made.finalize = lambda value: _encoded(str(value))
     return made
 
 

@@ -1,4 +1,4 @@
-"""The mail that is sent is the mail that was previewed: rendering into quoted-printable decodes to the very same text."""
+"""The mail that is sent is the mail that was previewed: slots filled as quoted-printable decode to the very same text."""
 
 import quopri
 
@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preference_center.campaigns import sandbox
+from preference_center.campaigns.slots import Slots
 
 PIECES = st.sampled_from(
     [
@@ -14,6 +15,11 @@ PIECES = st.sampled_from(
         "{% if name %}yes{% else %}no{% endif %}",
         "{% if name %}{{ name }}{% endif %}",
         "{{ name|upper }}",
+        "{{ name|escape|default('n\\'a')|title }}",
+        "{{ number|number(2) }} {{ day|date('long') }}",
+        "{% if number|as_number > 500 and not name|has_value %}many{% elif day|as_text == 'x' or name|as_text != 'anna' %}"
+        "{% if number|as_number <= 3 %}{{ number }}{% endif %}few{% endif %}",
+        "{{ '{' }}{{ unknown }}{{ name|truncate(5) }}",
         ".",
         ".hidden dot\n",
         "\n",
@@ -33,12 +39,20 @@ PIECES = st.sampled_from(
 @given(
     pieces=st.lists(PIECES, max_size=12),
     name=st.one_of(st.just(""), st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200), st.just(".")),
+    number=st.sampled_from(["", "2", "501", "1e3", "many"]),
+    day=st.sampled_from(["", "2026-11-22", "x"]),
     autoescape=st.booleans(),
 )
-def test_encoded_rendering_decodes_to_the_plain_one(pieces: list[str], name: str, autoescape: bool) -> None:
+def test_filled_slots_decode_to_the_rendered_text(
+    pieces: list[str], name: str, number: str, day: str, autoescape: bool
+) -> None:
     source = "".join(pieces)
-    plain = sandbox.load(source, autoescape=autoescape).render({"name": name})
-    encoded = sandbox.cut(sandbox.load_encoded(source, autoescape=autoescape).render({"name": name}))
+    values = {"name": name, "number": number, "day": day, "language": "pl"}
+    plain = sandbox.load(source, autoescape=autoescape).render(values)
+    slots = Slots(source, autoescape=autoescape)
+    encoded = slots.fill(values)
+    assert slots.fill(values) == encoded
+    assert Slots(source, autoescape=autoescape, encoded=False).fill(values).decode() == plain
     assert quopri.decodestring(encoded).decode() == plain.replace("\n", "\r\n")
     lines = encoded.split(b"\r\n")
     assert max(map(len, lines)) <= 76  # RFC 2045 6.7 (5)
@@ -49,4 +63,18 @@ def test_encoded_rendering_decodes_to_the_plain_one(pieces: list[str], name: str
 @pytest.mark.parametrize("source", ["{{ x() }}", "{% for a in b %}{% endfor %}", "{{ a[0] }}"])
 def test_an_unchecked_template_is_refused_in_this_form_too(source: str) -> None:
     with pytest.raises(ValueError, match="holds"):
-        sandbox.load_encoded(source, autoescape=True)
+        Slots(source, autoescape=True)
+
+
+def test_a_text_names_the_fields_it_speaks_of() -> None:
+    slots = Slots("{% if city %}{{ name|upper }}{% endif %}{{ day|date('long') }}", autoescape=False)
+    assert slots.names == {"city", "name", "day", "language"}
+
+
+def test_each_outcome_of_many_conditions_is_right_though_not_all_are_kept() -> None:
+    source = "".join(f"{{% if f{number} %}}{number}{{% else %}}-{{% endif %}}" for number in range(10))
+    slots = Slots(source, autoescape=False, encoded=False)
+    for outcome in range(1024):
+        wanted = "".join(str(number) if outcome >> number & 1 else "-" for number in range(10))
+        values = {f"f{number}": "x" * (outcome >> number & 1) for number in range(10)}
+        assert slots.fill(values).decode() == wanted
