@@ -3,11 +3,13 @@
 An event is a fact about one message or one address. It may end mail to somebody; none ever allows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from preference_center.errors import DomainError
 
 
 class Kind(StrEnum):
@@ -68,6 +70,10 @@ class Unreadable(Exception):
     """Proven to come from the provider, but not of the shape it promises. The words say where."""
 
 
+class CannotBeMadeUp(DomainError):
+    """Nobody but the provider can sign a post of this kind. The message says how to test instead."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """A setting of one provider: `PREFERENCE_CENTER_HOOK_<PROVIDER>_<NAME>`. `many`: several values, with spaces between."""
@@ -75,7 +81,8 @@ class Setting:
     name: str
     help: str
     many: bool = False
-    example: str = ""
+    example: str = ""  # a value of the right shape; the contract tests work with it
+    fault: Callable[[str], str | None] | None = None  # what is wrong with one value, in words that do not hold it
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,8 @@ class Provider(Protocol):
         """Prove where the post comes from, or raise Forged. Returns a token that is good once (Mailgun), if there is one."""
 
     def greet(self, post: Post, secrets: Secrets) -> str | None:
-        """The answer to a set-up handshake, or None when this post is none."""
+        """The answer to a set-up handshake, or None when this post is none. It proves for itself what it acts on, or raises
+        Forged, so a door may ask before or after `verify`. A post that was answered here is not stored."""
 
     def read(self, post: Post) -> list[Event]:
         """The events of a proven post, or Unreadable. One event that is not understood is `unknown` and never loses the others."""
@@ -111,4 +119,4 @@ class Provider(Protocol):
         """Header lines for a message that leaves by this provider's SMTP, so that its events bring our mark back."""
 
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        """A delivered event, signed with our own secret, for `pc events test`."""
+        """A delivered event, signed with our own secret, for `pc events test`; or CannotBeMadeUp."""
