@@ -49,29 +49,39 @@ class Rule:
         )
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and why: the rule that its words met (`by_words`), or the status code alone."""
+
+    verdict: Verdict
+    why: str
+    by_words: bool
+    status: str | None  # the code it went by
+
+
 def classify(status: str | None, text: str, smtp_code: int | None = None) -> Verdict:
     """What was meant by an enhanced status code (RFC 3463), the words that came with it, and the reply code of SMTP."""
-    return _judge(status, flat(text[:TEXT_LIMIT]), smtp_code)[0]
+    return judge(status, text, smtp_code).verdict
 
 
-def explain(status: str | None, text: str, smtp_code: int | None = None) -> str:
-    """Why `classify` says so: the rule's own words."""
-    return _judge(status, flat(text[:TEXT_LIMIT]), smtp_code)[1]
+def judge(status: str | None, text: str, smtp_code: int | None = None) -> Judgement:
+    """The same with its reason."""
+    return _judge(status, flat(text[:TEXT_LIMIT]), smtp_code)
 
 
 @lru_cache(maxsize=4096)  # one cause makes the same words for many addresses
-def _judge(status: str | None, text: str, smtp_code: int | None) -> tuple[Verdict, str]:
+def _judge(status: str | None, text: str, smtp_code: int | None) -> Judgement:
     code = _exact(status, text)
     lasting = _is_lasting(code, text, smtp_code)
     if code and code.startswith("2."):
-        return Verdict.none, "a success"
+        return Judgement(Verdict.none, "a success", False, code)
     subject = int(code.split(".")[1]) if code else None
     for rule in _book():
         if rule.fits(text, subject):
             if rule.verdict is Verdict.hard and not lasting:
-                return Verdict.soft, f"{rule.why}, but only for now"
-            return rule.verdict, rule.why
-    return _by_code(code, lasting), f"by code {code}" if code else "nothing known was said"
+                return Judgement(Verdict.soft, f"{rule.why}, but only for now", True, code)
+            return Judgement(rule.verdict, rule.why, True, code)
+    return Judgement(_by_code(code, lasting), "by its code" if code else "nothing known was said", False, code)
 
 
 def _by_code(code: str | None, lasting: bool) -> Verdict:
@@ -114,8 +124,12 @@ def flat(text: str) -> str:
         text = _ADDRESS.sub("@", text)
     text = text.casefold()
     if not text.isascii():
-        text = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
+        text = without_accents(text)
     return " ".join(text.translate(_FLAT).split())
+
+
+def without_accents(text: str) -> str:
+    return re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
 
 
 @cache
@@ -124,7 +138,7 @@ def _book() -> tuple[Rule, ...]:
     terms: dict[str, str] = book["terms"]
 
     def compiled(words: list[str]) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(unicodedata.normalize("NFKD", _filled(each, terms))) for each in words)
+        return tuple(re.compile(without_accents(_filled(each, terms))) for each in words)
 
     return tuple(
         Rule(

@@ -1,0 +1,97 @@
+"""Reads one mail: the machine-readable report if it has one, else the words it is written in."""
+
+import re
+
+from preference_center.mail import refusals
+from preference_center.mail.refusals import Judgement
+from preference_center.webhooks.reports import arf, dsn, loose, replies
+from preference_center.webhooks.reports.base import Finding, Meaning, Report, addresses, sent_to
+from preference_center.webhooks.reports.parts import Headers, Mail, Part, take_apart
+
+_RETURNED = ("message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/rfc822-headers", "message/global", "message/global-headers")  # fmt: skip
+_ENDED_WELL = ("delivered", "relayed", "expanded", "deliverable")
+_ID = re.compile(r"^(?:> ?)?Message-Id:\s*<?([^\s<>]{3,250})>?", re.IGNORECASE | re.MULTILINE)
+_MARKED = ("return-path", "envelope-from", "x-envelope-from", "errors-to", "sender", "list-unsubscribe")
+
+
+def read(raw: bytes) -> Report:
+    """What a mail of any kind reports. Never fails: what is not understood is `unknown`, for a person to read."""
+    mail = take_apart(raw)
+    report = Report(_findings(mail), sent_to(mail.headers), replies.writer(mail.headers))
+    report.returned_ids, report.returned_marks = _returned(mail)
+    return report
+
+
+def _findings(mail: Mail) -> list[Finding]:
+    complaint = mail.part(*arf.TYPES)
+    if complaint is not None:
+        return [arf.finding(complaint)]
+    status = mail.part(*dsn.TYPES)
+    if status is not None:
+        found = _of_status(mail, status)
+        if found:
+            return found
+    if loose.is_bounce(mail):
+        return loose.findings(mail)
+    return [replies.finding(mail)]
+
+
+def _of_status(mail: Mail, part: Part) -> list[Finding]:
+    named = dsn.recipients(part)
+    if not named:
+        return []
+    letter = loose.letter(mail)
+    spelled = [each.final or each.original or "" for each in named]
+    return [_of_recipient(each, spelled, letter, mail) for each in named]
+
+
+def _of_recipient(told: dsn.Recipient, all_named: list[str], letter: str, mail: Mail) -> Finding:
+    final = told.final if told.final and told.final != told.address else None
+    if told.action in _ENDED_WELL or (told.status or "").startswith("2."):
+        return Finding(Meaning.none, told.address, told.status, told.action, final, detail=told.diagnostic)
+    if told.action == "delayed":
+        return Finding(Meaning.deferred, told.address, told.status, told.action, final, detail=told.diagnostic)
+    judged, words = _judged(told, all_named, letter)
+    return Finding(
+        Meaning(judged.verdict),
+        told.address or _only_address(mail, letter),
+        told.status or judged.status,
+        told.action or "failed",
+        final,
+        detail=words,
+    )
+
+
+def _judged(told: dsn.Recipient, all_named: list[str], letter: str) -> tuple[Judgement, str]:
+    """The diagnostic words decide; where they say nothing, what the letter says of this recipient."""
+    judged = refusals.judge(told.status, told.diagnostic)
+    if judged.by_words:
+        return judged, told.diagnostic
+    words = loose.words_about(told.final or told.original or "", all_named, letter)
+    again = refusals.judge(told.status, f"{told.diagnostic} {words}")
+    if again.by_words or told.status is None:
+        return again, words
+    return judged, told.diagnostic
+
+
+def _only_address(mail: Mail, letter: str) -> str | None:
+    """A status part may name its recipient in a way that is no address."""
+    return next(iter(loose.recipients(mail, letter)), None)
+
+
+def _returned(mail: Mail) -> tuple[list[str], list[str]]:
+    """Message-IDs and local parts of the message that came back: in its own part, or within the letter's text."""
+    ids: list[str] = []
+    marks: list[str] = []
+    for part in mail.parts:
+        if part.type in _RETURNED:
+            headers = Headers(part.content.lstrip(b"\n").partition(b"\n\n")[0])
+            ids += [value.strip("<> ")[:250] for value in headers.all("message-id")[:3]]
+            marks += [
+                each for name in _MARKED for value in headers.all(name)[:3] for each in addresses(value[:1000])[:3]
+            ]
+        elif part.type in ("text/plain", "text/html") and "@" in part.text:
+            ids += _ID.findall(part.text)[:3]
+    for name in ("in-reply-to", "references", "original-message-id", "x-original-message-id"):
+        ids += re.findall(r"<([^\s<>]{3,250})>", mail.headers.one(name)[:4000])[-10:]
+    return list(dict.fromkeys(ids))[:20], list(dict.fromkeys(marks))[:20]
