@@ -40,14 +40,14 @@ class Campaign(WithPublicId, Base):
     approved_version: Mapped[int | None]  # the one that is sent: frozen when it is scheduled (P7)
     scheduled_at: Mapped[datetime | None]
     not_after: Mapped[datetime | None]
-    wall_time: Mapped[str | None] = mapped_column(String(16))  # as it was planned, 2026-11-24T09:00; `scheduled_at` is made of it
+    wall_time: Mapped[str | None] = mapped_column(String(16))  # as planned: 2026-11-24T09:00; makes `scheduled_at`
     zone: Mapped[str | None] = mapped_column(String(40))  # whose clock that is; empty: each contact's own
     moved_from: Mapped[datetime | None]  # what it came to before the rules of its zone were changed (T4)
     last_wave_at: Mapped[datetime | None]  # when the last of its mail is due, where not all is due at the start
     decide_at: Mapped[datetime | None]  # of an experiment: when the winner is chosen
     winner: Mapped[int | None] = mapped_column(SmallInteger)
     archived_at: Mapped[datetime | None]  # shown in the public archive since then
-    made_from: Mapped[str] = mapped_column(String(60), default="", server_default="")  # a campaign or template, and its version
+    made_from: Mapped[str] = mapped_column(String(60), default="", server_default="")  # campaign or template, version
     started_at: Mapped[datetime | None]
     filled_to: Mapped[int] = mapped_column(BigId, default=0)  # highest contact id whose message row exists
     fill_to: Mapped[int | None] = mapped_column(BigId)  # the audience is frozen: contacts added later are not in it
@@ -110,8 +110,9 @@ class CampaignVersion(Base):
     text_source: Mapped[str] = mapped_column(Text, default="")  # empty: made from the source
     segment: Mapped[str] = mapped_column(Text, default="")  # text form of the rule; empty: everyone
     compiled: Mapped[dict[str, Any]]  # html and text templates, made once when the version is saved
-    audience: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # narrowed by an earlier campaign: reach.py
-    experiment: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # other contents to try: experiments.py
+    # narrowed to whom an earlier campaign reached or missed (delivery/reach.py); other contents to try (experiments.py)
+    audience: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    experiment: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     sha256: Mapped[str] = mapped_column(String(64))  # over everything above
     created_by: Mapped[str] = mapped_column(String(40), default="")
     created_at: Mapped[datetime]

@@ -3,19 +3,21 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from preference_center import clock, jobs
-from preference_center.campaigns import content, queries
+from preference_center.campaigns import approvals, content, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
+from preference_center.campaigns.timing import Plan
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid
 from preference_center.segments import queries as segments
 from preference_center.topics.models import Topic
 
-CONTENT_FIELDS = ("subject", "preheader", "format", "source", "text_source", "segment")
+CONTENT_FIELDS = ("subject", "preheader", "format", "source", "text_source", "segment", "audience", "experiment")
 _PAST = timedelta(minutes=5)  # a form that was open for a while
 _FUTURE = timedelta(days=730)
+_CALENDAR_DAYS = timedelta(days=7)
 
 
 def create(
@@ -28,7 +30,10 @@ def create(
     preheader: str = "",
     text_source: str = "",
     segment: str = "",
+    audience: dict[str, Any] | None = None,
+    experiment: dict[str, Any] | None = None,
     actor: str = "",
+    made_from: str = "",
 ) -> Campaign:
     """A new draft with its first version. Invalid, with the line, when the content or the segment cannot stand."""
     _check_topic(topic)
@@ -40,6 +45,8 @@ def create(
         "source": source,
         "text_source": text_source,
         "segment": segment,
+        "audience": audience or {},
+        "experiment": experiment or {},
     }
     ready = _ready(fields)
     campaign = Campaign(
@@ -47,6 +54,7 @@ def create(
         topic_id=topic.id,
         state=CampaignState.draft,
         version=1,
+        made_from=made_from,
         created_by=actor,
         created_at=now,
         updated_at=now,
@@ -83,21 +91,53 @@ def save(campaign: Campaign, *, on_version: int, actor: str, **changes: Any) -> 
     return _add_version(campaign, ready, actor, now)
 
 
-def schedule(campaign: Campaign, at: datetime) -> None:
-    """Freeze the newest version and send it at `at`, which may be now. Invalid when it could not be sent."""
+def schedule(
+    campaign: Campaign,
+    at: datetime | Plan,
+    *,
+    version: int | None = None,
+    not_after: datetime | None = None,
+    actor: str = "",
+) -> None:
+    """Approve a version, the newest, and send it at `at`: a moment, which may be now, or a plan by the clock on a wall.
+
+    Outside the sending calendar it starts when that opens. What still waits at `not_after` is closed as too late. Invalid when
+    it could not be sent; Conflict when `version`, the one looked at, is not the newest any more.
+    """
     now = clock.now()
-    if at.tzinfo is None:
-        raise Invalid("Say in which time zone that moment is.", {"at": "The time zone is missing."})
-    if not now - _PAST <= at <= now + _FUTURE:
-        raise Invalid("Choose a moment from now on, within two years.", {"at": "This moment cannot be used."})
     campaign = queries.lock(campaign.id)
+    approvals.check_newest(campaign, version or campaign.version)
+    begin = _begin(at, now)
+    not_after = _last_moment(at, begin, not_after)
     _check_topic(db.session.get_one(Topic, campaign.topic_id))
-    version = queries.version(campaign)
-    segments.read(version.segment)
-    content.preview(version, language="en")
-    campaign.schedule(at, now)
-    if at <= now:
+    chosen = queries.version(campaign)
+    segments.read(chosen.segment)
+    content.preview(chosen, language="en")
+    campaign.schedule(begin, now, not_after)
+    if isinstance(at, Plan):
+        timing.keep(campaign, at)
+    approvals.note(campaign, chosen, actor, now)
+    if begin <= now:
         jobs.later(jobs.START_DUE)
+
+
+def _begin(at: datetime | Plan, now: datetime) -> datetime:
+    planned = at.ends() if isinstance(at, Plan) else at
+    if planned.tzinfo is None:
+        raise Invalid("Say in which time zone that moment is.", {"at": "The time zone is missing."})
+    if not now - _PAST <= planned <= now + _FUTURE:
+        raise Invalid("Choose a moment from now on, within two years.", {"at": "This moment cannot be used."})
+    return timing.start_of(at, now) if isinstance(at, Plan) else timing.next_open(at)
+
+
+def _last_moment(at: datetime | Plan, begin: datetime, not_after: datetime | None) -> datetime | None:
+    """The last moment as it was given; with a sending calendar never open-ended, as a day alone may be a closed one."""
+    last = max(begin, at.ends()) if isinstance(at, Plan) else begin
+    if not_after is None:
+        return last + _CALENDAR_DAYS if timing.settings().sending_calendar.open else None
+    if not_after.tzinfo is None or not_after <= begin:
+        raise Invalid("The last moment lies after the start.", {"not_after": "Choose a moment after the start."})
+    return not_after
 
 
 def unschedule(campaign: Campaign) -> None:
@@ -131,6 +171,7 @@ def start_due(now: datetime) -> list[int]:
 
     One whose time was missed by more than the grace is not sent late behind anybody's back: it waits for a person (P9).
     """
+    _look_again()
     due = (Campaign.state == CampaignState.scheduled, Campaign.scheduled_at <= now)
     db.session.execute(
         update(Campaign)
@@ -148,6 +189,23 @@ def start_due(now: datetime) -> list[int]:
     for campaign_id in started:
         jobs.later(jobs.FILL, campaign_id)
     return started
+
+
+def _look_again() -> None:
+    """Plans come to another moment when the rules of their zone, or the sending calendar, were changed since (T4)."""
+    planned = select(Campaign).where(Campaign.state == CampaignState.scheduled, Campaign.wall_time.is_not(None))
+    for campaign in db.session.scalars(planned):
+        before, made = campaign.scheduled_at, timing.plan_of(campaign)
+        now_at = timing.start_of(made, campaign.updated_at) if made else before
+        if now_at == before:
+            continue
+        db.session.execute(  # whoever else looks at the same moment comes to the same; who started it meanwhile was first
+            update(Campaign)
+            .where(
+                Campaign.id == campaign.id, Campaign.state == CampaignState.scheduled, Campaign.scheduled_at == before
+            )
+            .values(scheduled_at=now_at, moved_from=before)
+        )
 
 
 def _ready(fields: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +231,7 @@ def _format(given: ContentFormat | str) -> ContentFormat:
     try:
         return ContentFormat(given)
     except ValueError:
-        raise Invalid("Choose Markdown, MJML or HTML.", {"format": "Choose one of the three."}) from None
+        raise Invalid("Choose Markdown, MJML, HTML or blocks.", {"format": "Choose one of the four."}) from None
 
 
 def _name(given: str) -> str:

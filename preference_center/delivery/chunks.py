@@ -14,11 +14,12 @@ from sqlalchemy import bindparam, or_, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
-from preference_center.consent import cadences, eligibility
+from preference_center.consent import cadences, caps, eligibility
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db, is_postgresql
+from preference_center.delivery import waves
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics.models import Topic
 
@@ -64,7 +65,7 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int) -> list[Claimed
     )
     if is_postgresql():
         waiting = waiting.with_for_update(skip_locked=True)
-    rows = db.session.execute(waiting).all()
+    rows = waves.awake(campaign, list(db.session.execute(waiting)), now)
     if not rows:
         return []
     contact_ids = [row.contact_id for row in rows]
@@ -86,6 +87,7 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int) -> list[Claimed
     if not allowed:
         return []
     _each(_TAKE, allowed)
+    caps.note([row.contact_id for row in rows if verdicts[row.contact_id].allowed], campaign.id, now)
     cadences.note(topic, [one for one in spaced if verdicts[one].allowed], campaign.id, now)
     return _read([row["b_id"] for row in allowed])
 

@@ -3,6 +3,7 @@
 from sqlalchemy import exists, or_, select
 
 from preference_center import clock
+from preference_center.campaigns import timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.db import db
 from preference_center.delivery.models import Message, MessageState
@@ -20,8 +21,13 @@ def finish_if_done(campaign: Campaign) -> bool:
 
 def has_due(campaign: Campaign) -> bool:
     """Whether a message of this campaign could leave now."""
-    due = or_(Message.next_try_at.is_(None), Message.next_try_at <= clock.now())
-    return campaign.state is CampaignState.sending and _any(campaign, Message.state == MessageState.queued, due)
+    now = clock.now()
+    due = or_(Message.next_try_at.is_(None), Message.next_try_at <= now)
+    return (
+        campaign.state is CampaignState.sending
+        and timing.is_open(now)
+        and _any(campaign, Message.state == MessageState.queued, due)
+    )
 
 
 def _any(campaign: Campaign, *conditions: object) -> bool:

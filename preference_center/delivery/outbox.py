@@ -3,8 +3,8 @@
 By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was.
 """
 
-from sqlalchemy import case as case_
 from sqlalchemy import and_, func, literal, null, select, true
+from sqlalchemy import case as case_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from preference_center import clock, failpoints, jobs
