@@ -130,6 +130,12 @@ def _default(purpose_key: str, name: str) -> str | None:
                 organisation=organisation,
             )
         )
+    if purpose_key == "sms":
+        return str(_("%(organisation)s may send me offers by SMS. I can stop at any time.", organisation=organisation))
+    if purpose_key == "phone":
+        return str(_("%(organisation)s may phone me with offers. I can stop at any time.", organisation=organisation))
+    if purpose_key == "post":
+        return str(_("%(organisation)s may send me offers by post. I can stop at any time.", organisation=organisation))
     if purpose_key == "tracking":
         return str(
             _(

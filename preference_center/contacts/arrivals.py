@@ -29,6 +29,12 @@ def arrive(address: Address, *, source: str, language: str) -> Contact:
     return db.session.scalars(select(Contact).where(Contact.address_hash == address.hash)).one()
 
 
+def live_in(contact: Contact, zone: str) -> None:
+    """The contact chose a time zone, by its IANA name."""
+    contact.time_zone = zone
+    contact.updated_at = clock.now()
+
+
 def speak(contact: Contact, language: str) -> None:
     """The contact chose a language, for pages and mail."""
     contact.language = language

@@ -52,18 +52,29 @@ class Choices:
     stopped: bool
     paused_until: datetime | None
     held_back: str | None = None  # why nothing is sent whatever is chosen: restricted, or the cause of a suppression
+    ended: list[Topic] = field(default_factory=list)  # topics the contact follows and the owner has retired
+
+    @property
+    def by_mail(self) -> list[Choice]:
+        return [choice for choice in self.topics if choice.topic.purpose.channel == "email"]
+
+    @property
+    def by_other_ways(self) -> list[Choice]:
+        """SMS, phone, post: kept, exported and honoured; what is sent there is sent by others."""
+        return [choice for choice in self.topics if choice.topic.purpose.channel != "email"]
 
     @property
     def on(self) -> list[Choice]:
-        return [choice for choice in self.topics if choice.on]
+        """The topics that mail comes of."""
+        return [choice for choice in self.by_mail if choice.on]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one act changed. `elsewhere`: topics that another page had changed meanwhile, left as they are."""
+    """What one act changed. `elsewhere`: topics that another page had changed meanwhile, left as they are, and what this one had."""
 
     records: list[ConsentRecord] = field(default_factory=list)
-    elsewhere: list[Topic] = field(default_factory=list)
+    elsewhere: list[tuple[Topic, bool]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,10 +87,11 @@ class Shown:
 
 
 def for_contact(contact: Contact, language: str) -> Choices:
-    """Today's choices. Topics that are neither public nor on are left out, and so are retired ones: no mail comes of them."""
+    """Today's choices. Topics that are neither public nor on are left out. Retired ones cannot be chosen: no mail comes of them."""
     now = clock.now()
     today = consents.subscriptions(contact)
-    live = catalogue.live()
+    known = catalogue.everything()
+    live = [topic for topic in known if topic.retired_at is None]
     offered = [t for t in live if t.purpose_key != SERVICE and (t.public or _is_on(today.get(t.id), now))]
     records = consents.records(s.record_id for s in today.values())
     shown = consents.texts(record.wording_id for record in records.values())
@@ -100,6 +112,7 @@ def for_contact(contact: Contact, language: str) -> Choices:
         stopped=whole is not None and whole.state in _STOPS,
         paused_until=paused,
         held_back=_held_back(contact),
+        ended=[topic for topic in known if topic.retired_at is not None and _is_on(today.get(topic.id), now)],
     )
 
 
@@ -119,7 +132,8 @@ def apply(
     often = often or {}
     contacts.lock([contact.id], for_withdrawal=True)
     topics = {choice.topic.key: choice for choice in for_contact(contact, evidence.language or "en").topics}
-    unknown = (set(shown) | chosen) - set(topics)
+    retired = {topic.key for topic in catalogue.everything() if topic.retired_at}  # meanwhile: the rest still counts
+    unknown = (set(shown) | chosen) - set(topics) - retired
     asked = {key for key, was in shown.items() if was.cadence is not None}
     if unknown or not chosen <= set(shown) or not set(often) <= asked:
         raise Invalid("The form names topics that this page does not offer.")
@@ -130,7 +144,7 @@ def apply(
         was, wanted, on = shown[key], key in chosen, choice.on
         if wanted == was.on:
             if on != was.on:
-                change.elsewhere.append(choice.topic)
+                change.elsewhere.append((choice.topic, was.on))
         else:
             record = (
                 _turn_on(contact, choice, was, evidence) if wanted else ledger.withdraw(contact, choice.topic, evidence)
@@ -164,6 +178,11 @@ def pause(contact: Contact, until: datetime, evidence: Evidence) -> Change:
 def resume(contact: Contact, evidence: Evidence) -> Change:
     """The break ends now."""
     return _change(ledger.resume(contact, MARKETING, evidence))
+
+
+def live_in(contact: Contact, zone: str) -> None:
+    """Days and times are told for this time zone from now on."""
+    arrivals.live_in(contact, zone)
 
 
 def speak(contact: Contact, language: str) -> None:

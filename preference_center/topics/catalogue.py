@@ -1,7 +1,7 @@
 """Adds, rewords and retires topics. A topic's key never changes: it stands in links and in List-Id."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
@@ -70,8 +70,36 @@ def everything() -> list[Topic]:
     return list(db.session.scalars(select(Topic).order_by(retired, Topic.position, Topic.id)))
 
 
-def reword(topic: Topic, language: str, name: str, description: str = "", cadence: str = "") -> TopicText:
-    """Write or rewrite the texts of one language."""
+def arrange(keys: Sequence[str]) -> list[Topic]:
+    """Put these topics first, in this order; the others follow in the order they had."""
+    topics = {topic.key: topic for topic in everything()}
+    if unknown := [key for key in keys if key not in topics]:
+        raise NotFound(f"There is no topic {', '.join(unknown)}. `preference-center topics list` shows them all.")
+    wanted = list(dict.fromkeys(keys))
+    for position, key in enumerate([*wanted, *(key for key in topics if key not in wanted)], 1):
+        topics[key].position = position
+    db.session.flush()
+    return everything()
+
+
+def show(topic: Topic, public: bool) -> None:
+    """Whether people who do not follow it see it on their preference page and on sign-up forms."""
+    topic.public = public
+
+
+def amend(topic: Topic, language: str, **words: str | None) -> TopicText:
+    """Change only the named ones of name, description, cadence and heading in one language."""
+    there = next((text for text in topic.texts if text.language == language), None)
+    kept = {"name": "", "description": "", "cadence": "", "heading": ""}
+    if there is not None:
+        kept = {field: getattr(there, field) for field in kept}
+    return reword(topic, language, **(kept | {field: word for field, word in words.items() if word is not None}))
+
+
+def reword(
+    topic: Topic, language: str, name: str, description: str = "", cadence: str = "", heading: str | None = None
+) -> TopicText:
+    """Write or rewrite the texts of one language; without a `heading` the topic stays in the group it is in."""
     if not name.strip() or len(name) > 80:
         raise Invalid("Give the topic a name of 1 to 80 characters.", {"name": "1 to 80 characters."})
     text = next((text for text in topic.texts if text.language == language), None)
@@ -79,4 +107,8 @@ def reword(topic: Topic, language: str, name: str, description: str = "", cadenc
         text = TopicText(language=language)
         topic.texts.append(text)
     text.name, text.description, text.cadence = name.strip(), description.strip(), cadence.strip()
+    if heading is not None:
+        if len(heading) > 60:
+            raise Invalid("Keep the heading under 60 characters.", {"heading": "60 characters at most."})
+        text.heading = heading.strip()
     return text

@@ -43,3 +43,4 @@ class TopicText(Base):
     name: Mapped[str] = mapped_column(String(80))
     description: Mapped[str] = mapped_column(Text, default="")
     cadence: Mapped[str] = mapped_column(String(80), default="")  # "About once a month."
+    heading: Mapped[str] = mapped_column(String(60), default="", server_default="")  # the group it stands in, if any

@@ -33,6 +33,7 @@ class TopicForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Name"), [InputRequired(_l("Give the topic a name.")), Length(max=80)])
     description = TextAreaField(_l("Description"), [Length(max=500)])
     cadence = StringField(_l("How often"), [Length(max=80)])
+    heading = StringField(_l("Group"), [Length(max=60)])
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
@@ -45,6 +46,7 @@ class TopicForm(FlaskForm):  # type: ignore[misc]
             name=self.name.data.strip(),
             description=(self.description.data or "").strip(),
             cadence=(self.cadence.data or "").strip(),
+            heading=(self.heading.data or "").strip(),
         )
 
 
@@ -104,7 +106,7 @@ def save_topic_text(key: str, language: str) -> ResponseReturnValue:
     if language in LANGUAGES and form.validate_on_submit():
         with transaction():
             found = catalogue.by_key(key)
-            catalogue.reword(found, language, form.name.data, form.description.data or "", form.cadence.data or "")
+            catalogue.amend(found, language, **form.data)
             audit.note(me().actor, "topic.reworded", "topic", key, language=language)
         flash(_("Saved: the texts in %(language)s.", language=LANGUAGES[language]), "good")
         return redirect(url_for("admin.topic", key=key))
@@ -126,6 +128,32 @@ def publish_wording(key: str, language: str) -> ResponseReturnValue:
         flash(fault.message, "bad")
     else:
         flash(_("This text is in force now. Whoever saw the one before keeps it as proof."), "good")
+    return redirect(url_for("admin.topic", key=key))
+
+
+@pages.post("/topics/<key>/place")
+@allowed(Permission.edit_topics)
+def place_topic(key: str) -> ResponseReturnValue:
+    """One place up in the order people see."""
+    with transaction():
+        keys = [topic.key for topic in catalogue.live()]
+        at = keys.index(catalogue.by_key(key).key) if key in keys else 0
+        if at > 0:
+            keys[at - 1 : at + 1] = [keys[at], keys[at - 1]]
+            catalogue.arrange(keys)
+            audit.note(me().actor, "topics.arranged", "topic", key)
+    flash(_("The order is changed. People see it so from now on."), "good")
+    return redirect(url_for("admin.topics"))
+
+
+@pages.post("/topics/<key>/public")
+@allowed(Permission.edit_topics)
+def show_topic(key: str) -> ResponseReturnValue:
+    public = request.form.get("public") == "yes"
+    with transaction():
+        catalogue.show(catalogue.by_key(key), public)
+        audit.note(me().actor, "topic.shown", "topic", key, public=public)
+    flash(_("Everybody sees it.") if public else _("Only its followers see it."), "good")
     return redirect(url_for("admin.topic", key=key))
 
 

@@ -1,6 +1,7 @@
 """What an act on a public page leaves behind: evidence for the ledger, and a receipt by which it is shown and taken back."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import current_app, request
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -15,11 +16,11 @@ LIFE = 30 * 60  # seconds in which an act can be taken back from its page
 
 @dataclass(frozen=True)
 class Receipt:
-    """Which act it was, the consent records it wrote, and the topics it left alone."""
+    """Which act it was, the consent records it wrote, and the topics it left alone: [key, whether the page had it on]."""
 
     act: str
     records: list[str]
-    elsewhere: list[str]
+    elsewhere: list[list[Any]]
 
 
 def evidence(source: str, source_ref: str = "") -> Evidence:
@@ -30,7 +31,8 @@ def evidence(source: str, source_ref: str = "") -> Evidence:
 
 def receipt(link: Link, act: str, change: Change) -> str:
     """Signed, short-lived, and worth nothing on another person's page."""
-    payload = [act, [record.public_id for record in change.records], [topic.key for topic in change.elsewhere]]
+    left_alone = [[topic.key, had] for topic, had in change.elsewhere]
+    payload = [act, [record.public_id for record in change.records], left_alone]
     return str(_serializer(link).dumps(payload))
 
 

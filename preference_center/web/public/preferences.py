@@ -13,11 +13,11 @@ from preference_center.db import transaction
 from preference_center.errors import Conflict, DomainError, Invalid
 from preference_center.i18n import gettext as _
 from preference_center.preferences import choices
-from preference_center.preferences.choices import Change, Shown
+from preference_center.preferences.choices import Change, Choice, Choices, Shown
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue
 from preference_center.web.guards import Link, LinkForm, refuse_other_sites, signed_link
-from preference_center.web.public import acts, pages, words
+from preference_center.web.public import acts, pages, words, zones
 from preference_center.web.public.acts import Receipt
 
 LONGEST_BREAK = timedelta(days=366)
@@ -43,6 +43,20 @@ def choose(link: Link) -> ResponseReturnValue:
         return _refused(link, act, refused)
     done = acts.receipt(link, act, change)
     return redirect(url_for("public.preferences", token=link.token, done=done, _anchor="done"), 303)
+
+
+@pages.get("/p/<token>/zone")
+@signed_link(Power.manage)
+def time_zone(link: Link) -> ResponseReturnValue:
+    """A page of its own: four hundred zones would weigh more than the rest of the preference page."""
+    return render_template(
+        "public/preferences_zone.html",
+        contact=link.contact,
+        token=link.token,
+        form=LinkForm(link),
+        zones=zones.named(i18n.current_language()),
+        chosen=link.contact.time_zone,
+    )
 
 
 def _save(link: Link) -> Change:
@@ -80,7 +94,7 @@ def _pause(link: Link) -> Change:
 
 def _until(link: Link) -> datetime:
     """The start of the chosen day, where the person lives if we know it."""
-    zone = words.zone(link.contact)
+    zone = zones.of(link.contact)
     today = clock.now().astimezone(zone).date()
     length = request.form.get("length", "")
     if length in ("30", "90"):
@@ -106,6 +120,14 @@ def _undo(link: Link) -> Change:
     return choices.undo(link.contact, receipt.records, acts.evidence("link"))
 
 
+def _live_in(link: Link) -> Change:
+    zone = request.form.get("zone", "")
+    if zone not in zones.known():
+        raise Invalid("There is no such time zone.")
+    choices.live_in(link.contact, zone)
+    return Change()
+
+
 def _speak(link: Link) -> Change:
     language = request.form.get("language", "")
     if language not in i18n.LANGUAGES:
@@ -121,6 +143,7 @@ _ACTS: dict[str, Callable[[Link], Change]] = {
     "resume": _resume,
     "undo": _undo,
     "speak": _speak,
+    "live_in": _live_in,
 }
 
 
@@ -145,8 +168,8 @@ def _page(
 ) -> str:
     language = i18n.current_language()
     today = choices.for_contact(link.contact, language)
-    ticked = chosen if chosen is not None else {choice.topic.key for choice in today.on}
-    tomorrow = clock.now().date() + timedelta(days=1)
+    ticked = chosen if chosen is not None else {choice.topic.key for choice in today.topics if choice.on}
+    tomorrow = clock.now().astimezone(zones.of(link.contact)).date() + timedelta(days=1)
     return render_template(
         "public/preferences.html",
         contact=link.contact,
@@ -156,6 +179,7 @@ def _page(
         language=language,
         form=LinkForm(link),
         outcome=_outcome(link, receipt),
+        conflicts=_conflicts(today, receipt),
         done=request.args.get("done", ""),
         fault=fault,
         faults=faults or {},
@@ -163,6 +187,7 @@ def _page(
         tomorrow=tomorrow.isoformat(),
         in_a_year=(tomorrow + LONGEST_BREAK - timedelta(days=2)).isoformat(),
         words=words,
+        zone=zones.city(link.contact, language),
     )
 
 
@@ -171,6 +196,15 @@ def _outcome(link: Link, receipt: Receipt | None) -> words.Outcome | None:
         return None
     records = standing.records_named(link.contact, receipt.records)
     names = {topic.id: topic.name(i18n.current_language()) for topic in catalogue.live()}
-    elsewhere = [t.name(i18n.current_language()) for t in catalogue.live() if t.key in receipt.elsewhere]
     can_undo = receipt.act != "undo" and choices.can_be_undone(link.contact, records)
-    return words.outcome(receipt.act, records, names, elsewhere, can_undo)
+    return words.outcome(receipt.act, records, names, can_undo)
+
+
+def _conflicts(today: Choices, receipt: Receipt | None) -> list[tuple[Choice, bool]]:
+    """What another page changed while this one was open, with what this one had, as long as the two differ."""
+    had = dict(receipt.elsewhere) if receipt else {}
+    return [
+        (choice, had[choice.topic.key])
+        for choice in today.topics
+        if choice.topic.key in had and had[choice.topic.key] != choice.on
+    ]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.dates import format_date, format_datetime
 from flask_babel import get_locale
@@ -12,6 +11,7 @@ from preference_center.contacts.models import Contact
 from preference_center.i18n import gettext as _
 from preference_center.i18n import ngettext
 from preference_center.topics.models import Topic
+from preference_center.web.public import zones
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,7 @@ class Outcome:
     can_undo: bool
 
 
-def outcome(
-    act: str, records: list[ConsentRecord], names: dict[int, str], elsewhere: list[str], can_undo: bool
-) -> Outcome:
+def outcome(act: str, records: list[ConsentRecord], names: dict[int, str], can_undo: bool) -> Outcome:
     lines = []
     for actions, words in ((_ON, _("Turned on: %(topics)s.")), (_OFF, _("Turned off: %(topics)s."))):
         topics = [names[r.topic_id] for r in records if r.topic_id in names and r.action in actions]
@@ -36,16 +34,14 @@ def outcome(
         topics = [names[r.topic_id] for r in records if r.topic_id in names and r.action == cadence]
         if topics:
             lines.append(f"{', '.join(topics)}: {words}.")
-    if elsewhere:
-        lines.append(
-            _("Changed on another page meanwhile, and left as it is: %(topics)s.", topics=", ".join(elsewhere))
-        )
     return Outcome(_headline(act, bool(records)), lines, bool(records), can_undo)
 
 
 def _headline(act: str, changed: bool) -> str:
     if act == "speak":
         return _("Saved. Pages and emails now speak English to you.")
+    if act == "live_in":
+        return _("Saved. Days and times are now told for your time zone.")
     if not changed:
         return _("No changes to save.")
     return {
@@ -80,12 +76,12 @@ def will_get(count: int) -> str:
 
 def day(moment: datetime, contact: Contact) -> str:
     """A day in words, with the year, where the person lives if we know it."""
-    return format_date(moment.astimezone(zone(contact)).date(), "long", locale=get_locale())
+    return format_date(moment.astimezone(zones.of(contact)).date(), "long", locale=get_locale())
 
 
 def moment(at: datetime, contact: Contact) -> str:
     """A moment as evidence: to the second, with its zone."""
-    return format_datetime(at, "long", tzinfo=zone(contact), locale=get_locale())
+    return format_datetime(at, "long", tzinfo=zones.of(contact), locale=get_locale())
 
 
 def since(record: ConsentRecord, on: bool, contact: Contact) -> str:
@@ -152,9 +148,6 @@ def basis(record: ConsentRecord) -> str:
     }.get(record.legal_basis or "", "")
 
 
-def zone(contact: Contact) -> ZoneInfo:
-    """Where the person lives, as far as we know."""
-    try:
-        return ZoneInfo(contact.time_zone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
+def other_way(channel: str) -> str:
+    """How else than by mail the owner may reach a person."""
+    return {"sms": _("By SMS"), "phone": _("By phone"), "post": _("By post")}.get(channel, channel)

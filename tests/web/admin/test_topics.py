@@ -101,3 +101,18 @@ def test_a_viewer_reads_topics_and_changes_none(viewer: Console, news: Topic) ->
 
 def test_an_unknown_topic_is_not_found(owner: Console) -> None:
     assert owner.get("/admin/topics/nothing").status_code == 404
+
+
+def test_the_owner_arranges_groups_and_hides_topics(owner: Console, news: Topic) -> None:
+    owner.get("/admin/topics/new")
+    owner.post("/admin/topics/new", OFFERS | {"heading": "Shop"})
+    owner.get("/admin/topics")
+    assert owner.post("/admin/topics/offers/place", {}).status_code == 302
+    assert owner.post("/admin/topics/offers/place", {}).status_code == 302, "the first stays the first"
+    db.session.expire_all()
+    assert [topic.key for topic in catalogue.live()] == ["offers", "news"]
+    owner.post("/admin/topics/offers/texts/en", {"en-name": "Offers", "en-heading": "Sale"})
+    owner.post("/admin/topics/offers/public", {})
+    db.session.expire_all()
+    offers = catalogue.by_key("offers")
+    assert (offers.text("en").heading, offers.text("en").description, offers.public) == ("Sale", "Discounts.", False)

@@ -163,7 +163,12 @@ def test_a_stale_tab_never_undoes_an_opt_out(client: FlaskClient, scene: Scene) 
     fresh.save("news")
     stale.save("news", "offers", "events")
     assert scene.on() == {"news", "events"}
-    assert "left as it is: Offers." in stale.text
+    plain = re.sub(r"<[^>]+>|\s+", " ", stale.text)
+    assert "Now: Off since" in re.sub(" +", " ", plain) and "On the page you saved: on" in re.sub(" +", " ", plain)
+    assert stale.ticked == {"news", "events"}, "nothing is ticked that was not granted"
+    stale.save("news", "events", "offers")
+    assert scene.on() == {"news", "events", "offers"}, "the person, told of it, may say so again"
+    assert "On the page you saved" not in stale.text
 
 
 def test_one_press_stops_everything_and_undo_brings_it_back(page: Page, scene: Scene) -> None:
@@ -224,6 +229,18 @@ def test_a_language_is_saved_for_the_contact(page: Page, scene: Scene) -> None:
     assert '<html lang="pl">' in page.text
     assert '<html lang="pl">' in page.client.get(page.path, headers={"Accept-Language": "es"}).text
     assert page.press("speak", language="../../etc").status_code == 400
+
+
+def test_a_time_zone_is_kept_only_when_it_was_chosen(page: Page, scene: Scene) -> None:
+    zones = page.client.get(f"{page.path}/zone")
+    assert 'value="Europe/Warsaw">Warsaw<' in zones.text and 'label="Poland"' in zones.text
+    assert "selected" not in zones.text and scene.anna.time_zone is None
+    for wrong in ("", "Mars/Base", "../../etc/passwd", "Etc/GMT+25"):
+        assert page.press("live_in", zone=wrong).status_code == 400
+    page.press("live_in", zone="Europe/Warsaw")
+    assert "now told for your time zone" in page.text and "Time zone: Warsaw" in page.text
+    assert "May 3, 2026, 4:02:00" in page.text
+    assert 'value="Europe/Warsaw" selected' in page.client.get(f"{page.path}/zone").text
 
 
 def test_without_a_text_in_ones_language_a_topic_can_be_left_but_not_joined(page: Page, scene: Scene) -> None:
@@ -329,6 +346,31 @@ def test_hostile_texts_are_shown_as_text(client: FlaskClient, app: object) -> No
         path = links.manage(anna)
     text = client.get(path).text
     assert "<script" not in text and "<img" not in text and "49" not in text.split("alert(1)")[1][:40]
+
+
+def test_a_topic_retired_while_the_page_was_open_holds_up_no_opt_out(page: Page, scene: Scene) -> None:
+    """S61; and its follower is told that it has ended."""
+    with transaction():
+        catalogue.retire(scene.topics["news"])
+    assert page.save("news").status_code == 303
+    assert scene.on() == {"news"}, "offers is off; the retired one stays as it was"
+    assert "Product news" in page.text and "Has ended." in page.text
+
+
+def test_more_than_eight_topics_stand_in_the_owners_groups(client: FlaskClient, app: object) -> None:
+    with transaction():
+        for number in range(9):
+            topic = make.topic(f"t{number}", f"Topic {number}")
+            catalogue.reword(topic, "en", f"Topic {number}", heading="Shop" if number < 5 else "Magazine")
+            wordings.publish_defaults(topic)
+        catalogue.arrange(["t8", "t0"])
+        path = links.manage(make.contact())
+    page = Page(client, path)
+    assert re.findall(r'class="group">([^<]*)<', page.text) == ["Magazine", "Shop", "Magazine"]
+    assert [shown.split(":")[0] for shown in page.shown][:3] == ["t8", "t0", "t1"]
+    with transaction():
+        catalogue.retire(catalogue.by_key("t3"))
+    assert 'class="group"' not in Page(client, path).text, "eight need no groups"
 
 
 def test_a_retired_topic_is_not_offered_and_a_hidden_one_only_to_its_followers(
