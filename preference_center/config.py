@@ -64,7 +64,7 @@ class Settings:
     )  # PREFERENCE_CENTER_HOOK_… of all providers, by what follows that
     relay_provider: str = ""  # the provider whose relay carries our mail: its events bring our marks back
     event_cap: int = 1000  # people one source may silence in an hour without our marks
-    hook_days: int = 30  # how long posts are kept as they came
+    post_days: int = 30  # how long providers' posts are kept as they came
     time_zone: str = "UTC"  # of the organisation, and of contacts whose own we do not know
     quiet_hours: Hours | None = None  # in the contact's zone: no campaign mail leaves then
     sending_calendar: SendingCalendar = field(default=wall_clock.ALWAYS)
@@ -108,29 +108,25 @@ _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
-    "RELAY_PROVIDER", "EVENT_CAP", "HOOK_DAYS", "ENV", "FAILPOINTS",
+    "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
 _WHOLE_NUMBERS = {
-    "relay_connections": (1, 64),
-    "port": (0, 65535),
-    "workers": (1, 64),
-    "proxies": (0, 5),
+    "relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "proxies": (0, 5),
     "event_cap": (1, 10_000_000),
-    "hook_days": (4, 400),  # longer than any provider tries again, or a token that is good once could be used twice
+    "post_days": (4, 400),  # longer than a provider tries again: a token that is good once stands with its post
     "hold_seconds": (0, 3600),
-}
+}  # fmt: skip
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process. BadSettings names every fault at once; nothing is written before all are right."""
-    given = dict(os.environ if environ is None else environ)
     faults: list[str] = []
-    _add_file(given, faults)
+    given = _given(environ, faults)
     for name in sorted(given):
-        known = name.removeprefix("PREFERENCE_CENTER_") in _PREFIXED or name.startswith(_HOOK)
-        if name.startswith("PREFERENCE_CENTER_") and not known:
+        own = name.startswith("PREFERENCE_CENTER_") and not name.startswith(_HOOK)
+        if own and name.removeprefix("PREFERENCE_CENTER_") not in _PREFIXED:
             faults.append(f"{name} is not a setting; see the list in the README.")
     plain = {name: given.get(name, "").strip() for name in _PLAIN}
     other = {name: given.get(f"PREFERENCE_CENTER_{name}", "").strip() for name in _PREFIXED}
@@ -184,17 +180,13 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
 
 def hooks(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The settings of providers' hooks, even when other settings are wrong."""
-    given = dict(os.environ if environ is None else environ)
-    _add_file(given, [])
-    names = {name for name in given if name.startswith(_HOOK)} - {f"{_HOOK}DAYS"}
-    return {name.removeprefix(_HOOK): given[name].strip() for name in names}
+    given = _given(environ, [])
+    return {name.removeprefix(_HOOK): value.strip() for name, value in given.items() if name.startswith(_HOOK)}
 
 
 def data_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Where DATA_DIR is, even when other settings are wrong."""
-    given = dict(os.environ if environ is None else environ)
-    _add_file(given, [])
-    return Path(given.get("DATA_DIR", "").strip() or "data").absolute()
+    return Path(_given(environ, []).get("DATA_DIR", "").strip() or "data").absolute()
 
 
 def environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -211,19 +203,20 @@ def environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
     return inherited | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-def _add_file(given: dict[str, str], faults: list[str]) -> None:
-    """KEY=value lines of the file named by PREFERENCE_CENTER_ENV; the environment itself wins."""
+def _given(environ: Mapping[str, str] | None, faults: list[str]) -> dict[str, str]:
+    """The environment, and KEY=value lines of the file named by PREFERENCE_CENTER_ENV; the environment itself wins."""
+    given = dict(os.environ if environ is None else environ)
     name = given.get("PREFERENCE_CENTER_ENV")
     if not name:
-        return
+        return given
     try:
         lines = Path(name).read_text(encoding="utf-8").splitlines()
     except OSError as trouble:
         faults.append(f"PREFERENCE_CENTER_ENV names {name}, which cannot be read: {trouble.strerror}.")
-        return
+        return given
     except UnicodeDecodeError:
         faults.append(f"PREFERENCE_CENTER_ENV names {name}, which is not text in UTF-8.")
-        return
+        return given
     for number, line in enumerate(lines, 1):
         key, equals, value = line.strip().partition("=")
         if not key or key.startswith("#"):
@@ -231,6 +224,7 @@ def _add_file(given: dict[str, str], faults: list[str]) -> None:
         if not equals:
             faults.append(f"{name}, line {number}: write it as NAME=value.")
         given.setdefault(key.removeprefix("export ").strip(), value.strip().strip("'\""))
+    return given
 
 
 def _check_urls(plain: dict[str, str], faults: list[str]) -> None:

@@ -19,6 +19,7 @@ class Place(StrEnum):
     message_id = "message-id"
     return_path = "return-path"
     unsubscribe = "unsubscribe"
+    metadata = "metadata"  # in a header for the provider, which brings it back with its events
 
 
 def make(message_id: int, place: Place) -> str:

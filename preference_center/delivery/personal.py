@@ -1,17 +1,19 @@
-"""What this room holds on a person, and how it forgets: which campaigns reached them. The figures of a campaign keep adding up."""
+"""What this room holds on a person, and how it forgets: which campaigns reached them and what was reported back. The figures of
+a campaign keep adding up."""
 
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.consent.eligibility import Reason
 from preference_center.contacts.models import Contact
 from preference_center.db import db, rows_as_data
+from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
 
-TABLES = (Message,)
+TABLES = (Message, DeliveryEvent)
 KEPT_BACK: dict[str, str] = {}
 
 
@@ -29,7 +31,7 @@ def held(contact: Contact) -> dict[str, list[dict[str, Any]]]:
     for row in rows:
         campaign = names.get(row["campaign_id"])
         row |= {"campaign": campaign and campaign.name, "subject": campaign and campaign.subject}
-    return {"messages": rows}
+    return {"messages": rows, "delivery_events": rows_as_data(DeliveryEvent, where=_events_of(contact))}
 
 
 def forget(contact: Contact) -> None:
@@ -43,3 +45,14 @@ def forget(contact: Contact) -> None:
         .execution_options(**quietly)
     )
     db.session.execute(update(Message).where(mine).values(reply=None).execution_options(**quietly))
+    db.session.execute(
+        update(DeliveryEvent)
+        .where(_events_of(contact))
+        .values(address_hash=None, contact_id=None, provider_message_id=None, detail=None, link=None, due_at=None)
+        .execution_options(**quietly)
+    )
+
+
+def _events_of(contact: Contact) -> ColumnElement[bool]:
+    """Also those that name their address and fitted nothing."""
+    return or_(DeliveryEvent.contact_id == contact.id, DeliveryEvent.address_hash == contact.address_hash)

@@ -1,0 +1,170 @@
+"""Which message, and whose, is an event about? Our keyed mark first, then the provider's number for it, then the address.
+
+A mark proves that the report is about a message of ours, so its contact is the one meant, whatever address the report names: a
+mailbox that forwards reports the address it forwards to. Without a mark the address must be the one that was written to. An
+address we never mailed is nobody's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from preference_center.campaigns.models import Campaign
+from preference_center.contacts.models import AddressChange, Contact
+from preference_center.db import db
+from preference_center.delivery import marks
+from preference_center.delivery.events.models import DeliveryEvent, MatchedBy
+from preference_center.delivery.marks import Place
+from preference_center.delivery.models import Message, MessageState
+from preference_center.notices.models import Notice
+
+RECENT = timedelta(days=30)  # a report that names an address alone is about a mail of this time
+_CLOCKS = timedelta(minutes=5)  # by which a provider's clock may differ from ours
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an event says of its message, in a form that can be looked up."""
+
+    proven: int | None  # a message's number that a mark of ours proves
+    by: MatchedBy | None
+    provider_message_id: str | None
+    address_hash: bytes | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The contact an event is about, the message where one is known, and the address that is concerned."""
+
+    by: MatchedBy
+    contact_id: int
+    address_hash: bytes | None  # none: the contact has been erased
+    message_id: int | None = None
+    campaign_id: int | None = None
+    topic_id: int | None = None
+
+
+def proven(mark: str | None, message_id: str | None, places: Sequence[Place]) -> tuple[int, MatchedBy] | None:
+    """The number of the message that a mark of ours names, in the provider's metadata or inside our Message-ID."""
+    for place in places:
+        number = marks.read(mark, place) if mark else None
+        if number is not None:
+            return number, MatchedBy.mark
+    local = (message_id or "").strip("<> ").partition("@")[0]
+    number = marks.read(local, Place.message_id) if local else None
+    return None if number is None else (number, MatchedBy.message_id)
+
+
+def find(source: str, wanted: Sequence[Wanted]) -> list[Match | None]:
+    """The match of each, in the same order; a handful of statements for all of them."""
+    by_number = _messages({want.proven for want in wanted if want.proven})
+    by_provider = _of_provider(source, {want.provider_message_id for want in wanted if want.provider_message_id})
+    contacts = _contacts({want.address_hash for want in wanted if want.address_hash and not want.proven})
+    recent = _recent(contacts.values(), max((want.occurred_at for want in wanted), default=None))
+    mailed = _ever_mailed(set(contacts.values()) - set(recent))
+    former = _former_addresses({row.contact_id for row in by_number.values()})
+
+    def one(want: Wanted) -> Match | None:
+        if want.proven and want.by:
+            row = by_number.get(want.proven)
+            return _match(row, want.by, _concerned(row, want.address_hash, former)) if row else None
+        row = by_provider.get(want.provider_message_id or "")
+        if row and want.address_hash in (None, row.address_hash):
+            return _match(row, MatchedBy.provider_id, row.address_hash)
+        contact_id = contacts.get(want.address_hash or b"")
+        if contact_id is None:
+            return None
+        if contact_id in recent:
+            return _match(_newest_before(recent[contact_id], want), MatchedBy.address, want.address_hash)
+        return Match(MatchedBy.address, contact_id, want.address_hash) if contact_id in mailed else None
+
+    return [one(want) for want in wanted]
+
+
+def _match(row: Any, by: MatchedBy, address_hash: bytes | None) -> Match:
+    return Match(by, row.contact_id, address_hash, row.id, row.campaign_id, row.topic_id)
+
+
+def _concerned(row: Any, named: bytes | None, former: Mapping[int, set[bytes]]) -> bytes | None:
+    """The address that the message went to: the contact's, unless they have moved since and the report names the old one."""
+    return named if named and named in former.get(row.contact_id, ()) else row.address_hash
+
+
+def _newest_before(rows: list[Any], want: Wanted) -> Any:
+    """The newest message that had been started when it happened; a clock that is far off must not lose the event."""
+    begun = [row for row in rows if row.started_at and row.started_at <= want.occurred_at + _CLOCKS]
+    return max(begun or rows, key=lambda row: row.id)
+
+
+_COLUMNS = (Message.id, Message.contact_id, Message.campaign_id, Campaign.topic_id, Contact.address_hash)
+
+
+def _messages(numbers: set[int]) -> dict[int, Any]:
+    if not numbers:
+        return {}
+    rows = select(*_COLUMNS).join(Campaign, Campaign.id == Message.campaign_id)
+    rows = rows.join(Contact, Contact.id == Message.contact_id).where(Message.id.in_(numbers))
+    return {row.id: row for row in db.session.execute(rows)}
+
+
+def _of_provider(source: str, ids: set[str]) -> dict[str, Any]:
+    """Messages that earlier events of this provider tied to its own numbers."""
+    if not ids:
+        return {}
+    pairs = select(DeliveryEvent.provider_message_id, func.max(DeliveryEvent.message_id)).where(
+        DeliveryEvent.source == source,
+        DeliveryEvent.provider_message_id.in_(ids),
+        DeliveryEvent.message_id.is_not(None),
+    )
+    known = {row[0]: row[1] for row in db.session.execute(pairs.group_by(DeliveryEvent.provider_message_id))}
+    rows = _messages(set(known.values()))
+    return {name: rows[number] for name, number in known.items() if number in rows}
+
+
+def _contacts(hashes: set[bytes]) -> dict[bytes, int]:
+    if not hashes:
+        return {}
+    rows = select(Contact.address_hash, Contact.id).where(Contact.address_hash.in_(hashes))
+    return {row.address_hash: row.id for row in db.session.execute(rows) if row.address_hash}
+
+
+_LEFT = (Message.attempt > 0, Message.state.not_in([MessageState.queued, MessageState.skipped]))
+
+
+def _recent(contact_ids: Iterable[int], until: datetime | None) -> dict[int, list[Any]]:
+    ids = set(contact_ids)
+    if not ids or until is None:
+        return {}
+    rows = select(*_COLUMNS, Campaign.started_at).join(Campaign, Campaign.id == Message.campaign_id)
+    rows = rows.join(Contact, Contact.id == Message.contact_id).where(
+        Message.contact_id.in_(ids), *_LEFT, Campaign.started_at >= until - RECENT
+    )
+    found: dict[int, list[Any]] = {}
+    for row in db.session.execute(rows):
+        found.setdefault(row.contact_id, []).append(row)
+    return found
+
+
+def _ever_mailed(contact_ids: set[int]) -> set[int]:
+    """By a campaign of any time, or by a letter of the house."""
+    if not contact_ids:
+        return set()
+    messages = select(Message.contact_id).where(Message.contact_id.in_(contact_ids), *_LEFT)
+    notices = select(Notice.contact_id).where(Notice.contact_id.in_(contact_ids), Notice.sent_at.is_not(None))
+    return {id_ for id_ in db.session.scalars(messages.union(notices)) if id_ is not None}
+
+
+def _former_addresses(contact_ids: set[int]) -> dict[int, set[bytes]]:
+    if not contact_ids:
+        return {}
+    rows = select(AddressChange.contact_id, AddressChange.old_hash).where(
+        AddressChange.contact_id.in_(contact_ids), AddressChange.done_at.is_not(None)
+    )
+    found: dict[int, set[bytes]] = {}
+    for row in db.session.execute(rows):
+        found.setdefault(row.contact_id, set()).add(row.old_hash)
+    return found

@@ -1,0 +1,108 @@
+"""Events are kept once and obeyed once, whoever tells them and however often."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from preference_center.consent.models import Standing, State, Subscription
+from preference_center.db import db
+from preference_center.delivery.events.models import DeliveryEvent, Effect, MatchedBy
+from preference_center.delivery.marks import Place
+from preference_center.suppressions.models import Cause, Suppression
+from tests.delivery.events.conftest import Sent, event, tell
+
+pytestmark = pytest.mark.both_databases
+
+ANNA = "anna@example.org"
+
+
+def count() -> int:
+    return db.session.scalar(select(func.count()).select_from(DeliveryEvent)) or 0
+
+
+def causes() -> list[Cause]:
+    return list(db.session.scalars(select(Suppression.cause)))
+
+
+def test_an_event_told_three_times_is_kept_once(sent: Callable[..., Sent]) -> None:  # W1
+    here = sent(ANNA)
+    told = event("complained", mark=here.mark(ANNA))
+    assert [tell(told).stored for _ in range(3)] == [1, 0, 0]
+    assert tell(told, told).repeated == 1
+    assert count() == 1
+    assert here.state(ANNA) == ("complained", None)
+
+
+def test_the_same_key_from_another_source_is_another_event(sent: Callable[..., Sent]) -> None:
+    sent(ANNA)
+    told = event("delivered")
+    tell(told, source="one")
+    tell(told, source="two")
+    assert count() == 2
+
+
+def test_a_complaint_suppresses_and_withdraws_everything(sent: Callable[..., Sent]) -> None:
+    here = sent(ANNA)
+    tell(event("complained", mark=here.mark(ANNA)))
+    assert causes() == [Cause.complaint]
+    assert db.session.scalar(select(Subscription.state)) is State.withdrawn
+    assert db.session.scalar(select(Standing.state)) is State.withdrawn
+
+
+def test_an_unsubscribe_leaves_the_topic_of_its_message(sent: Callable[..., Sent]) -> None:
+    here = sent(ANNA)
+    tell(event("unsubscribed", mark=here.mark(ANNA)))
+    assert db.session.scalar(select(Subscription.state)) is State.withdrawn
+    assert db.session.scalar(select(Standing.state)) is None
+    assert causes() == []
+    assert here.state(ANNA)[0] == "sent"
+
+
+def test_a_hard_bounce_suppresses_the_address_at_once(sent: Callable[..., Sent]) -> None:  # S122
+    here = sent(ANNA)
+    tell(event("bounced", bounce_class="hard", mark=here.mark(ANNA)))
+    assert causes() == [Cause.bounce]
+    assert here.state(ANNA) == ("bounced", "hard")
+
+
+@pytest.mark.parametrize("bounce_class", ["block", "soft"])
+def test_a_block_or_one_soft_bounce_suppresses_nobody(sent: Callable[..., Sent], bounce_class: str) -> None:  # S122
+    here = sent(ANNA)
+    tell(event("bounced", bounce_class=bounce_class, mark=here.mark(ANNA)), event("deferred"))
+    assert causes() == []
+    assert here.state(ANNA) == ("bounced", bounce_class)
+
+
+def test_an_address_we_never_mailed_changes_nothing(app: Flask, sent: Callable[..., Sent]) -> None:
+    sent(ANNA)
+    tell(event("complained", "stranger@example.org"))
+    assert causes() == []
+    assert db.session.scalar(select(DeliveryEvent.effect)) is Effect.waiting
+
+
+def test_a_mark_of_another_place_proves_nothing(sent: Callable[..., Sent]) -> None:
+    here = sent(ANNA)
+    tell(event("complained", None, mark=here.mark(ANNA, Place.message_id)))
+    tell(event("complained", None, mark=here.mark(ANNA, Place.return_path)))
+    assert causes() == []
+    tell(event("complained", None, mark=here.mark(ANNA, Place.return_path)), places=(Place.return_path,))
+    assert causes() == [Cause.complaint]
+
+
+def test_our_message_id_names_the_message(sent: Callable[..., Sent]) -> None:
+    here = sent(ANNA)
+    tell(event("delivered", None, message_id=f"{here.mark(ANNA, Place.message_id)}@example.com"))
+    assert here.state(ANNA)[0] == "delivered"
+    assert db.session.scalar(select(DeliveryEvent.matched_by)) is MatchedBy.message_id
+
+
+def test_what_the_remote_server_says_is_kept_without_addresses(sent: Callable[..., Sent]) -> None:
+    sent(ANNA)
+    tell(
+        event("bounced", bounce_class="hard", detail=f"550 5.1.1 <{ANNA}>: unknown; see mailto:{ANNA}", status="5.1.1")
+    )
+    kept = db.session.scalars(select(DeliveryEvent)).one()
+    assert ANNA not in repr(vars(kept))
+    assert "550 5.1.1" in (kept.detail or "")
