@@ -3,7 +3,7 @@
 By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was.
 """
 
-from sqlalchemy import and_, func, literal, null, select, true
+from sqlalchemy import and_, cast, func, literal, null, select, true
 from sqlalchemy import case as case_
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -56,7 +56,7 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
         case_((queued, MessageState.queued.value), else_=MessageState.skipped.value),
         reason,
         judged.c.record_id,
-        case_((queued, judged.c.due_at), else_=null()),
+        cast(case_((queued, judged.c.due_at), else_=null()), Message.next_try_at.type),  # PostgreSQL: a bare NULL is text
         literal(now, Message.changed_at.type),
     ).where(true())  # SQLite cannot tell ON CONFLICT from a join's ON without a WHERE
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "next_try_at", "changed_at"]
