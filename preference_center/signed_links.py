@@ -7,6 +7,7 @@ power is worthless for another. Payloads hold public ids and never an address. (
 import base64
 import binascii
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Any
 
 from flask import current_app
 from itsdangerous import BadData, SignatureExpired, URLSafeSerializer, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_encode
 
 _Serializer = URLSafeSerializer | URLSafeTimedSerializer
 DAY = 24 * 3600
@@ -80,13 +82,40 @@ class KeyRing:
     def _serializer(self, kid: str, power: Power) -> _Serializer:
         made = self._made.get((kid, power))
         if made is None:
-            kind: Any = URLSafeSerializer if _LIFE[power] is None else URLSafeTimedSerializer
+            kind: Any = _Lasting if _LIFE[power] is None else _Dated
             made = self._made[(kid, power)] = kind(
                 dict(self.keys)[kid],
                 salt=f"pc.{power}.v1",
                 signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
             )
         return made
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class _Quick:
+    """Of a serializer that signs two links for each mail: its signer is made once, and short payloads are not compressed."""
+
+    _signer: Any = None
+
+    def make_signer(self, salt: Any = None) -> Any:
+        if self._signer is None:
+            self._signer = super().make_signer(salt)  # type: ignore[misc]
+            key = self._signer.derive_key()
+            self._signer.derive_key = lambda secret_key=None: key  # one serializer has one key
+        return self._signer
+
+    def dump_payload(self, payload: Any) -> bytes:
+        return base64_encode(_compact(payload))
+
+
+class _Lasting(_Quick, URLSafeSerializer):
+    pass
+
+
+class _Dated(_Quick, URLSafeTimedSerializer):
+    pass
 
 
 def _is_canonical(signed: str) -> bool:

@@ -1,6 +1,7 @@
 """Builds the finished message of one contact: rendered text, all the headers of `contract.md` 5, DKIM signatures."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from email.utils import format_datetime
 from functools import lru_cache
@@ -25,8 +26,17 @@ class UnwritableAddress(Exception):
     """No message can be addressed to this contact. The words hold nothing of the address."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is the same for all contacts of one language."""
+
+    topic: str
+    spoken_of: frozenset[str]  # attributes that the text names
+    frame: mime.Frame
+
+
 class Composer:
-    """Made once a run: everything that is the same for all contacts is prepared here."""
+    """Made once a run: everything that is the same for many contacts is prepared here and in its forms, one a language."""
 
     def __init__(self, campaign: Campaign, version: CampaignVersion, topic: Topic) -> None:
         self.settings: Settings = current_app.extensions["settings"]
@@ -38,8 +48,7 @@ class Composer:
         self.signers = signing.signers(self.settings)
         self.domain = self.settings.sending_domain
         self.bounce_domain = self.settings.bounce_domain or self.domain
-        local, _, host = (self.settings.unsubscribe_mailbox or f"unsubscribe@{self.domain}").rpartition("@")
-        self.unsubscribe_mailbox = (local, host)
+        self.unsubscribe_mailbox = self.settings.unsubscribe_mailbox or f"unsubscribe@{self.domain}"
         fixed = [
             ("From", mime.mailbox(self.settings.from_name, self.settings.from_address)),
             ("List-Id", f"{mime.phrase(self.topic_name)} <{topic.key}.{self.domain}>"),
@@ -49,6 +58,8 @@ class Composer:
             ("Feedback-ID", f"{campaign.public_id}:{topic.key}:campaign:{sender_id(self.domain)}"),
         ]
         self.fixed = mime.header_lines(fixed)
+        self._forms: dict[str, _Form] = {}
+        self._date = (0, "")
 
     def compose(self, claimed: Claimed) -> Envelope:
         """The envelope for one contact. RenderError when the content cannot be rendered for them; UnwritableAddress."""
@@ -56,47 +67,63 @@ class Composer:
             recipient = mime.mailbox("", claimed.email)
         except ValueError as fault:
             raise UnwritableAddress(str(fault)) from None
+        form = self._forms.get(claimed.language) or self._form(claimed.language)
         unsubscribe = signed_links.url(Power.unsub, [claimed.public_id, self.topic_key, claimed.id])
-        preferences = signed_links.url(Power.manage, [claimed.public_id, claimed.link_epoch])
         fields = content.fields_for(
             email=claimed.email,
             language=claimed.language,
-            attributes=claimed.attributes,
+            attributes={name: value for name, value in claimed.attributes.items() if name in form.spoken_of},
             unsubscribe_url=unsubscribe,
-            preferences_url=preferences,
-            topic=self.topic_names.get(claimed.language, self.topic_name),
-            why=self._why(claimed),
+            preferences_url=signed_links.url(Power.manage, [claimed.public_id, claimed.link_epoch]),
+            topic=form.topic,
+            why=why(
+                claimed.language, form.topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date()
+            ),
         )
         mail = self.renderer.encode(fields, claimed.language)
-        data = mime.assemble(
-            [
-                ("To", recipient),
-                ("Subject", mail.subject),
-                *self._own(claimed, unsubscribe),
-            ],
-            mail.text,
-            mail.html,
-            boundary=f"=_{self.campaign_ref}",
-            fixed=self.fixed,
-        )
+        head = self._head(claimed, recipient, mail.subject, unsubscribe)
+        data = form.frame.around(head, mail.text, mail.html)
         if self.signers is not None:
             data = self.signers.sign(data)
         sender = f"bounce+{marks.make(claimed.id, Place.return_path)}@{self.bounce_domain}"
         return Envelope(claimed.id, sender, claimed.email, data, dotless=True)
 
-    def _own(self, claimed: Claimed, unsubscribe: str) -> list[tuple[str, str]]:
-        local, host = self.unsubscribe_mailbox
+    def _head(self, claimed: Claimed, recipient: str, subject: str, unsubscribe: str) -> bytes:
+        """The header lines that are this contact's own, as `mime.header_lines` would write them."""
+        local, _, host = self.unsubscribe_mailbox.rpartition("@")
         mailto = f"mailto:{local}+{marks.make(claimed.id, Place.unsubscribe)}@{host}"
-        return [
-            ("Date", format_datetime(clock.now())),
-            ("Message-ID", f"<{marks.make(claimed.id, Place.message_id)}@{self.domain}>"),
-            ("List-Unsubscribe", f"<{unsubscribe}>, <{mailto}>"),
-            ("Content-Language", i18n.best(claimed.language)),
-        ]
+        to = f"To: {recipient}" if recipient.isascii() else mime.encode_header("To", recipient)
+        return (
+            f"{to}\r\n{_subject_line(subject)}\r\nDate: {self._now()}\r\n"
+            f"Message-ID: <{marks.make(claimed.id, Place.message_id)}@{self.domain}>\r\n"
+            f"List-Unsubscribe: <{unsubscribe}>,\r\n <{mailto}>\r\n"
+        ).encode()
 
-    def _why(self, claimed: Claimed) -> str:
-        topic = self.topic_names.get(claimed.language, self.topic_name)
-        return why(claimed.language, topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date())
+    def _now(self) -> str:
+        now = clock.now()
+        second = int(now.timestamp())
+        if self._date[0] != second:
+            self._date = second, format_datetime(now)
+        return self._date[1]
+
+    def _form(self, language: str) -> _Form:
+        spoken = mime.header_lines([("Content-Language", i18n.best(language))])
+        made = _Form(
+            self.topic_names.get(language, self.topic_name),
+            frozenset(self.renderer.names(language)),
+            mime.Frame(f"=_{self.campaign_ref}", spoken + self.fixed),
+        )
+        if len(self._forms) < _FORMS:  # a language tag comes from outside
+            self._forms[language] = made
+        return made
+
+
+_FORMS = 64
+
+
+@lru_cache(maxsize=8192)
+def _subject_line(subject: str) -> str:
+    return mime.encode_header("Subject", subject)
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ that we made it, so a forged bounce or unsubscribe mail changes nothing.
 import hashlib
 import hmac
 from enum import StrEnum
+from functools import lru_cache
 
 from flask import current_app
 
@@ -39,10 +40,17 @@ def read(mark: str, place: Place) -> int | None:
 
 
 def _proof(number: str, place: Place) -> str:
-    key: bytes = current_app.extensions["address_key"]
-    return hashlib.blake2b(f"{place} {number}".encode(), key=key, digest_size=10, person=b"pc.mark.v1").hexdigest()
+    hashed = _keyed(current_app.extensions["address_key"]).copy()
+    hashed.update(f"{place} {number}".encode())
+    return hashed.hexdigest()
 
 
+@lru_cache(maxsize=4)
+def _keyed(key: bytes) -> "hashlib.blake2b":
+    return hashlib.blake2b(key=key, digest_size=10, person=b"pc.mark.v1")
+
+
+@lru_cache(maxsize=8)  # one message has several marks
 def _base36(number: int) -> str:
     text = ""
     while True:

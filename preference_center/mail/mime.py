@@ -14,6 +14,7 @@ from preference_center.mail.header_lines import encode_header, encoded_words, he
 
 __all__ = [
     "NeedsSMTPUTF8",
+    "Frame",
     "assemble",
     "encode_header",
     "envelope_address",
@@ -31,6 +32,8 @@ _OURS = frozenset({"mime-version", "content-type", "content-transfer-encoding"})
 _NEVER = frozenset({"bcc", "return-path", "dkim-signature", "received"})
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
 _LOCAL = re.compile(r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u00a1-\U0010ffff-]+|\"(?:[^\"\\\s\x00-\x1f]|\\[!-~])+\")\Z")
+# What nearly all addresses look like: right beyond doubt, so the closer look below is saved.
+_USUAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*@(?!-)(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]*[A-Za-z0-9]\Z")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Fa-f0-9.:]+\]|\[IPv6:[A-Fa-f0-9.:]+\])\Z")
 _BOUNDARY = re.compile(r"[A-Za-z0-9'+_,./:=-]{1,70}\Z")
 # A phrase word leaves room on its line for the longest name it stands behind ("Reply-To: ").
@@ -63,14 +66,34 @@ def assemble(
 
     `fixed`: more headers, as header_lines() wrote them once for many messages; their names must not come again.
     """
-    head = header_lines(headers) + fixed + b"MIME-Version: 1.0\r\n"
+    head = header_lines(headers) + fixed
     if html is None:
+        head += b"MIME-Version: 1.0\r\n"
         return b"".join((head, _part_head("plain"), text, b"" if text.endswith(b"\r\n") else b"\r\n"))
-    limit = _limit_line(boundary, text, html)
-    content_type = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode()
-    first = (limit, b"\r\n", _part_head("plain"), text, b"\r\n")
-    second = (limit, b"\r\n", _part_head("html"), html, b"\r\n")
-    return b"".join((head, content_type, *first, *second, limit, b"--\r\n"))
+    if b"--" + boundary.encode() in text or b"--" + boundary.encode() in html:
+        raise ValueError("the boundary occurs in the body")
+    return Frame(boundary, fixed).around(header_lines(headers), text, html)
+
+
+class Frame:
+    """All that is the same in many messages of two parts: made once, put around what differs.
+
+    The boundary begins with `=_`, which never stands in quoted-printable text, unless the bodies are searched for it.
+    """
+
+    def __init__(self, boundary: str, fixed: bytes = b"") -> None:
+        if not _BOUNDARY.match(boundary):
+            raise ValueError("a boundary is 1 to 70 letters, digits or '+_,-./:=")
+        limit = b"--" + boundary.encode()
+        content_type = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode()
+        self.rest_of_head = fixed + b"MIME-Version: 1.0\r\n" + content_type
+        self._before = self.rest_of_head + limit + b"\r\n" + _part_head("plain")
+        self._between = b"\r\n" + limit + b"\r\n" + _part_head("html")
+        self._after = b"\r\n" + limit + b"--\r\n"
+
+    def around(self, head: bytes, text: bytes, html: bytes) -> bytes:
+        """A message of these first header lines and quoted-printable parts."""
+        return b"".join((head, self._before, text, self._between, html, self._after))
 
 
 def header_lines(headers: Sequence[tuple[str, str]]) -> bytes:
@@ -130,6 +153,9 @@ def utf8_address(address: str) -> str:
 
 
 def _split(address: str) -> tuple[str, str]:
+    if len(address) <= LOCAL_LIMIT and _USUAL.match(address):
+        local, _, domain = address.rpartition("@")
+        return local, domain
     # The errors never repeat the address: they end up in logs.
     local, at, domain = address.rpartition("@")
     if not at or not _LOCAL.match(local) or (not local.isascii() and header_text(local, len(local)) != local):
@@ -162,15 +188,6 @@ def _refuse_wrong_names(headers: Sequence[tuple[str, str]]) -> None:
 def _part_head(subtype: str) -> bytes:
     content_type = f"Content-Type: text/{subtype}; charset=utf-8\r\n"
     return (content_type + "Content-Transfer-Encoding: quoted-printable\r\n\r\n").encode()
-
-
-def _limit_line(boundary: str, *parts: bytes) -> bytes:
-    if not _BOUNDARY.match(boundary):
-        raise ValueError("a boundary is 1 to 70 letters, digits or '+_,-./:=")
-    line = b"--" + boundary.encode()
-    if any(line in part for part in parts):
-        raise ValueError("the boundary occurs in the body")
-    return line
 
 
 def _soothe(match: re.Match[bytes]) -> bytes:
