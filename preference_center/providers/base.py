@@ -106,7 +106,9 @@ class Provider(Protocol):
     page: str  # the provider's documentation of its webhooks
 
     def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        """Prove where the post comes from, or raise Forged. Returns a token that is good once (Mailgun), if there is one."""
+        """Prove where the post comes from, or raise Forged. Returns a token that is good once (Mailgun), if there is one.
+
+        errors.Unavailable: it cannot be told now (a certificate cannot be fetched); the provider shall send it again."""
 
     def greet(self, post: Post, secrets: Secrets) -> str | None:
         """The answer to a set-up handshake, or None when this post is none. It proves for itself what it acts on, or raises

@@ -52,8 +52,7 @@ class Brevo:
         return [("X-Mailin-custom", json.dumps({facts.MARK: mark}))]
 
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        tokens, logins = secrets.all("TOKENS"), secrets.all("LOGINS")
-        proofs.needed(secrets, "LOGINS", "TOKENS")
+        token = secrets.one("TOKENS")
         body = {
             "event": "delivered",
             "email": recipient,
@@ -63,7 +62,7 @@ class Brevo:
         }
         headers = {
             "content-type": "application/json",
-            "authorization": f"Bearer {tokens[0]}" if tokens else proofs.basic(logins[0]),
+            "authorization": f"Bearer {token}" if token else proofs.basic(proofs.own(secrets, "LOGINS")),
         }
         return Post("POST", public_url, headers, json.dumps(body).encode())
 

@@ -67,7 +67,7 @@ class Mailgun:
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
         timestamp = str(int(now.timestamp()))
         token = hashlib.sha256(f"{mark} {now.isoformat()}".encode()).hexdigest()[:50]
-        key = proofs.needed(secrets, "KEYS")[0]
+        key = proofs.own(secrets, "KEYS")
         body = {
             "signature": {
                 "timestamp": timestamp,

@@ -49,7 +49,7 @@ class Mailjet:
         return [("X-MJ-CustomID", mark)]
 
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        login = proofs.basic(proofs.needed(secrets, "LOGINS")[0])
+        login = proofs.basic(proofs.own(secrets, "LOGINS"))
         body = {
             "event": "sent",
             "time": int(now.timestamp()),

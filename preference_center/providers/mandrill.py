@@ -93,7 +93,7 @@ class Mandrill:
         fields = [(_FIELD, json.dumps(events))]
         headers = {
             "content-type": "application/x-www-form-urlencoded",
-            "x-mandrill-signature": _signature(proofs.needed(secrets, "KEYS")[0], public_url, fields).decode(),
+            "x-mandrill-signature": _signature(proofs.own(secrets, "KEYS"), public_url, fields).decode(),
         }
         return Post("POST", public_url, headers, urlencode(fields).encode())
 

@@ -64,7 +64,7 @@ class Postmark:
         return [(f"X-PM-Metadata-{_MARK}", mark), ("X-PM-KeepID", "true")]
 
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        login = proofs.basic(proofs.needed(secrets, "LOGINS")[0])
+        login = proofs.basic(proofs.own(secrets, "LOGINS"))
         body = {
             "RecordType": "Delivery",
             "MessageID": "00000000-0000-4000-8000-000000000001",

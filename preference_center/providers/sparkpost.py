@@ -61,7 +61,7 @@ class SparkPost:
         return [("X-MSYS-API", json.dumps({"metadata": {facts.MARK: mark}}))]
 
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        login = proofs.basic(proofs.needed(secrets, "LOGINS")[0])
+        login = proofs.basic(proofs.own(secrets, "LOGINS"))
         event = {
             "type": "delivery",
             "event_id": facts.digest([mark, now.isoformat()])[:18],

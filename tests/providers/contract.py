@@ -120,9 +120,10 @@ def its_correlation_headers_stand_in_a_message(name: str) -> None:
 
 def it_stands_anything(name: str, body: bytes, headers: dict[str, str]) -> None:  # S110
     """Any bytes: refused or read, never another failure; and what is read can be stored."""
-    provider = providers.named(name)
+    case = proven(name)
+    provider = case.provider
     post = Post("POST", URL + name, headers, body)
-    for secrets in (Secrets(), proven(name).secrets):
+    for secrets in (Secrets(), case.secrets):
         with suppress(Forged):
             provider.verify(post, secrets, NOW)
         with suppress(Forged):
@@ -140,6 +141,7 @@ def can_be_stored(event: Event) -> None:
     assert re.fullmatch(r"[!-~]{1,200}", event.key)
     assert event.occurred_at is None or event.occurred_at.utcoffset() == timedelta(0)
     assert (event.bounce_class is not None) == (event.kind is Kind.bounced)
+    assert not event.scope_all or event.kind is Kind.unsubscribed
     assert not event.machine or event.kind in (Kind.opened, Kind.clicked)
     limits = {
         "recipient": 320,
@@ -167,10 +169,15 @@ def one_bad_event_does_not_lose_the_others(name: str) -> None:  # S113
     if not case.post.body.startswith((b"{", b"[")):
         return
     good = json.loads(case.post.body)
-    good = good if isinstance(good, list) else [good]
+    batches = isinstance(good, list)
+    good = good if batches else [good]
     odd: list[Any] = [None, 7, "x", [], {}, {"event": ["x"], "email": 5, "timestamp": {"a": []}}]
     body = json.dumps([*odd, *good, *reversed(odd)]).encode()
-    events = provider.read(Post("POST", URL + name, case.post.headers, body))
+    try:
+        events = provider.read(Post("POST", URL + name, case.post.headers, body))
+    except Unreadable:
+        assert not batches  # it posts one object at a time, and a list is nothing it knows
+        return
     assert sum(event.kind is Kind.delivered and event.recipient == RECIPIENT for event in events) == 1
     assert {event.kind for event in events} <= {Kind.delivered, Kind.unknown}
 

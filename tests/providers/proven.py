@@ -3,14 +3,19 @@
 import base64
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from preference_center import providers
 from preference_center.providers.base import Post, Provider, Secrets
+from preference_center.providers.ses import Ses
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 URL = "https://mail.example.com/hooks/"
@@ -74,4 +79,50 @@ def sendgrid_secrets(key: ec.EllipticCurvePrivateKey) -> Secrets:
     return Secrets({"KEYS": (base64.b64encode(public).decode(),)})
 
 
-SIGNED_HERE = {"sendgrid": of_sendgrid}
+TOPIC = "arn:aws:sns:eu-west-1:000011112222:mail-events"
+CERTIFICATE_URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-00c0ffee.pem"
+
+
+def of_ses(provider: Provider) -> Proven:
+    message = {
+        "eventType": "Delivery",
+        "mail": {"messageId": "0102-made-up", "destination": [RECIPIENT], "tags": {"pc_mark": [MARK]}},
+        "delivery": {"recipients": [RECIPIENT], "timestamp": NOW.isoformat()},
+    }
+    post = ses_post({"Type": "Notification", "Message": json.dumps(message)})
+    return Proven(
+        Ses(lambda url: (200, certificate())), post, Secrets({"TOPICS": (TOPIC,)}), Secrets({"TOPICS": (TOPIC + "2",)})
+    )
+
+
+def ses_post(envelope: dict[str, Any], version: str = "2") -> Post:
+    """An envelope as SNS posts it, signed with the key of `certificate()`."""
+    whole = {
+        "MessageId": "made-up-0001",
+        "TopicArn": TOPIC,
+        "Timestamp": NOW.isoformat(),
+        "SignatureVersion": version,
+        "SigningCertURL": CERTIFICATE_URL,
+    } | envelope
+    signed = {"Message", "MessageId", "Timestamp", "TopicArn", "Type"}
+    signed |= {"Subject"} if whole["Type"] == "Notification" else {"SubscribeURL", "Token"}
+    text = "".join(f"{name}\n{whole[name]}\n" for name in sorted(signed & set(whole)))
+    signature = amazon_key().sign(text.encode(), PKCS1v15(), SHA1() if version == "1" else SHA256())
+    whole["Signature"] = base64.b64encode(signature).decode()
+    return Post("POST", URL + "ses", {"content-type": "text/plain; charset=UTF-8"}, json.dumps(whole).encode())
+
+
+@cache
+def amazon_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@cache
+def certificate(until: datetime = NOW + timedelta(days=300)) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    made = made.not_valid_before(NOW - timedelta(days=300)).not_valid_after(until).public_key(amazon_key().public_key())
+    return made.sign(amazon_key(), SHA256()).public_bytes(Encoding.PEM)
+
+
+SIGNED_HERE = {"sendgrid": of_sendgrid, "ses": of_ses}

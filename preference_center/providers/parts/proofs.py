@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
-from preference_center.providers.base import Forged, Post, Secrets, Setting
+from preference_center.providers.base import CannotBeMadeUp, Forged, Post, Secrets, Setting
 
 SHORTEST = 22  # characters of base64 that hold 128 bits
 CLOCK_TROUBLE = timedelta(minutes=5)  # how far ahead of ours another clock may be
@@ -23,6 +23,13 @@ def needed(secrets: Secrets, *names: str) -> tuple[str, ...]:
     if not values:
         raise Forged(f"nothing is accepted while the setting {' or '.join(names)} is missing")
     return values
+
+
+def own(secrets: Secrets, name: str) -> str:
+    """The secret to sign a sample with: the first, which is the one in use."""
+    if not (value := secrets.one(name)):
+        raise CannotBeMadeUp(f"Nothing can be signed while the setting {name} of this hook is missing.")
+    return value
 
 
 def equals_one_of(given: bytes, wanted: Iterable[bytes]) -> bool:

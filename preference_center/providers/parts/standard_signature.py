@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from standardwebhooks.webhooks import Webhook
 
-from preference_center.providers.base import Forged, Post, Secrets, Setting
+from preference_center.providers.base import CannotBeMadeUp, Forged, Post, Secrets, Setting
 from preference_center.providers.parts import proofs
 
 OLDEST = timedelta(minutes=5)
@@ -55,9 +55,9 @@ def id_of(post: Post) -> str:
 
 
 def signed(prefix: str, secrets: Secrets, url: str, number: str, body: str, now: datetime) -> Post:
-    webhook = _webhook(proofs.needed(secrets, SECRETS.name)[0])
+    webhook = _webhook(proofs.own(secrets, SECRETS.name))
     if webhook is None:
-        raise Forged(f"the setting {SECRETS.name} holds no secret")
+        raise CannotBeMadeUp(f"The setting {SECRETS.name} of this hook {_fault('')}.")
     headers = {
         "content-type": "application/json",
         f"{prefix}id": number,
