@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Any
 
 TEXT_LIMIT = 2000  # words behind this decide nothing, so a long letter costs no more than a short one
 
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_REPLY = re.compile(r"(?<![\d.\[#-])([45]\d\d)(?=[ \-#:]|$)")
+_REPLY = re.compile(r"(?<![\d.\[#-])([45]\d\d)(?=[ \-#:,]|$)")
 # also what `outcomes.clean` has put in an address's place
 _ADDRESS = re.compile(r"\[address\]|[^\s<>\"'(),;:\[\]]+@[^\s<>\"'(),;:\[\]]+")
+_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![.\d])")
 _DEAD = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.4.4"}
 _OURS = {"5.1.7", "5.1.8"}
 # what says nothing in particular, so a more exact code within the words is believed instead
@@ -71,6 +73,7 @@ def judge(status: str | None, text: str, smtp_code: int | None = None) -> Judgem
 
 @lru_cache(maxsize=4096)  # one cause makes the same words for many addresses
 def _judge(status: str | None, text: str, smtp_code: int | None) -> Judgement:
+    text = _noise().sub(" ", text)
     code = _exact(status, text)
     lasting = _is_lasting(code, text, smtp_code)
     if code and code.startswith("2."):
@@ -110,19 +113,18 @@ def _exact(status: str | None, text: str) -> str | None:
 
 def _is_lasting(code: str | None, text: str, smtp_code: int | None) -> bool:
     """Whether it was said for good; the server's own reply outranks what another program made of it."""
-    if smtp_code is None:
-        found = _REPLY.search(text)
-        smtp_code = int(found[1]) if found else None
-    if smtp_code is not None and 400 <= smtp_code < 600:
-        return smtp_code >= 500
+    replies = [smtp_code] if smtp_code is not None else [int(found) for found in _REPLY.findall(text)]
+    replies = [reply for reply in replies if 400 <= reply < 600]
+    if replies:
+        return max(replies) >= 500
     return not (code or "5").startswith("4")
 
 
 def flat(text: str) -> str:
-    """Small letters without accents, one space between words, `@` for every address."""
+    """Small letters without accents, one space between words, `@` for every address and `#ip` for one of a host."""
     if "@" in text or "[address]" in text:
         text = _ADDRESS.sub("@", text)
-    text = text.casefold()
+    text = _IP.sub("#ip", text.casefold())
     if not text.isascii():
         text = without_accents(text)
     return " ".join(text.translate(_FLAT).split())
@@ -133,9 +135,18 @@ def without_accents(text: str) -> str:
 
 
 @cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(files("preference_center.mail").joinpath("refusals.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _noise() -> re.Pattern[str]:
+    return re.compile("|".join(_data()["noise"]))
+
+
+@cache
 def _book() -> tuple[Rule, ...]:
-    book = tomllib.loads(files("preference_center.mail").joinpath("refusals.toml").read_text(encoding="utf-8"))
-    terms: dict[str, str] = book["terms"]
+    terms: dict[str, str] = _data()["terms"]
 
     def compiled(words: list[str]) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(without_accents(_filled(each, terms))) for each in words)
@@ -148,7 +159,7 @@ def _book() -> tuple[Rule, ...]:
             compiled(rule.get("unless", [])),
             frozenset(rule.get("not_class", [])),
         )
-        for rule in book["rule"]
+        for rule in _data()["rule"]
     )
 
 

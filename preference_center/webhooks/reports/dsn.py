@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from preference_center.webhooks.reports.parts import Part
-
 TYPES = ("message/delivery-status", "message/global-delivery-status", "text/delivery-status", "message/delivery-report")
 RECIPIENTS_LIMIT = 200
 
@@ -30,10 +28,10 @@ class Recipient:
         return self.original or self.final
 
 
-def recipients(part: Part) -> list[Recipient]:
-    """What the part says of each recipient; none when it names none."""
+def recipients(text: str) -> list[Recipient]:
+    """What the status part says of each recipient; none when it names none."""
     found: list[dict[str, str]] = []
-    for block in re.split(r"\n[ \t]*\n", part.content.decode("utf-8", "replace"))[: 2 * RECIPIENTS_LIMIT]:
+    for block in re.split(r"\n[ \t]*\n", text)[: 2 * RECIPIENTS_LIMIT]:
         for fields in _split(block):
             known = fields.keys() & _OF_A_RECIPIENT
             if known & {"final-recipient", "original-recipient"} or (known and not found):

@@ -19,12 +19,16 @@ _OPENING = 1_500
 _RECIPIENTS = 50
 _FIELD = re.compile(r"^(?:>\s?)?([A-Z][A-Za-z0-9-]{1,40}):(?:\s|$)")
 _TELLING = {"received", "message-id", "return-path", "mime-version", "dkim-signature"}
+_REPLY = re.compile(r"^[^\n]{0,80}\b5\d\d[ -]{1,3}\S", re.MULTILINE)  # a server's refusal, quoted
+_REFUSED = re.compile(r"(?:<<<? ?)?5\d\d[ -](?:5\.\d{1,3}\.\d{1,3} )?<")
 _NOBODY = re.compile(r"(?:mailer-?daemon|postmaster|mail-?daemon|abuse|hostmaster|helpdesk|support)@", re.IGNORECASE)
 # An address that stands as the subject of its line: alone, in brackets, before a colon, behind "to" or a dash.
 _HEADING = re.compile(
-    r"^[ \t>*•-]*(?:(?:to|recipient|address|user|final-recipient|original-recipient|failed|final recipient)\s*:?\s*"
-    r"(?:rfc822;\s*)?)?[\"'<(\[]{0,2}([^\s<>\"'(),;:\[\]|=*]+@[^\s<>\"'(),;:\[\]|=*]+?)[\"'>)\]]{0,2}[.:,]?(?=\s|$|:|<|\()",
-    re.MULTILINE | re.IGNORECASE,
+    r"""^[ \t>*•-]*
+    (?: (?:<<<\ ?)? [45]\d\d[ -] (?:[45]\.\d{1,3}\.\d{1,3}\ )?
+      | (?:recipient|address|user|final-recipient|original-recipient|failed|final\ recipient) \s*:?\s* (?:rfc822;\s*)? )?
+    ["'<(\[]{0,2} ([^\s<>"'(),;:\[\]|=*]+@[^\s<>"'(),;:\[\]|=*]+?) ["'>)\]]{0,2} [.:,]{0,3} (?=\s|$|:|<|\()""",
+    re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -42,7 +46,10 @@ def is_bounce(mail: Mail) -> bool:
     return_path = headers.one("return-path").strip()
     null_path = return_path == "<>" or phrases.said("bounce_senders", return_path.strip("<> ").partition("@")[0])
     by_subject, by_opening = phrases.said("bounce_subjects", subject), phrases.said("bounce_openings", opening)
-    return sum((from_program, null_path, by_subject, by_opening)) >= 2 and (by_subject or by_opening or from_program)
+    by_reply = bool(_REPLY.search(opening))
+    return sum((from_program, null_path, by_subject, by_opening, by_reply)) >= 2 and (
+        by_subject or by_opening or from_program
+    )
 
 
 def findings(mail: Mail) -> list[Finding]:
@@ -136,7 +143,12 @@ def words_about(recipient: str, all_named: list[str], text: str) -> str:
 def _pieces(recipient: str, others: list[str], lowered: str, text: str) -> Iterator[str]:
     at, total = lowered.find(recipient), 0
     while at >= 0 and total < _WORDS * 2:
+        total += 1
         begin = text.rfind("\n", 0, at) + 1
+        if _REFUSED.match(text, begin):  # `550 <a@example.com>... User unknown` is all there is to say
+            yield text[begin : (text.find("\n", at) + 1) or len(text)]
+            at = lowered.find(recipient, at + len(recipient))
+            continue
         ends = [found for other in others if (found := lowered.find(other, at + len(recipient))) >= 0]
         end = min([text.rfind("\n", 0, found) for found in ends if text.rfind("\n", 0, found) > at] + [at + _WORDS])
         yield text[begin:end]

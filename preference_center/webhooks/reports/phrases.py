@@ -15,8 +15,8 @@ def said(kind: str, text: str) -> bool:
 
 
 def begins(kind: str, text: str) -> bool:
-    """Whether the text begins with one of these phrases."""
-    flat = refusals.flat(text)
+    """Whether the text begins with one of these phrases, be it in brackets."""
+    flat = refusals.flat(text).lstrip("[(*\"' ")
     return any(phrase.match(flat) for phrase in _book()[kind])
 
 

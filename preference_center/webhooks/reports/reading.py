@@ -3,12 +3,15 @@
 import re
 
 from preference_center.mail import refusals
-from preference_center.mail.refusals import Judgement
+from preference_center.mail.refusals import Judgement, Verdict
 from preference_center.webhooks.reports import arf, dsn, loose, replies
 from preference_center.webhooks.reports.base import Finding, Meaning, Report, addresses, sent_to
-from preference_center.webhooks.reports.parts import Headers, Mail, Part, take_apart
+from preference_center.webhooks.reports.parts import Headers, Mail, take_apart
 
-_RETURNED = ("message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/rfc822-headers", "message/global", "message/global-headers")  # fmt: skip
+_RETURNED = (
+    "message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/rfc822-headers", "message/global",
+    "message/global-headers",
+)  # fmt: skip
 _ENDED_WELL = ("delivered", "relayed", "expanded", "deliverable")
 _ID = re.compile(r"^(?:> ?)?Message-Id:\s*<?([^\s<>]{3,250})>?", re.IGNORECASE | re.MULTILINE)
 _MARKED = ("return-path", "envelope-from", "x-envelope-from", "errors-to", "sender", "list-unsubscribe")
@@ -25,22 +28,38 @@ def read(raw: bytes) -> Report:
 def _findings(mail: Mail) -> list[Finding]:
     complaint = mail.part(*arf.TYPES)
     if complaint is not None:
-        return [arf.finding(complaint)]
-    status = mail.part(*dsn.TYPES)
-    if status is not None:
-        found = _of_status(mail, status)
-        if found:
-            return found
+        return arf.findings(complaint)
+    found = _of_status(mail)
+    if found:
+        return found
+    if arf.is_feedback(mail):
+        return [arf.feedback(mail)]
     if loose.is_bounce(mail):
+        inner = _wrapped(mail)
+        if inner is not None:  # another program has packed a report into a mail of its own
+            return _of_status(inner)
         return loose.findings(mail)
     return [replies.finding(mail)]
 
 
-def _of_status(mail: Mail, part: Part) -> list[Finding]:
-    named = dsn.recipients(part)
+def _wrapped(mail: Mail) -> Mail | None:
+    """The report that a mail carries as a message; looked for one level deep."""
+    part = mail.part("message/rfc822")
+    if part is None or "delivery-status" not in part.content[:8000].decode("latin-1").lower():
+        return None
+    inner = take_apart(part.content)
+    return inner if inner.part(*dsn.TYPES) is not None else None
+
+
+def _of_status(mail: Mail) -> list[Finding]:
+    """From the part made for machines, or the same fields within the letter."""
+    part = mail.part(*dsn.TYPES)
+    letter = loose.letter(mail)
+    named = dsn.recipients(part.content.decode("utf-8", "replace")) if part is not None else []
+    if not named and "final-recipient:" in letter.lower():
+        named = dsn.recipients(re.sub(r"(?m)^>+ ?", "", letter))  # a person may have sent it on
     if not named:
         return []
-    letter = loose.letter(mail)
     spelled = [each.final or each.original or "" for each in named]
     return [_of_recipient(each, spelled, letter, mail) for each in named]
 
@@ -69,7 +88,9 @@ def _judged(told: dsn.Recipient, all_named: list[str], letter: str) -> tuple[Jud
         return judged, told.diagnostic
     words = loose.words_about(told.final or told.original or "", all_named, letter)
     again = refusals.judge(told.status, f"{told.diagnostic} {words}")
-    if again.by_words or told.status is None:
+    # an exact code outweighs a footer, and with words of its own beside it whatever else the letter tells
+    overruled = judged.verdict is Verdict.hard and (again.verdict is Verdict.block or bool(told.diagnostic))
+    if (again.by_words and not overruled) or told.status is None:
         return again, words
     return judged, told.diagnostic
 
