@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, cast, literal, null, or_, select, update
 from sqlalchemy.engine import Row
 
 from preference_center.campaigns import timing
@@ -37,13 +37,13 @@ def due(campaign: Campaign, ids: ColumnElement[bool], now: datetime) -> dict[str
 
 def columns(campaign: Campaign, waits: dict[str | None, datetime]) -> tuple[Any, Any]:
     """In SQL, over Contact: when the message is due (NULL: at once), and the reason where that is too late for the campaign."""
-    if not waits:
-        return null(), null()
     kind = Message.next_try_at.type
+    if not waits:
+        return cast(null(), kind), cast(null(), Message.reason.type)
     over = {zone for zone, at in waits.items() if at >= campaign.gives_up_at()}
     due_at = case(*((_lives_in(zone), literal(at, kind)) for zone, at in waits.items()), else_=null())
     if not over:
-        return due_at, null()
+        return due_at, cast(null(), Message.reason.type)
     reason = Reason.quiet_hours_over if timing.settings().quiet_hours else Reason.too_late
     return due_at, case((or_(*map(_lives_in, over)), reason.value), else_=null())
 
