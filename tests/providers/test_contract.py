@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from preference_center import providers
 from preference_center.errors import NotFound
 from tests.providers import contract
+from tests.support.sources import ROOT
 
 NAMES = providers.names()
 
@@ -19,6 +20,20 @@ NAMES = providers.names()
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract(name: str, promise: Callable[[str], None]) -> None:
     promise(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_page_in_the_docs_names_every_setting(name: str) -> None:
+    page = (ROOT / "docs" / "providers" / f"{name}.md").read_text(encoding="utf-8")
+    provider = providers.named(name)
+    for setting in provider.settings:
+        assert f"`PREFERENCE_CENTER_HOOK_{name.upper()}_{setting.name}`" in page
+    for header, _ in provider.correlation("mark"):
+        assert f"`{header}`" in page
+    assert f"/hooks/{name}" in page
+    assert f"pc events test {name}" in page
+    assert provider.page in page
+    assert "smtp" in page.lower()
 
 
 # names and values that providers use, so that chance finds its way into the deeper steps
