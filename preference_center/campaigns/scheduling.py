@@ -246,5 +246,5 @@ def _check_topic(topic: Topic) -> None:
         raise Invalid(
             f"The topic {topic.key} is retired: nobody may be mailed on it. Choose another.", {"topic": "Retired."}
         )
-    if topic.purpose.channel != "email":
+    if not topic.purpose.mails:
         raise Invalid(f"The topic {topic.key} is not about email.", {"topic": "Choose a topic for email."})

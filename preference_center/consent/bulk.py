@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
-from flask import current_app
 from sqlalchemy import Table, func, select
 
 from preference_center import clock
-from preference_center.consent import ledger, projection, statuses, vault
+from preference_center.consent import bases, jurisdictions, ledger, projection, statuses, validity, vault
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import (
     Action,
@@ -38,7 +37,6 @@ from preference_center.topics.purposes import LegalBasis, Purpose
 
 EARLIEST = datetime(1995, 1, 1, tzinfo=UTC)
 _ZONES_AHEAD = timedelta(hours=14)  # a day written without a zone may have begun where it was written
-_NOT_WITHOUT_CONSENT = {"PL"}  # soft opt-in is not known there (PKE 398)
 _NOES = (State.withdrawn, State.objected, State.refused, State.expired, State.invalidated)
 _records = cast(Table, ConsentRecord.__table__)
 _subscriptions = cast(Table, Subscription.__table__)
@@ -58,6 +56,8 @@ class Outcome(StrEnum):
     no_date = "no_date"
     bad_date = "bad_date"
     not_here = "not_here"  # this legal basis does not hold in the person's country
+    under_age = "under_age"
+    expired = "expired"  # so old that it has ended by itself
     invalid_address = "invalid_address"
     row_refused = "row_refused"
 
@@ -66,7 +66,9 @@ _REPORTED = {
     Outcome.refused_because_no: "the person said no, or consent ended; only they can turn it on again",
     Outcome.suppressed: "this address is suppressed; an import does not lift that",
     Outcome.bad_date: "the day of consent cannot be read, or does not lie between 1995 and today",
-    Outcome.not_here: "existing customers in this country are mailed only with consent",
+    Outcome.not_here: "this legal basis does not hold in the person's country",
+    Outcome.under_age: "this person is too young to agree alone",
+    Outcome.expired: "the consent is so old that it has ended",
 }
 
 
@@ -78,6 +80,7 @@ class Terms:
     ref: str
     actor: str
     topics: tuple[tuple[int, str, Purpose], ...]
+    valid_months: dict[int, int | None]
     basis: LegalBasis | None
     consented_on: datetime | None
     source: str
@@ -125,11 +128,17 @@ def record(terms: Terms, people: list[Person], suppressed: Iterable[bytes], memo
         at, dated = _when(terms, claim, now)
         for topic_id, key, purpose in terms.topics:
             outcome, action = _decide(terms, person, status, dated, topic_id, purpose, memory)
+            until = None
+            if action is Action.given and at is not None:
+                until = validity.end_of(terms.valid_months[topic_id], terms.basis, person.jurisdiction, at)
+                if until is not None and until <= now:
+                    outcome, action = Outcome.expired, None
             kept.outcomes[key][outcome] += 1
             if outcome in _REPORTED and status in (Status.given, Status.requested):
                 kept.faults.append((person.entry.line, f"consent {key}"[:60], _REPORTED[outcome]))
             if action:
-                wanted.append(_Wanted(person, topic_id, purpose, action, at if action is Action.given else None))
+                given_at = at if action is Action.given else None
+                wanted.append(_Wanted(person, topic_id, purpose, action, given_at, until))
                 memory.states[person.address_hash, topic_id] = projection.state_after(action)
         if not terms.topics and status in (Status.withdrawn, Status.complained):
             _leave_all(terms, person)
@@ -171,17 +180,24 @@ def _decide(
         return Outcome.not_confirmed, None
     if status is Status.requested:
         return Outcome.not_confirmed, Action.requested
-    if terms.basis is LegalBasis.existing_customer and _countries(person) & _NOT_WITHOUT_CONSENT:
+    if terms.basis and not all(rules.allows(terms.basis, purpose) for rules in _rules(person)):
         return Outcome.not_here, None
+    if _is_too_young(person):
+        return Outcome.under_age, None
     if dated:
         return dated, None
     return Outcome.given, Action.given
 
 
-def _countries(person: Person) -> set[str | None]:
-    """Where a person may be: as we know it, as the file says, else as we assume."""
+def _rules(person: Person) -> list[jurisdictions.Rules]:
+    """Those of every country a person may be in: as we know it, as the file says, else as we assume."""
     known = {person.jurisdiction, person.entry.profile.get("country")} - {None}
-    return known or {current_app.extensions["settings"].default_jurisdiction}
+    return [jurisdictions.of(country) for country in known or {None}]
+
+
+def _is_too_young(person: Person) -> bool:
+    attributes = dict(person.entry.attributes)
+    return jurisdictions.is_too_young(attributes, person.jurisdiction, clock.now().date())
 
 
 def _when(terms: Terms, claim: storing.Claim, now: datetime) -> tuple[datetime | None, Outcome | None]:
@@ -201,12 +217,10 @@ def _remember(terms: Terms, people: list[Person], memory: Memory) -> None:
     if not there or not terms.topics:
         return
     topics, purposes = {t for t, _, _ in terms.topics}, {p.key for _, _, p in terms.topics}
-    for row in db.session.execute(
-        select(Subscription.contact_id, Subscription.topic_id, Subscription.state).where(
-            Subscription.contact_id.in_(there), Subscription.topic_id.in_(topics)
-        )
-    ):
-        memory.states.setdefault((there[row.contact_id], row.topic_id), row.state)
+    now = clock.now()
+    own = (Subscription.contact_id.in_(there), Subscription.topic_id.in_(topics))
+    for row in db.session.scalars(select(Subscription).where(*own)):
+        memory.states.setdefault((there[row.contact_id], row.topic_id), row.state_at(now))
     stopped = select(Standing.contact_id, Standing.purpose_key).where(
         Standing.contact_id.in_(there),
         Standing.purpose_key.in_(purposes),
@@ -224,6 +238,7 @@ class _Wanted:
     purpose: Purpose
     action: Action
     at: datetime | None
+    until: datetime | None
 
 
 def _write(terms: Terms, wanted: list[_Wanted], now: datetime) -> None:
@@ -245,12 +260,19 @@ def _write(terms: Terms, wanted: list[_Wanted], now: datetime) -> None:
         [(id_, one.person.contact_id, detail[1]) for id_, one, detail in zip(ids, wanted, kept, strict=True) if detail]
     )
     latest = {
-        (one.person.contact_id, one.topic_id): (projection.state_after(one.action), id_, None, now)
+        (one.person.contact_id, one.topic_id): (
+            projection.state_after(one.action),
+            id_,
+            one.until,
+            _basis(terms, one),
+            False,
+            now,
+        )
         for id_, one in zip(ids, wanted, strict=True)
     }
     insert_rows(
         _subscriptions,
-        ("contact_id", "topic_id", "state", "record_id", "until", "changed_at"),
+        ("contact_id", "topic_id", "state", "record_id", "until", "legal_basis", "by_guardian", "changed_at"),
         [(*key, *latest[key]) for key in sorted(latest)],
         "replace",
     )
@@ -268,31 +290,39 @@ _RECORD = (
     "source",
     "source_ref",
     "actor",
+    "until",
     "happened_at",
     "recorded_at",
+    "rules",
 )
 
 
 def _record(terms: Terms, one: _Wanted, now: datetime) -> tuple[Any, ...]:
     given = one.action is Action.given
-    basis = terms.basis if given else None
-    if one.action is Action.requested and LegalBasis.double_opt_in in one.purpose.bases:
-        basis = LegalBasis.double_opt_in
     return (
         one.person.contact_id,
         one.purpose.key,
         one.topic_id,
         one.purpose.channel,
         one.action,
-        basis,
+        _basis(terms, one),
         terms.wordings.get(one.topic_id) if given else None,
         terms.language if given else None,
         "import",
         f"{terms.ref}:{one.person.entry.line}",
         terms.actor,
+        one.until,
         one.at or now,
         now,
+        jurisdictions.applied(one.person.jurisdiction, one.person.jurisdiction_source),
     )
+
+
+def _basis(terms: Terms, one: _Wanted) -> LegalBasis | None:
+    if one.action is Action.given:
+        return terms.basis
+    asked = one.action is Action.requested and LegalBasis.double_opt_in in bases.allowed_for(one.purpose)
+    return LegalBasis.double_opt_in if asked else None
 
 
 def _detail(terms: Terms, one: _Wanted) -> dict[str, Any]:
@@ -306,7 +336,9 @@ def _detail(terms: Terms, one: _Wanted) -> dict[str, Any]:
         "source": terms.source,
         "jurisdiction": person.jurisdiction,
         "jurisdiction_source": person.jurisdiction_source,
-        "soft_opt_in": terms.soft_opt_in or None,
+        **(
+            bases.declared(terms.basis, claim.source or terms.source, affirmed=terms.soft_opt_in) if terms.basis else {}
+        ),
     }
     return {name: value for name, value in said.items() if value}
 

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from preference_center import clock
 from preference_center.accounts import audit
-from preference_center.consent import bulk
+from preference_center.consent import bases, bulk
 from preference_center.consent.bulk import Memory, Terms
 from preference_center.contacts import cells, imports, mapping, storing
 from preference_center.contacts.imports import Description
@@ -69,7 +69,7 @@ def declare(
     """
     faults: dict[str, str] = {}
     found = _topics(topics, faults)
-    chosen = _basis(basis, found, soft_opt_in, faults)
+    chosen = _basis(basis, found, source, soft_opt_in, faults)
     on = _day(consented_on, faults)
     if not source.strip():
         faults["source"] = "Say where these people come from, such as: shop checkout, 2019 to 2024."
@@ -215,6 +215,7 @@ def _terms(import_: Import) -> Terms:
         ref=import_.public_id,
         actor=import_.created_by,
         topics=tuple((topic.id, topic.key, topic.purpose) for topic in found),
+        valid_months={topic.id: topic.valid_months for topic in found},
         basis=LegalBasis(said["basis"]) if said["basis"] else None,
         consented_on=datetime.fromisoformat(said["consented_on"]) if said["consented_on"] else None,
         source=said["source"],
@@ -237,7 +238,7 @@ def _topics(keys: Sequence[str], faults: dict[str, str]) -> list[Topic]:
 
 
 def _basis(
-    basis: LegalBasis | str | None, topics: list[Topic], soft_opt_in: bool, faults: dict[str, str]
+    basis: LegalBasis | str | None, topics: list[Topic], source: str, soft_opt_in: bool, faults: dict[str, str]
 ) -> LegalBasis | None:
     if not topics and not basis:
         return None
@@ -246,17 +247,17 @@ def _basis(
         return None
     chosen = LegalBasis(str(basis))
     for topic in topics:
-        if chosen not in topic.purpose.bases:
-            faults["basis"] = (
-                f"{topic.purpose.name} ({topic.key}) cannot rest on {chosen}; it can on: {', '.join(topic.purpose.bases)}."
+        detail = bases.declared(chosen, source.strip(), affirmed=soft_opt_in)
+        missing = bases.BASES[chosen].faults(topic.purpose, detail)
+        if "basis" in missing:
+            faults["basis"] = missing["basis"]
+        elif missing and source.strip():
+            faults["soft_opt_in"] = (
+                "For existing customers, affirm that the address was got at a sale, the mail is about your own similar "
+                "products, and people could refuse then and since."
             )
     if not topics and "topics" not in faults:
         faults["topics"] = "Say which topics the people agreed to."
-    if chosen is LegalBasis.existing_customer and not soft_opt_in:
-        faults["soft_opt_in"] = (
-            "For existing customers, affirm that the address was got at a sale, the mail is about your own similar products, "
-            "and people could refuse then and since."
-        )
     return chosen
 
 

@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, and_, case, null, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, false, null, or_, select
 
-from preference_center.consent import cadences, caps
+from preference_center.consent import cadences, caps, jurisdictions
 from preference_center.consent.models import Standing, State, Subscription
-from preference_center.contacts.models import AddressStatus, Contact
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.models import AddressStatus, AttributeKind, Contact
 from preference_center.db import db
 from preference_center.suppressions.models import Cause, Suppression
 from preference_center.topics.models import Topic
@@ -81,6 +82,8 @@ def judge(topic: Topic, at: datetime, occasion: int | None = None) -> Select[Any
         (Subscription.state == State.expired, Reason.expired),
         (or_(Subscription.state.is_(None), Subscription.state != State.given), Reason.no_consent),
         (Subscription.until <= at, Reason.expired),
+        (jurisdictions.refuse(topic.purpose), Reason.jurisdiction),
+        (_too_young(at), Reason.under_age),
         (Standing.paused_until > at, Reason.paused_by_contact),
         (cadences.too_soon(at, occasion), Reason.frequency_cap),
         (caps.reached(at, occasion), Reason.frequency_cap),
@@ -107,6 +110,16 @@ def verdicts(topic: Topic, contact_ids: list[int], at: datetime, occasion: int |
 
 def verdict(topic: Topic, contact: Contact, at: datetime) -> Verdict:
     return verdicts(topic, [contact.id], at)[contact.id]
+
+
+def _too_young(at: datetime) -> ColumnElement[bool]:
+    """By a day of birth or an age, where the owner declared to keep one; a guardian may have said yes for them (S79)."""
+    kept = contacts.declared_attributes()
+    born = Contact.attributes["birth_date"].as_string() if kept.get("birth_date") is AttributeKind.date else None
+    age = Contact.attributes["age"].as_float() if kept.get("age") is AttributeKind.number else None
+    if born is None and age is None:
+        return false()
+    return and_(Subscription.by_guardian.is_(False), jurisdictions.too_young(at.date(), born, age))
 
 
 def _either(state: State) -> Any:

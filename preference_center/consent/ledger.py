@@ -3,19 +3,20 @@
 Every verb locks the contact first, so a withdrawal and the claim of a message never pass each other unseen.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from preference_center import clock
-from preference_center.consent import projection, vault
+from preference_center.consent import bases, jurisdictions, projection, validity, vault
 from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.errors import Invalid
+from preference_center.i18n import gettext as _
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import PURPOSES, LegalBasis
 
@@ -28,7 +29,7 @@ class Evidence:
 
     source: str  # form, link, one_click, import, admin, provider, mail, system
     source_ref: str = ""
-    actor: str = "person"
+    actor: str = "person"  # or projection.GUARDIAN, user:<id>, provider:<name>, system
     language: str | None = None
     wording_id: int | None = None
     happened_at: datetime | None = None  # default: now
@@ -39,6 +40,7 @@ def request(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord
     """A wish from the open web: it lets no mail through until it is confirmed. Nothing when the topic is already on."""
     if _state(contact, topic) is State.given:
         return None
+    _must_be_old_enough(contact, evidence)
     return _write(contact, topic, Action.requested, evidence, basis=LegalBasis.double_opt_in)
 
 
@@ -46,23 +48,44 @@ def confirm(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord
     """The owner of the address confirmed the wish. Only a wish that still stands can be confirmed."""
     if _state(contact, topic) is not State.requested:
         return None
-    return _write(contact, topic, Action.confirmed, evidence, basis=LegalBasis.double_opt_in)
+    return _agree(contact, topic, Action.confirmed, evidence, LegalBasis.double_opt_in)
 
 
 def grant(
     contact: Contact, topic: Topic, basis: LegalBasis, evidence: Evidence, *, until: datetime | None = None
 ) -> ConsentRecord | None:
-    """The person agreed, by a clear act. Nothing when the topic is already on."""
+    """The person agreed, by a clear act. Nothing when the topic is already on. `until`: earlier than the topic's own end."""
     if _state(contact, topic) is State.given:
         return None
-    return _write(contact, topic, Action.given, evidence, basis=basis, until=until)
+    bases.check(basis, topic.purpose, evidence.detail)
+    return _agree(contact, topic, Action.given, evidence, basis, until)
+
+
+def renew(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
+    """The person says yes again before the end. Only what holds can be renewed; what has ended needs a new consent."""
+    if _state(contact, topic) is not State.given:
+        return None
+    basis = _basis(contact, topic)
+    return _agree(
+        contact, topic, Action.renewed, evidence, bases.BASES[basis].renews_as if basis else LegalBasis.consent
+    )
+
+
+def restore(contact: Contact, topic: Topic, earlier: ConsentRecord, evidence: Evidence) -> ConsentRecord | None:
+    """The person takes a withdrawal back at once: it is as it was, on the same basis and text, and ends when it would have ended."""
+    over = earlier.until is not None and earlier.until <= clock.now()
+    if over or earlier.contact_id != contact.id or _state(contact, topic) is State.given:
+        return None
+    same = replace(evidence, wording_id=earlier.wording_id, language=earlier.language, actor=earlier.actor)
+    return _agree(contact, topic, Action.given, same, earlier.legal_basis, earlier.until)
 
 
 def withdraw(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
-    """The person leaves this topic. Twice is fine: one record. As easy as joining (GDPR 7(3))."""
-    if _state(contact, topic) in (State.withdrawn, State.objected):
+    """The person leaves this topic, whatever it rests on. Twice is fine: one record. As easy as joining (GDPR 7(3))."""
+    if _state(contact, topic) in _STOPS:
         return None
-    return _write(contact, topic, Action.withdrawn, evidence)
+    objects = bases.ends_by_objection(_basis(contact, topic))
+    return _write(contact, topic, Action.objected if objects else Action.withdrawn, evidence)
 
 
 def withdraw_all(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
@@ -95,14 +118,59 @@ def resume(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRec
     return _write(contact, purpose_key, Action.resumed, evidence)
 
 
+def expire(limit: int = 200) -> int:
+    """Write down what has ended by itself, some at a time inside a `transaction()`; how many. Nobody was mailed on it since."""
+    now = clock.now()
+    ended = validity.over(now, limit)
+    contacts.lock([contact_id for contact_id, _topic in ended], for_withdrawal=True)
+    still = set(validity.over(now, limit))
+    for contact_id, topic_id in ended:
+        if (contact_id, topic_id) not in still:
+            continue
+        contact, topic = db.session.get_one(Contact, contact_id), db.session.get_one(Topic, topic_id)
+        until = db.session.scalar(_own(Subscription.until, contact, topic))
+        _write(contact, topic, Action.expired, Evidence("system", actor="system", happened_at=until))
+    return len(ended)
+
+
 def set_cadence(contact: Contact, topic: Topic, cadence: Cadence, evidence: Evidence) -> ConsentRecord | None:
     """How often the person wants this topic. It neither gives consent nor takes it; nothing for a topic never heard of."""
     contacts.lock([contact.id], for_withdrawal=True)
-    own = (Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
-    today = db.session.scalar(select(Subscription.cadence).where(*own))
+    today = db.session.scalar(_own(Subscription.cadence, contact, topic))
     if today is None or today is cadence:
         return None
     return _write(contact, topic, Action(cadence), evidence)
+
+
+def _agree(
+    contact: Contact,
+    topic: Topic,
+    action: Action,
+    evidence: Evidence,
+    basis: LegalBasis | None,
+    until: datetime | None = None,
+) -> ConsentRecord:
+    """A yes, if the law of the person's country lets it count, with its end."""
+    _must_be_old_enough(contact, evidence)
+    country = jurisdictions.of(contact.jurisdiction)
+    if basis is not None and not country.allows(basis, topic.purpose):
+        words = f"In {country.name}, {topic.purpose.name.lower()} cannot rest on {basis.replace('_', ' ')}."
+        raise Invalid(words, {"basis": words})
+    begins = evidence.happened_at or clock.now()
+    ends = validity.end_of(topic.valid_months, basis, contact.jurisdiction, begins)
+    until = min((moment for moment in (until, ends) if moment is not None), default=None)
+    return _write(contact, topic, action, evidence, basis=basis, until=until)
+
+
+def _must_be_old_enough(contact: Contact, evidence: Evidence) -> None:
+    """Below the age of the country only a guardian can agree (GDPR 8, LGPD 14)."""
+    today = clock.now().date()
+    if evidence.actor == projection.GUARDIAN or not jurisdictions.is_too_young(
+        contact.attributes or {}, contact.jurisdiction, today
+    ):
+        return
+    words = _("This person is too young to agree alone. A parent or guardian can; write to us.")
+    raise Invalid(words, {"topic": words})
 
 
 def _write(
@@ -117,10 +185,6 @@ def _write(
     contacts.lock([contact.id], for_withdrawal=True)
     topic = subject if isinstance(subject, Topic) else None
     purpose = topic.purpose if topic else PURPOSES[str(subject)]
-    if basis is not None and basis not in purpose.bases:
-        raise Invalid(
-            f"{purpose.name} cannot rest on {basis.replace('_', ' ')}.", {"basis": "Choose another legal basis."}
-        )
     now = clock.now()
     safe = vault.enclose([contact.id])
     kept = safe.digest(contact.id, {"email": contact.email, **evidence.detail})
@@ -140,6 +204,7 @@ def _write(
         happened_at=evidence.happened_at or now,
         recorded_at=now,
         evidence_digest=kept and kept[0],
+        rules=jurisdictions.applied(contact.jurisdiction, contact.jurisdiction_source),
     )
     db.session.add(record)
     db.session.flush()
@@ -150,10 +215,19 @@ def _write(
 
 
 def _state(contact: Contact, topic: Topic) -> State | None:
+    """Where the contact stands now: a consent whose time is over is none."""
     contacts.lock([contact.id], for_withdrawal=True)
-    return db.session.scalar(
-        select(Subscription.state).where(Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
-    )
+    own = db.session.scalar(_own(Subscription, contact, topic).execution_options(populate_existing=True))
+    return own.state_at(clock.now()) if own is not None else None
+
+
+def _basis(contact: Contact, topic: Topic) -> LegalBasis | None:
+    basis: LegalBasis | None = db.session.scalar(_own(Subscription.legal_basis, contact, topic))
+    return basis
+
+
+def _own(wanted: Any, contact: Contact, topic: Topic) -> Select[Any]:
+    return select(wanted).where(Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
 
 
 def _has_open_topic(contact: Contact, purpose_key: str) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.db import Base, BigId, WithPublicId, text_enum
@@ -16,6 +16,7 @@ class Action(StrEnum):
     requested = "requested"
     given = "given"
     confirmed = "confirmed"
+    renewed = "renewed"  # given again before it ended
     refused = "refused"
     withdrawn = "withdrawn"
     objected = "objected"
@@ -83,11 +84,13 @@ class ConsentRecord(WithPublicId, Base):
     language: Mapped[str | None] = mapped_column(String(5))  # the language it was shown in
     source: Mapped[str] = mapped_column(String(20))  # form, link, one_click, import, admin, provider, mail, system
     source_ref: Mapped[str] = mapped_column(String(80), default="")  # which form, file and line, or message
-    actor: Mapped[str] = mapped_column(String(40), default="person")  # person, user:<id>, provider:<name>, system
+    # person, guardian, user:<id>, provider:<name>, system
+    actor: Mapped[str] = mapped_column(String(40), default="person")
     until: Mapped[datetime | None]  # end of a pause, or of the consent's validity
     happened_at: Mapped[datetime]
     recorded_at: Mapped[datetime]
     evidence_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # salted; see vault.py
+    rules: Mapped[str | None] = mapped_column(String(30))  # country, how it is known, version (jurisdictions.py)
 
 
 class ConsentEvidence(Base):
@@ -138,6 +141,12 @@ class Subscription(Base):
     __tablename__ = "subscriptions"
     __table_args__ = (
         Index("ix_subscriptions_topic_id", "topic_id", "state"),
+        Index(
+            "ix_subscriptions_until",
+            "until",
+            sqlite_where=text("until IS NOT NULL"),
+            postgresql_where=text("until IS NOT NULL"),
+        ),
         {"sqlite_with_rowid": False},
     )
 
@@ -146,6 +155,8 @@ class Subscription(Base):
     state: Mapped[State] = mapped_column(text_enum(State, 12))
     record_id: Mapped[int] = mapped_column(BigId)  # the record that decided
     until: Mapped[datetime | None]
+    legal_basis: Mapped[LegalBasis | None] = mapped_column(text_enum(LegalBasis, 20))
+    by_guardian: Mapped[bool] = mapped_column(default=False, server_default=false())  # said for one too young to say it
     changed_at: Mapped[datetime]
     cadence: Mapped[Cadence] = mapped_column(text_enum(Cadence, 8), default=Cadence.each, server_default="each")
     # the last mail of this topic, kept only where the cadence needs it (cadence.py); no part of the projection
@@ -153,6 +164,12 @@ class Subscription(Base):
     last_mailed_for: Mapped[int | None] = mapped_column(
         BigId
     )  # which campaign, so that trying it again is no second mail
+    renewal_asked_for: Mapped[datetime | None]  # the end we wrote about (validity.py); no part of the projection either
+
+    def state_at(self, moment: datetime) -> State:
+        """A consent whose time is over has expired, be it written down already or not (S74)."""
+        over = self.state is State.given and self.until is not None and self.until <= moment
+        return State.expired if over else self.state
 
 
 class Standing(Base):

@@ -18,11 +18,13 @@ from preference_center.consent.chain import rows
 from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
 from preference_center.db import Base, db
 from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
 
 _TOPIC_STATE = {
     Action.requested: State.requested,
     Action.given: State.given,
     Action.confirmed: State.given,
+    Action.renewed: State.given,
     Action.refused: State.refused,
     Action.withdrawn: State.withdrawn,
     Action.objected: State.objected,
@@ -31,6 +33,7 @@ _TOPIC_STATE = {
 }
 _CADENCE = {Action(cadence): cadence for cadence in Cadence}
 _STOPS = (State.withdrawn, State.objected)
+GUARDIAN = "guardian"  # the actor of a record that a parent or guardian is behind
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class OneTopic:
     record_id: int
     until: datetime | None
     changed_at: datetime
+    legal_basis: LegalBasis | None = None
+    by_guardian: bool = False
     cadence: Cadence = Cadence.each
 
 
@@ -68,7 +73,8 @@ def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) 
             paced = {record.topic_id: replace(earlier, cadence=_CADENCE[record.action])} if earlier else {}
             return Stand(stand.topics | paced, purposes)
         cadence = earlier.cadence if earlier else Cadence.each
-        now = OneTopic(state_after(record.action), record.id, record.until, at, cadence)
+        state, by_guardian = state_after(record.action), record.actor == GUARDIAN
+        now = OneTopic(state, record.id, record.until, at, record.legal_basis, by_guardian, cadence)
         if now.state is State.given and before.state in _STOPS:
             purposes[record.purpose_key] = replace(before, state=State.open, record_id=record.id, changed_at=at)
         return Stand(stand.topics | {record.topic_id: now}, purposes)
@@ -146,7 +152,7 @@ def differences(connection: Connection | None = None) -> Iterator[tuple[int, Sta
             next_record = next(records, _NO_ONE)
         if next_topic[0] == contact_id:
             for row in next_topic[1]:
-                stored_topics[row.topic_id] = OneTopic(row.state, row.record_id, row.until, row.changed_at, row.cadence)
+                stored_topics[row.topic_id] = _one_topic(row)
             next_topic = next(topics, _NO_ONE)
         if next_purpose[0] == contact_id:
             for row in next_purpose[1]:
@@ -171,14 +177,27 @@ def _by_contact(connection: Connection, kind: type[Base], then: Any) -> Iterator
     return groupby(map(row._make, rows.stream(connection, plain)), key=attrgetter("contact_id"))
 
 
-_NOT_PROJECTED = ("public_id", "evidence_digest", "source", "source_ref", "actor", "last_mailed_at", "last_mailed_for")
+_NOT_PROJECTED = (
+    "public_id",
+    "evidence_digest",
+    "source",
+    "source_ref",
+    "rules",
+    "last_mailed_at",
+    "last_mailed_for",
+    "renewal_asked_for",
+)
+
+
+def _one_topic(row: Any) -> OneTopic:
+    return OneTopic(row.state, row.record_id, row.until, row.changed_at, row.legal_basis, row.by_guardian, row.cadence)
 
 
 def _load(contact_id: int) -> Stand:
     topics = db.session.execute(select(Subscription.__table__).where(Subscription.contact_id == contact_id))
     purposes = db.session.execute(select(Standing.__table__).where(Standing.contact_id == contact_id))
     return Stand(
-        {row.topic_id: OneTopic(row.state, row.record_id, row.until, row.changed_at, row.cadence) for row in topics},
+        {row.topic_id: _one_topic(row) for row in topics},
         {row.purpose_key: OnePurpose(row.state, row.record_id, row.paused_until, row.changed_at) for row in purposes},
     )
 

@@ -64,6 +64,7 @@ class Run(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     campaign_id: Mapped[int]
     host: Mapped[str] = mapped_column(String(80))
+    rule_set: Mapped[str | None] = mapped_column(String(12))  # the version of the countries' rules it judged by
     journal: Mapped[str] = mapped_column(String(80))  # file name under DATA_DIR/journals on that host
     started_at: Mapped[datetime]
     lease_until: Mapped[datetime]  # by database time

@@ -230,10 +230,9 @@ def _undo_topics(contact: Contact, ids: set[int], was: Stand, now: Stand, eviden
         record = None
         if today.state is State.given and not _was_given(was, topic_id):
             record = ledger.withdraw(contact, topics[topic_id], evidence)
-        elif today.state is State.withdrawn and _was_given(was, topic_id):
+        elif today.state in _STOPS and _was_given(was, topic_id):
             earlier = consents.records([was.topics[topic_id].record_id])[was.topics[topic_id].record_id]
-            same = replace(evidence, wording_id=earlier.wording_id)
-            record = ledger.grant(contact, topics[topic_id], LegalBasis.consent, same)
+            record = ledger.restore(contact, topics[topic_id], earlier, evidence)
         made += [record] if record else []
     return made
 

@@ -53,7 +53,8 @@ def ask(address: Address, wanted: list[tuple[Topic, Wording]], source: str, evid
     contact = arrivals.arrive(address, source=source, language=evidence.language or "en")
     contacts.lock([contact.id], for_withdrawal=True)
     today = consents.subscriptions(contact)
-    new = [(t, w) for t, w in wanted if t.id not in today or today[t.id].state is not State.given]
+    now = clock.now()
+    new = [(t, w) for t, w in wanted if t.id not in today or today[t.id].state_at(now) is not State.given]
     if not new:
         send_link(contact)
         return
@@ -95,7 +96,7 @@ def look(contact: Contact, wish: str) -> Wish | None:
     topics = {topic.id: topic for topic in catalogue.live()}
     today = consents.subscriptions(contact)
     mine = [r for r in records if r.topic_id in topics]
-    states = {today[r.topic_id].state for r in mine if r.topic_id in today}
+    states = {today[r.topic_id].state_at(clock.now()) for r in mine if r.topic_id in today}
     state = WishState.used if State.given in states else WishState.superseded
     if State.requested in states:
         state = WishState.waiting

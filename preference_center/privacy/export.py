@@ -6,6 +6,7 @@ from flask import current_app
 
 from preference_center import clock
 from preference_center.config import Settings
+from preference_center.consent import bases
 from preference_center.consent import personal as consent
 from preference_center.contacts import personal as contacts
 from preference_center.contacts.models import Contact
@@ -42,7 +43,7 @@ def of(contact: Contact) -> dict[str, Any]:
         "format": FORMAT,
         "made_at": clock.now().isoformat(),
         "controller": {"name": settings.organisation, "address": settings.postal_address},
-        "purposes": {key: {"name": purpose.name, "bases": list(purpose.bases)} for key, purpose in PURPOSES.items()},
+        "purposes": {key: {"name": purpose.name, "bases": bases.allowed_for(purpose)} for key, purpose in PURPOSES.items()},
         "recipients": ["the mail servers that carry our emails"],
         "kept": KEPT,
         "rights": ["access", "rectification", "erasure", "restriction", "portability", "objection", "complaint"],

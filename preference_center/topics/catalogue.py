@@ -44,6 +44,13 @@ def offer_cadence(topic: Topic, offered: bool) -> None:
     topic.cadence_choice = offered
 
 
+def limit_consent(topic: Topic, months: int | None) -> None:
+    """How many months a consent given from now on lasts; none: until it is withdrawn. What was given keeps its end."""
+    if months is not None and not 1 <= months <= 120:
+        raise Invalid("A consent lasts 1 to 120 months.", {"valid_months": "1 to 120, or nothing."})
+    topic.valid_months = months
+
+
 def retire(topic: Topic) -> None:
     """No new mail and no new consent; what people said stays."""
     topic.retired_at = topic.retired_at or clock.now()

@@ -17,6 +17,7 @@ class Topic(Base):
     purpose_key: Mapped[str] = mapped_column(String(20))
     position: Mapped[int] = mapped_column(default=0)
     public: Mapped[bool] = mapped_column(default=True)  # shown on the preference page and the sign-up form
+    valid_months: Mapped[int | None]  # how long a consent lasts; none: until it is withdrawn
     cadence_choice: Mapped[bool] = mapped_column(default=False)  # people may choose how often
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]

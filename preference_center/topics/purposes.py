@@ -1,6 +1,7 @@
-"""The purposes personal data may serve here, and the legal bases each allows. A topic belongs to one purpose.
+"""The purposes personal data may serve here, and the names of the legal bases. A topic belongs to one purpose.
 
-Fixed by law and by what the house can do, so it is data in code, not rows (GDPR 5(1)(b), 6(1); ePrivacy directive 13).
+Fixed by law and by what the house can do, so it is data in code, not rows (GDPR 5(1)(b)). What a basis allows and asks for is said
+in `consent/bases.py`.
 """
 
 from dataclasses import dataclass
@@ -8,12 +9,16 @@ from enum import StrEnum
 
 
 class LegalBasis(StrEnum):
-    consent = "consent"  # GDPR 6(1)(a): one clear act, documented
-    double_opt_in = "double_opt_in"  # consent whose address was confirmed by its owner
-    existing_customer = "existing_customer"  # ePrivacy 13(2): own similar products, refusal offered
-    contract = "contract"  # GDPR 6(1)(b)
-    legal_obligation = "legal_obligation"  # GDPR 6(1)(c)
-    legitimate_interest = "legitimate_interest"  # GDPR 6(1)(f), with the right to object
+    """Each has a class in `consent/bases.py`, which holds its rules."""
+
+    consent = "consent"
+    double_opt_in = "double_opt_in"
+    existing_customer = "existing_customer"
+    contract = "contract"
+    legal_obligation = "legal_obligation"
+    vital_interest = "vital_interest"
+    public_task = "public_task"
+    legitimate_interest = "legitimate_interest"
 
 
 @dataclass(frozen=True)
@@ -21,25 +26,19 @@ class Purpose:
     key: str
     name: str
     channel: str
-    bases: tuple[LegalBasis, ...]
+    mails: bool = False  # its topics are what mail is sent on; the others only allow or refuse something
+    markets: bool = False  # advertising: the rules of the person's country say on which bases
 
-
-_CONSENT = (LegalBasis.consent, LegalBasis.double_opt_in)
 
 PURPOSES: dict[str, Purpose] = {
     purpose.key: purpose
     for purpose in (
-        Purpose("email_marketing", "Marketing by email", "email", (*_CONSENT, LegalBasis.existing_customer)),
-        Purpose("tracking", "Counting opens and clicks", "email", _CONSENT),
-        Purpose("profiling", "Choosing content by what you did", "email", (*_CONSENT, LegalBasis.legitimate_interest)),
-        Purpose("phone", "Marketing by phone", "phone", _CONSENT),
-        Purpose("sms", "Marketing by SMS", "sms", _CONSENT),
-        Purpose("post", "Marketing by post", "post", (*_CONSENT, LegalBasis.legitimate_interest)),
-        Purpose(
-            "service",
-            "Messages that belong to an order or account",
-            "email",
-            (LegalBasis.contract, LegalBasis.legal_obligation, LegalBasis.legitimate_interest),
-        ),
+        Purpose("email_marketing", "Marketing by email", "email", mails=True, markets=True),
+        Purpose("tracking", "Counting opens and clicks", "email"),
+        Purpose("profiling", "Choosing content by what you did", "email"),
+        Purpose("phone", "Marketing by phone", "phone", markets=True),
+        Purpose("sms", "Marketing by SMS", "sms", markets=True),
+        Purpose("post", "Marketing by post", "post", markets=True),
+        Purpose("service", "Messages that belong to an order or account", "email", mails=True),
     )
 }

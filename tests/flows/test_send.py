@@ -289,7 +289,7 @@ def test_a_mail_may_rest_on_an_existing_customer(app: Flask, relay: FakeRelay) -
     with transaction():
         topic = make.topic()
         contact = make.contact("anna@example.org", jurisdiction="ES")
-        ledger.grant(contact, topic, LegalBasis.existing_customer, Evidence(source="import", source_ref="orders:1"))
+        ledger.grant(contact, topic, LegalBasis.existing_customer, Evidence("import", "orders:1", detail=make.SALE))
         campaign = _campaign(topic)
     _send(campaign)
     assert len(relay.messages) == 1

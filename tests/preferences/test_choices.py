@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from preference_center import clock
 from preference_center.consent import ledger, projection, standing, wordings
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Cadence, ConsentRecord, State
@@ -105,15 +106,17 @@ def test_nobody_takes_back_the_act_of_another(app: Flask) -> None:
             choices.undo(make.contact("eve@example.org"), names(change), BY_LINK)
 
 
-def test_a_customers_soft_opt_in_comes_back_as_consent(app: Flask) -> None:
-    """The act of coming back is the person's own, so it is consent and no longer the exception for customers."""
+def test_taking_back_brings_back_what_was_with_its_basis_its_text_and_its_end(app: Flask) -> None:
+    """Undoing is no new consent: nobody read a text for it."""
     with transaction():
         topics = shop.topics()
-        anna = make.contact()
-        ledger.grant(anna, topics["news"], LegalBasis.existing_customer, Evidence(source="import"))
+        anna = make.contact(jurisdiction="ES")
+        until = clock.now() + timedelta(days=9)
+        sale = Evidence(source="import", detail=make.SALE)
+        ledger.grant(anna, topics["news"], LegalBasis.existing_customer, sale, until=until)
         choices.undo(anna, names(choices.stop_all(anna, BY_LINK)), BY_LINK)
         last = db.session.scalars(select(ConsentRecord).order_by(ConsentRecord.id.desc()).limit(1)).one()
-        assert (last.action, last.legal_basis) == ("given", "consent")
+        assert (last.action, last.legal_basis, last.until) == ("given", "existing_customer", until)
 
 
 def test_a_topic_is_not_turned_on_without_its_own_text(app: Flask) -> None:

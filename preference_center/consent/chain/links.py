@@ -1,7 +1,8 @@
 """How a consent record becomes bytes, and a link of the chain. Knows no database, so that a proof can be checked anywhere.
 
-Version 1 of the bytes is a JSON array in ASCII without spaces: the version, then the fields of `FIELDS` in that order. Moments are
-microseconds since 1970 in UTC, digests hexadecimal. Beside the columns of the record it holds what its numbers mean: the topic's
+The bytes are a JSON array in ASCII without spaces: the version, then the fields in the order of `FIELDS`. Version 1 ends before
+`rules` and stands for records that have none: they are older than the rules. Moments are microseconds since 1970 in UTC, digests
+hexadecimal. Beside the columns of the record it holds what its numbers mean: the topic's
 key, and the SHA-256 of the wording's text. A new column is a new version; old links keep theirs.
 
     key of link n  = HMAC-SHA256(chain key, "pc.seal.key.v1" | n)
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Any
 
-VERSION = "pc.record.v1"
+V1, V2 = "pc.record.v1", "pc.record.v2"
 FIELDS = (
     "id",
     "public_id",
@@ -38,6 +39,7 @@ FIELDS = (
     "happened_at",
     "recorded_at",
     "evidence_digest",
+    "rules",
 )
 MEANINGS = ("topic_key", "wording_sha256")  # not columns: what topic_id and wording_id stand for
 MOMENTS = ("until", "happened_at", "recorded_at")
@@ -50,11 +52,11 @@ _number = Struct(">q").pack
 
 def record_bytes(values: Sequence[Any]) -> bytes:
     """The bytes of a record, from its values in the order of `FIELDS`."""
-    return _dump([VERSION, *values]).encode()
+    return _dump([V1, *values[:-1]] if values[-1] is None else [V2, *values]).encode()
 
 
 def bytes_of(record: Mapping[str, Any]) -> bytes:
-    return record_bytes([record[name] for name in FIELDS])
+    return record_bytes([*(record[name] for name in FIELDS[:-1]), record.get("rules")])
 
 
 def link_key(chain_key: bytes, seq: int) -> bytes:

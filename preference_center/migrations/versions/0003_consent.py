@@ -2,15 +2,56 @@
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
+from alembic import op
+from preference_center.db import UTCDateTime
+
 revision: str = "0003"
 down_revision: str | None = "0002"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
+# Where each subscription stands on which basis was so far only in its record.
+_BASES = (
+    "UPDATE subscriptions SET legal_basis ="
+    " (SELECT r.legal_basis FROM consent_records r WHERE r.id = subscriptions.record_id AND r.topic_id = subscriptions.topic_id)"
+)
+
 
 def upgrade() -> None:
-    pass
+    with op.batch_alter_table("topics", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("valid_months", sa.Integer(), nullable=True))
+    with op.batch_alter_table("consent_records", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("rules", sa.String(length=30), nullable=True))
+    with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("legal_basis", sa.String(length=20), nullable=True))
+        batch_op.add_column(sa.Column("by_guardian", sa.Boolean(), nullable=False, server_default=sa.false()))
+        batch_op.add_column(sa.Column("renewal_asked_for", UTCDateTime(), nullable=True))
+        batch_op.create_index(
+            "ix_subscriptions_until",
+            ["until"],
+            unique=False,
+            sqlite_where=sa.text("until IS NOT NULL"),
+            postgresql_where=sa.text("until IS NOT NULL"),
+        )
+    op.execute(_BASES)
+    with op.batch_alter_table("delivery_runs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("rule_set", sa.String(length=12), nullable=True))
+    with op.batch_alter_table("data_requests", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("escalated_at", UTCDateTime(), nullable=True))
 
 
 def downgrade() -> None:
-    pass
+    with op.batch_alter_table("data_requests", schema=None) as batch_op:
+        batch_op.drop_column("escalated_at")
+    with op.batch_alter_table("delivery_runs", schema=None) as batch_op:
+        batch_op.drop_column("rule_set")
+    with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.drop_index("ix_subscriptions_until")
+        batch_op.drop_column("renewal_asked_for")
+        batch_op.drop_column("by_guardian")
+        batch_op.drop_column("legal_basis")
+    with op.batch_alter_table("consent_records", schema=None) as batch_op:
+        batch_op.drop_column("rules")
+    with op.batch_alter_table("topics", schema=None) as batch_op:
+        batch_op.drop_column("valid_months")

@@ -100,6 +100,8 @@ BASES: dict[str, Any] = {
     "existing_customer": _l("existing customer, own similar products"),
     "contract": _l("contract"),
     "legal_obligation": _l("legal obligation"),
+    "vital_interest": _l("vital interest"),
+    "public_task": _l("public task"),
     "legitimate_interest": _l("legitimate interest"),
 }
 
@@ -115,6 +117,8 @@ OUTCOMES: dict[str, Any] = {
     "no_date": _l("no date of consent, so none recorded"),
     "bad_date": _l("date of consent cannot be used"),
     "not_here": _l("this legal basis does not hold in the person's country"),
+    "under_age": _l("too young to agree alone"),
+    "expired": _l("so old that it has ended"),
     "invalid_address": _l("address cannot be written to"),
     "row_refused": _l("row refused"),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from preference_center import clock
 from preference_center.consent import standing
 from preference_center.consent.models import State
 from preference_center.db import transaction
@@ -108,9 +109,9 @@ def _is_on(link: Link, topic: Topic | None = None) -> bool:
     """Whether this topic is on, or without one any marketing at all."""
     today = standing.subscriptions(link.contact)
     if topic is not None:
-        return topic.id in today and today[topic.id].state is State.given
+        return topic.id in today and today[topic.id].state_at(clock.now()) is State.given
     marketing = {t.id for t in catalogue.live() if t.purpose_key == choices.MARKETING}
-    return any(s.state is State.given for s in today.values() if s.topic_id in marketing)
+    return any(s.state_at(clock.now()) is State.given for s in today.values() if s.topic_id in marketing)
 
 
 def _page(template: str, link: Link, **values: object) -> str:
