@@ -13,7 +13,9 @@ from preference_center import config, embedded, failpoints, i18n, web
 from preference_center.accounts import signing_in
 from preference_center.config import Settings
 from preference_center.db import db, prepare_engine
+from preference_center.delivery import engagement as post_book
 from preference_center.jobs import Bell, Job
+from preference_center.segments import engagement
 from preference_center.signed_links import KeyRing
 
 _HERE = Path(__file__).parent
@@ -50,6 +52,7 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     i18n.init(app, settings.default_language)
     signing_in.init(app)
     web.init(app)
+    engagement.join(post_book)
     return app
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
-from preference_center.campaigns.models import CampaignVersion
+from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.consent import eligibility
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db
+from preference_center.errors import Conflict
 from preference_center.segments import queries as segments
 from preference_center.topics.models import Topic
 
@@ -25,12 +26,23 @@ class Funnel:
 
 def verdicts(version: CampaignVersion, topic: Topic, at: datetime) -> Select[Any]:
     """`SELECT contact_id, record_id, reason` for everybody in the version's segment; `reason` is NULL for who may be mailed."""
-    return eligibility.judge(topic, at).where(segments.predicate(version.segment, at))
+    return eligibility.judge(topic, at).where(segments.predicate(rule(version), at))
 
 
-def funnel(topic: Topic, segment: str, at: datetime) -> Funnel:
-    """The figures of a segment on a topic, counted in one statement."""
-    judged = eligibility.judge(topic, at).where(segments.predicate(segment, at)).subquery()
+def rule(version: CampaignVersion) -> str:
+    """The rule that counts: the one frozen at approval, where this is the approved version. Conflict when that was altered (P7)."""
+    campaign = db.session.get_one(Campaign, version.campaign_id)
+    if campaign.approved_version != version.number or campaign.frozen_segment is None:
+        return version.segment
+    if not campaign.segment_is_intact():
+        raise Conflict("The approved audience rule was altered in the database. Nothing is sent by it.")
+    return campaign.frozen_segment
+
+
+def funnel(topic: Topic, segment: str, at: datetime, also: ColumnElement[bool] | None = None) -> Funnel:
+    """The figures of a segment on a topic, counted in one statement; `also` narrows it further."""
+    meant = segments.predicate(segment, at)
+    judged = eligibility.judge(topic, at).where(meant if also is None else and_(meant, also)).subquery()
     counted = select(judged.c.reason, func.count()).group_by(judged.c.reason)
     counts: dict[str | None, int] = dict(db.session.execute(counted).all())
     refused = {Reason(reason): count for reason, count in counts.items() if reason is not None}

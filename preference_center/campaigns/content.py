@@ -20,6 +20,7 @@ from preference_center.campaigns.linting import Finding
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.campaigns.slots import Slots
 from preference_center.config import Settings
+from preference_center.contacts import attributes as declared_attributes
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AttributeKind, Contact
 from preference_center.db import db
@@ -191,7 +192,7 @@ def _written(value: Any) -> str:
         return "yes"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return header_text(str(value), MAX_VALUE)
+    return header_text(declared_attributes.written(value), MAX_VALUE)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Campaign(WithPublicId, Base):
     decide_at: Mapped[datetime | None]  # of an experiment: when the winner is chosen
     winner: Mapped[int | None] = mapped_column(SmallInteger)
     archived_at: Mapped[datetime | None]  # shown in the public archive since then
+    frozen_segment: Mapped[str | None] = mapped_column(Text)  # the approved rule, with the segments it names written out
+    frozen_segment_sha256: Mapped[str | None] = mapped_column(String(64))
     made_from: Mapped[str] = mapped_column(String(60), default="", server_default="")  # campaign or template, version
     started_at: Mapped[datetime | None]
     filled_to: Mapped[int] = mapped_column(BigId, default=0)  # highest contact id whose message row exists
@@ -67,7 +69,15 @@ class Campaign(WithPublicId, Base):
         self._must_be(CampaignState.scheduled)
         self.state, self.scheduled_at, self.approved_version = CampaignState.draft, None, None
         self.wall_time = self.zone = self.moved_from = self.last_wave_at = self.not_after = None
+        self.frozen_segment = self.frozen_segment_sha256 = None
         self.updated_at = now
+
+    def freeze_segment(self, rule: str) -> None:
+        """No later change of a segment with a name moves what was approved (P7)."""
+        self.frozen_segment, self.frozen_segment_sha256 = rule, hashlib.sha256(rule.encode()).hexdigest()
+
+    def segment_is_intact(self) -> bool:
+        return hashlib.sha256((self.frozen_segment or "").encode()).hexdigest() == self.frozen_segment_sha256
 
     def pause(self, now: datetime, reason: str | None = None) -> None:
         self._must_be(CampaignState.sending)

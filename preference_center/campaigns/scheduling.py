@@ -111,8 +111,8 @@ def schedule(
     not_after = _last_moment(at, begin, not_after)
     _check_topic(db.session.get_one(Topic, campaign.topic_id))
     chosen = queries.version(campaign)
-    segments.read(chosen.segment)
     content.preview(chosen, language="en")
+    campaign.freeze_segment(segments.frozen(chosen.segment))
     campaign.schedule(begin, now, not_after)
     if isinstance(at, Plan):
         timing.keep(campaign, at)

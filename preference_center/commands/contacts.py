@@ -96,7 +96,7 @@ def show(email: str, as_json: bool) -> None:
     for name in ("id", "email", "language", "time_zone", "jurisdiction", "source", "created_at"):
         click.echo(f"{name.replace('_', ' ')}: {_short(found[name])}")
     for key, value in found["attributes"].items():
-        click.echo(f"{key}: {value}")
+        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     click.echo()
     topics = [(topic["key"], "yes" if topic["allowed"] else "no", topic["reason"]) for topic in found["topics"]]
     desk.print_table(("topic", "allowed", "why not"), topics, "There are no topics yet.")

@@ -12,6 +12,7 @@ from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.commands import desk
 from preference_center.consent.models import Subscription
+from preference_center.contacts import attributes
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.segments import queries as segments
@@ -82,5 +83,5 @@ def _states(contact: Contact) -> dict[int, str]:
 
 
 def _harmless(cell: Any) -> str:
-    text = "" if cell is None else str(cell)
+    text = "" if cell is None else attributes.written(cell)
     return f"'{text}" if text.startswith(_FORMULA) else text

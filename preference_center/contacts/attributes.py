@@ -1,6 +1,7 @@
 """The attributes an owner declared: a key for merge fields, a name for people, and the kind of value each takes."""
 
 import re
+from typing import Any
 
 from sqlalchemy import select
 
@@ -39,3 +40,8 @@ def declare(key: str, name: str = "", kind: AttributeKind | str = AttributeKind.
 def declared() -> dict[str, Attribute]:
     """All declared attributes by key, in the order of their names."""
     return {attribute.key: attribute for attribute in db.session.scalars(select(Attribute).order_by(Attribute.name))}
+
+
+def written(value: Any) -> str:
+    """A value as people read it: what a set holds, one after the other."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -16,7 +16,7 @@ from babel.core import get_global
 from preference_center import i18n
 from preference_center.contacts.models import AttributeKind
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[str]
 
 _UNREADABLE = re.compile("[\ud800-\udfff\ufffd]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -64,7 +64,16 @@ def value(text: str, kind: AttributeKind, day_first: bool = True) -> Value | Non
     if kind is AttributeKind.date:
         found = moment(text, day_first)
         return found.moment.date().isoformat() if found else None
+    if kind is AttributeKind.set:
+        return members(text)
     return text
+
+
+def members(text: str) -> list[str] | None:
+    """The texts of a set: between semicolons or bars where there are any, else between commas; each once, in order."""
+    mark = next((sign for sign in ";|" if sign in text), ",")
+    found = dict.fromkeys(part.strip() for part in text.split(mark))
+    return [part for part in found if part] or None
 
 
 def number(text: str) -> int | float | None:

@@ -79,6 +79,7 @@ class AttributeKind(StrEnum):
     number = "number"
     date = "date"
     boolean = "boolean"
+    set = "set"  # several texts
 
 
 class Attribute(Base):

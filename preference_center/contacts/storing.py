@@ -175,6 +175,7 @@ _KIND_NAMES = {
     AttributeKind.number: "number",
     AttributeKind.date: "day, such as 2024-05-31",
     AttributeKind.boolean: "yes or no",
+    AttributeKind.set: "list of words",
 }
 _PROFILE_READERS = (
     ("language", cells.language, "it is none of the languages we write in; the default stays"),

@@ -24,11 +24,11 @@ PEOPLE = {
     "eve": {},
 }
 ATTRIBUTES: dict[str, dict[str, object]] = {
-    "anna": {"city": "Kraków", "points": 500, "birthday": "1990-05-01", "vip": True},
-    "bea": {"city": "KRAKÓW", "points": 500.5, "birthday": "2026-06-10", "vip": False},
-    "carl": {"city": "Łódź", "points": 1200, "birthday": "2026-06-15"},
-    "dora": {"city": "", "points": None, "birthday": "soon", "vip": None},
-    "eve": {"city": None, "points": "900", "vip": "yes"},  # of the wrong kind: unknown
+    "anna": {"city": "Kraków", "points": 500, "birthday": "1990-05-01", "vip": True, "likes": ["Plants", "lamps"]},
+    "bea": {"city": "KRAKÓW", "points": 500.5, "birthday": "2026-06-10", "vip": False, "likes": ["pots"]},
+    "carl": {"city": "Łódź", "points": 1200, "birthday": "2026-06-17"},
+    "dora": {"city": "", "points": None, "birthday": "soon", "vip": None, "likes": []},
+    "eve": {"city": None, "points": "900", "vip": "yes", "likes": "plants"},  # of the wrong kind: unknown
 }
 JOINED = {
     "anna": datetime(2025, 12, 31, 23, 59, tzinfo=UTC),
@@ -47,7 +47,7 @@ def declare(**kinds: str) -> None:
 @pytest.fixture
 def people(app: Flask) -> None:
     with transaction():
-        declare(city="text", points="number", birthday="date", vip="boolean")
+        declare(city="text", points="number", birthday="date", vip="boolean", likes="set")
         for name, values in PEOPLE.items():
             contact = make.contact(f"{name}@example.org", attributes=ATTRIBUTES[name], **values)
             contact.created_at = JOINED[name]
@@ -93,7 +93,26 @@ FINDS = {
     "points != 500": "bea carl dora eve",
     "birthday before 2000-01-01": "anna",
     "birthday on 2026-06-10": "bea",
-    "birthday in the last 5 days": "bea carl",
+    "birthday in the last 5 days": "bea",
+    "birthday in the next 2 days": "carl",
+    "birthday in the next 1 days": "",
+    "birthday between 1990-05-01 and 2026-06-10": "anna bea",
+    "joined in the next 1 days": "eve",
+    "joined between 2026-01-01 and 2026-06-14": "bea carl dora",
+    'city begins with "kra"': "anna bea",
+    'source begins with "100%"': "carl",
+    'source begins with "1__%"': "",
+    "points between 500 and 1200": "anna bea carl",
+    "points between 500.5 and 1199.9": "bea",
+    "points is 500": "anna",
+    "points is not 500": "bea carl dora eve",
+    "points at least 500.5": "bea carl",
+    "points less than 1000": "anna bea",
+    'likes has "plants"': "anna",
+    'likes has any of ("POTS", "lamps")': "anna bea",
+    'not likes has "plants"': "bea carl dora eve",
+    "likes is known": "anna bea",
+    "likes is unknown": "carl dora eve",
     "birthday is unknown": "dora eve",
     "vip = yes": "anna",
     "vip = no": "bea",

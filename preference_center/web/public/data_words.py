@@ -65,7 +65,7 @@ def file_name() -> str:
 def _about(contact: Contact) -> list[tuple[str, str]]:
     declared = attributes.declared()
     own = [
-        (declared[key].name if key in declared else key, str(value))
+        (declared[key].name if key in declared else key, attributes.written(value))
         for key, value in sorted(contact.attributes.items())
     ]
     return [

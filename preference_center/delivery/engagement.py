@@ -1,0 +1,68 @@
+"""What became of campaigns, for segments to choose by: `segments/engagement.py` asks, `app.py` joins the answer to it.
+
+An opening or a click counts when a mark of ours proves whose it is, and when no machine made it (`events/machines.py`).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
+from preference_center.contacts.models import Contact
+from preference_center.db import db
+from preference_center.delivery.events.models import PROVEN, DeliveryEvent
+from preference_center.delivery.models import Message, MessageState
+from preference_center.providers.base import Kind
+from preference_center.segments.engagement import Fact, Known
+
+_STATES = {
+    # what may have left counts as got: who is chosen by `not got` must not get it twice
+    Fact.got: (MessageState.sent, MessageState.delivered, MessageState.complained, MessageState.uncertain),
+    Fact.delivered: (MessageState.delivered, MessageState.complained),
+    Fact.bounced: (MessageState.bounced,),
+}
+_KINDS = {Fact.opened: Kind.opened, Fact.clicked: Kind.clicked}
+
+
+def named(words: str) -> Iterable[Known]:
+    found = db.session.execute(
+        select(Campaign.public_id, Campaign.name)
+        .where(or_(Campaign.public_id == words, func.lower(Campaign.name) == func.lower(words)))
+        .order_by(Campaign.id)
+    ).all()
+    by_id = [row for row in found if row.public_id == words]
+    return [Known(*row) for row in by_id or found]
+
+
+def who(fact: Fact, campaign: str | None, since: datetime | None) -> ColumnElement[bool]:
+    conditions = [Message.contact_id == Contact.id]
+    if campaign is not None:
+        conditions.append(
+            Message.campaign_id == select(Campaign.id).where(Campaign.public_id == campaign).scalar_subquery()
+        )
+    if fact in _STATES:
+        conditions.append(Message.state.in_(_STATES[fact]))
+        when = Message.changed_at
+    else:
+        conditions += [
+            DeliveryEvent.message_id == Message.id,
+            DeliveryEvent.kind == _KINDS[fact],
+            DeliveryEvent.machine.is_(None),
+            DeliveryEvent.matched_by.in_(PROVEN),
+        ]
+        when = DeliveryEvent.occurred_at
+    if since is not None:
+        conditions.append(when >= since)
+    return exists().where(*conditions)
+
+
+def using(segment: str) -> Iterable[Known]:
+    newest = and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.version)
+    found = db.session.execute(
+        select(Campaign.public_id, Campaign.name)
+        .join(CampaignVersion, newest)
+        .where(Campaign.state == CampaignState.draft, CampaignVersion.segment.contains(segment, autoescape=True))
+        .order_by(Campaign.id)
+    )
+    return [Known(*row) for row in found]
