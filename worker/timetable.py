@@ -6,6 +6,7 @@ from preference_center.jobs import Job
 EVERY: dict[Job, int] = {
     jobs.START_DUE: 10,
     jobs.SWEEP: 20,
+    jobs.PROCESS_POSTS: 10,
     jobs.SEND_NOTICE: 60,
     jobs.TIDY_IMPORTS: 300,
     jobs.TIDY_UP: 24 * 3600,  # and at the start of a clock

@@ -46,6 +46,8 @@ def init(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a form left open over lunch is not lost
     )
     Security(app, SQLAlchemyUserDatastore(db, User, RoleMixin), register_blueprint=False, totp_cls=OneTimeCodes)
+    # Nobody signs in by a token; looking for one would read the body of every request, a provider's post too.
+    app.login_manager.request_loader(lambda _: None)  # type: ignore[attr-defined]
 
 
 def check_password(email: str, password: str, network: str) -> User | None:

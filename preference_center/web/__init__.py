@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from preference_center.contacts.addresses import mask
-from preference_center.web import admin, errors, guards, headers, health, public
+from preference_center.web import admin, errors, guards, headers, health, hooks, public
 
 
 def init(app: Flask) -> None:
@@ -17,6 +17,7 @@ def init(app: Flask) -> None:
     errors.init(app)
     guards.init(app)
     health.init(app)
+    hooks.init(app)
     public.init(app)
     admin.init(app)
     app.context_processor(lambda: _sender(app))

@@ -44,11 +44,11 @@ def http_error(error: HTTPException) -> Response:
 
 
 def crash(error: InternalServerError) -> Response:
-    return page(500, reference=_noted("page.crashed", error.original_exception))
+    return page(500, reference=note("page.crashed", error.original_exception))
 
 
 def database_away(error: Exception) -> Response:
-    return page(503, reference=_noted("page.database_away", error))
+    return page(503, reference=note("page.database_away", error))
 
 
 def page(status: int, message: str = "", reference: str = "") -> Response:
@@ -61,7 +61,7 @@ def page(status: int, message: str = "", reference: str = "") -> Response:
     return answer
 
 
-def _noted(event: str, error: object) -> str:
+def note(event: str, error: object) -> str:
     """Log by the route's pattern and the places in the code. The address may hold a token, and an error's text anything."""
     reference = secrets.token_hex(4)
     route = request.url_rule.rule if request.url_rule else "?"

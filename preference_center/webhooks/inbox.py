@@ -45,15 +45,21 @@ def accept(hook: Hook, post: Post, now: datetime) -> str | None:
         return greeting
     token = hook.provider.verify(post, hook.secrets, now)
     shapes.check(post)
+    keep(hook.provider.name, hook.name, post, now, once=token)
+    return None
+
+
+def keep(source: str, name: str, post: Post, now: datetime, *, once: str | None = None) -> None:
+    """Store a post of this source, once; on disk when this returns. `once`: a token that is worth nothing a second time."""
     digest = _keyed(b"body", post.body)
     _letterbox.put(
         {
             "public_id": new_public_id(),
-            "provider": hook.provider.name,
-            "name": hook.name,
+            "provider": source,
+            "name": name,
             "digest": digest,
-            "once": _keyed(b"once", token.encode()) if token else None,
-            "body": seal(hook.provider.name, digest, post),
+            "once": _keyed(b"once", once.encode()) if once else None,
+            "body": seal(source, digest, post),
             "size": len(post.body),
             "state": PostState.new,
             "tries": 0,
@@ -61,7 +67,6 @@ def accept(hook: Hook, post: Post, now: datetime) -> str | None:
             "received_at": now,
         }
     )
-    return None
 
 
 def seal(provider: str, digest: bytes, post: Post) -> bytes:
