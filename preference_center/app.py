@@ -9,7 +9,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import config, embedded, failpoints, i18n, web
+from preference_center import embedded, failpoints, i18n, web
 from preference_center.accounts import signing_in
 from preference_center.config import Settings
 from preference_center.db import db, prepare_engine
@@ -17,13 +17,14 @@ from preference_center.delivery import engagement as post_book
 from preference_center.jobs import Bell, Job
 from preference_center.segments import engagement
 from preference_center.signed_links import KeyRing
+from preference_center.webhooks import hooks, ringing
 
 _HERE = Path(__file__).parent
 
 
 def create_app(settings: Settings | None = None, *, bell: Bell | None = None) -> Flask:
     """The site, ready to serve or to run jobs and commands in. BadSettings when it cannot be configured."""
-    settings = settings or config.read()
+    settings = settings or hooks.read_settings()
     assets = _HERE / "_assets" if (_HERE / "_assets").is_dir() else _HERE.parent
     app = Flask("preference_center", template_folder=str(assets / "templates"), static_folder=str(assets / "static"))
     app.config.update(
@@ -43,6 +44,8 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     app.extensions["key_ring"] = KeyRing(settings.link_keys)
     app.extensions["address_key"] = settings.address_key.encode()[:64]
     app.extensions["bell"] = bell or RedisBell(settings)
+    hooks.init(app)
+    ringing.init(app)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies)  # type: ignore[method-assign]
     db.init_app(app)
