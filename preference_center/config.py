@@ -43,6 +43,9 @@ class Settings:
     embedded_database: bool = field(default=False)
     bounce_domain: str = ""  # default: the domain of MAIL_FROM
     unsubscribe_mailbox: str = ""  # default: unsubscribe@ that domain
+    mailbox_url: str = field(default="", repr=False)  # where bounces arrive, to be fetched by IMAP
+    mailbox_listen: str = ""  # host:port that takes them by LMTP or SMTP
+    mailbox_addresses: str = ""  # more addresses taken there, such as those of feedback loops, with spaces between
     privacy_url: str = ""
     contact_email: str = ""  # shown to people; default: the address of MAIL_FROM
     default_language: str = "en"
@@ -108,6 +111,7 @@ _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
+    "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
 }  # fmt: skip
@@ -136,6 +140,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     _check_urls(plain, faults)
     _check_words(given, other, faults)
     _check_dkim(other, faults)
+    _check_mailbox(other, faults)
     for name, why in (
         ("PUBLIC_URL", "the address people reach this site under, such as https://mail.example.com"),
         ("RELAY_URL", "your mail relay, such as smtp://user:password@relay.example.com:587"),
@@ -249,6 +254,26 @@ def _check_urls(plain: dict[str, str], faults: list[str]) -> None:
         )
     if public.path not in {"", "/"} or public.query or public.fragment or public.username:
         faults.append("PUBLIC_URL must end after the host: the site has a host name of its own.")
+
+
+def _check_mailbox(other: dict[str, str], faults: list[str]) -> None:
+    """Nothing of the URL is told back: it holds a password."""
+    url = _split(other["MAILBOX_URL"])
+    if other["MAILBOX_URL"] and (
+        url is None
+        or not (url.hostname and url.username and url.password)
+        or url.scheme not in {"imaps", "imap"}
+        or (url.scheme == "imap" and url.hostname not in {"localhost", "127.0.0.1", "::1"})
+    ):
+        faults.append(
+            "PREFERENCE_CENTER_MAILBOX_URL is not understood; write it like imaps://user:password@host/INBOX, with special "
+            "characters as %40. imap:// is only for this machine: a password does not travel in the clear."
+        )
+    listen = _split(f"lmtp://{other['MAILBOX_LISTEN']}")
+    if other["MAILBOX_LISTEN"] and (
+        listen is None or not listen.hostname or not listen.port or listen.path or listen.username
+    ):
+        faults.append("PREFERENCE_CENTER_MAILBOX_LISTEN is not understood; write it like 127.0.0.1:8024.")
 
 
 def _split(text: str) -> SplitResult | None:

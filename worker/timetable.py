@@ -7,6 +7,7 @@ EVERY: dict[Job, int] = {
     jobs.START_DUE: 10,
     jobs.SWEEP: 20,
     jobs.PROCESS_POSTS: 10,
+    jobs.READ_MAILBOX: 60,
     jobs.SEND_NOTICE: 60,
     jobs.TIDY_IMPORTS: 300,
     jobs.TIDY_UP: 24 * 3600,  # and at the start of a clock

@@ -42,6 +42,8 @@ def start(running: Supervisor, settings: Settings, *, mail: list[Child] | None =
         running.start(child)
     for number in range(1, settings.workers + 1):
         running.start(Child(f"worker-{number}", supervisor.python("-m", "worker"), _WORK, patience=20))
+    if settings.mailbox_listen:
+        running.start(Child("mailbox", supervisor.python("-m", "preference_center", "mailbox"), _WORK))
     running.start(Child("clock", supervisor.python("-m", "worker", "clock"), _WORK))
     web = running.start(Child("web", supervisor.python("-m", "preference_center", "web"), _WORK))
     address = f"http://{_in_url(settings.host)}:{settings.port}/readyz"

@@ -80,6 +80,12 @@ def rows(
     return list(db.session.execute(statement))
 
 
+def address_hash_of(message_id: int) -> bytes | None:
+    """The address that a message went to; none when there is no such message, or its contact was erased."""
+    whose = select(Contact.address_hash).join(Message, Message.contact_id == Contact.id).where(Message.id == message_id)
+    return db.session.scalar(whose)
+
+
 def of_contact(contact: Contact, limit: int = 50) -> list[Row[Message, Campaign]]:
     """The newest messages of one contact with their campaigns."""
     statement = (

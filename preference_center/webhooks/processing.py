@@ -17,7 +17,7 @@ from preference_center import clock, providers
 from preference_center.db import db, transaction
 from preference_center.delivery.events import recording, reputation, waiting
 from preference_center.providers.base import Unreadable
-from preference_center.webhooks import inbox, ringing
+from preference_center.webhooks import inbox, mailbox, ringing
 from preference_center.webhooks.models import InboundPost, PostState
 
 log = structlog.get_logger()
@@ -107,6 +107,9 @@ def _claim(size: int) -> list[InboundPost]:
 
 def _read(post: InboundPost) -> None:
     post.processed_at, post.next_try_at, post.trouble = clock.now(), None, None
+    if post.provider == mailbox.SOURCE:
+        _read_mail(post)
+        return
     try:
         events = providers.named(post.provider).read(inbox.open_sealed(post))
     except Unreadable as fault:
@@ -115,6 +118,13 @@ def _read(post: InboundPost) -> None:
         return
     done = recording.record(post.provider, events, post.received_at, post_id=post.id)
     post.state, post.events = PostState.done, done.stored + done.repeated
+
+
+def _read_mail(post: InboundPost) -> None:
+    """A mail of which nothing came is noted, so that it is counted and a person can look at it."""
+    found = mailbox.read(inbox.open_sealed(post))
+    done = recording.record(post.provider, found.events, post.received_at, places=mailbox.PLACES, post_id=post.id)
+    post.state, post.events, post.trouble = PostState.done, done.stored + done.repeated, found.note
 
 
 def _step_aside(post: InboundPost, words: str) -> None:

@@ -40,6 +40,7 @@ class Report:
     findings: list[Finding]
     sent_to: list[str] = field(default_factory=list)  # addresses of ours, as its headers name them
     sender: str | None = None
+    own_id: str | None = None  # its own Message-ID
     returned_ids: list[str] = field(default_factory=list)  # Message-IDs of returned messages, without angle brackets
     returned_marks: list[str] = field(default_factory=list)  # local parts in it that may hold a mark of ours
 

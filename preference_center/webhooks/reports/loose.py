@@ -46,6 +46,8 @@ def is_bounce(mail: Mail) -> bool:
     return_path = headers.one("return-path").strip()
     null_path = return_path == "<>" or phrases.said("bounce_senders", return_path.strip("<> ").partition("@")[0])
     by_subject, by_opening = phrases.said("bounce_subjects", subject), phrases.said("bounce_openings", opening)
+    if opening.lstrip().startswith("{") and phrases.said("bounce_data", opening):
+        return True
     by_reply = bool(_REPLY.search(opening))
     return sum((from_program, null_path, by_subject, by_opening, by_reply)) >= 2 and (
         by_subject or by_opening or from_program

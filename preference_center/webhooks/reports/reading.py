@@ -21,6 +21,7 @@ def read(raw: bytes) -> Report:
     """What a mail of any kind reports. Never fails: what is not understood is `unknown`, for a person to read."""
     mail = take_apart(raw)
     report = Report(_findings(mail), sent_to(mail.headers), replies.writer(mail.headers))
+    report.own_id = mail.headers.one("message-id")[:250] or None
     report.returned_ids, report.returned_marks = _returned(mail)
     return report
 
