@@ -29,6 +29,12 @@ def arrive(address: Address, *, source: str, language: str) -> Contact:
     return db.session.scalars(select(Contact).where(Contact.address_hash == address.hash)).one()
 
 
+def call(contact: Contact, key: str, name: str) -> None:
+    """How the contact wants to be called, as a declared attribute."""
+    contact.attributes = {**contact.attributes, key: name}
+    contact.updated_at = clock.now()
+
+
 def live_in(contact: Contact, zone: str) -> None:
     """The contact chose a time zone, by its IANA name."""
     contact.time_zone = zone

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from preference_center import clock
-from preference_center.consent import ledger
+from preference_center.consent import ledger, vault
 from preference_center.consent import standing as consents
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentRecord, State, Wording
@@ -21,11 +21,13 @@ from preference_center.db import new_public_id
 from preference_center.notices import queries as past_notices
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind, Notice, NoticeState
+from preference_center.preferences.forms import NAME
 from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 
 AGAIN_AFTER = timedelta(hours=24)
+RESEND_AFTER = timedelta(seconds=50)  # the page says 60, and clocks of two requests are never quite alike
 MOST_A_DAY = 3  # confirmation mails to one address, over all topics (S67)
 
 
@@ -45,8 +47,10 @@ class Wish:
     records: list[ConsentRecord]
 
 
-def ask(address: Address, wanted: list[tuple[Topic, Wording]], source: str, evidence: Evidence) -> None:
-    """Somebody, perhaps the owner of this address, wants these topics."""
+def ask(
+    address: Address, wanted: list[tuple[Topic, Wording]], source: str, evidence: Evidence, *, again: bool = False
+) -> None:
+    """Somebody, perhaps the owner of this address, wants these topics. `again`: the mail of an earlier wish did not arrive."""
     if register.standing([address.hash]):
         notices.drop(Kind.confirm_subscription)
         return
@@ -61,6 +65,9 @@ def ask(address: Address, wanted: list[tuple[Topic, Wording]], source: str, evid
     keys = sorted(topic.key for topic, _ in new)
     lately = past_notices.since(contact, Kind.confirm_subscription, clock.now() - AGAIN_AFTER)
     same = [notice for notice in lately if notice.payload["topics"] == keys and _still_opens(contact, notice)]
+    if again and same and len(lately) < MOST_A_DAY and same[0].created_at <= now - RESEND_AFTER:
+        notices.owe(Kind.confirm_subscription, contact, dict(same[0].payload))
+        return
     if same or len(lately) >= MOST_A_DAY:
         notices.ask_again((same or lately)[0])
         return
@@ -121,7 +128,17 @@ def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentReco
         own = replace(evidence, source_ref=_ref(wish), wording_id=text.id if text else None)
         record = ledger.confirm(contact, topic, own)
         made += [record] if record else []
+    if made:
+        _keep_name(contact, found.records)
     return made
+
+
+def _keep_name(contact: Contact, records: list[ConsentRecord]) -> None:
+    """A name typed into the form counts only once the address is proven, and never replaces one we have."""
+    opened = vault.open(contact.id)
+    name = next((opened[r.id]["name"] for r in records if opened.get(r.id, {}).get("name")), None)
+    if name and NAME in contacts.declared_attributes() and not contact.attributes.get(NAME):
+        arrivals.call(contact, NAME, name)
 
 
 def _still_opens(contact: Contact, notice: Notice) -> bool:

@@ -19,9 +19,11 @@ from preference_center import clock, signed_links
 from preference_center.accounts import invitations, sessions
 from preference_center.accounts.permissions import Role
 from preference_center.campaigns import scheduling
+from preference_center.consent import wordings
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import imports
 from preference_center.db import db, transaction
+from preference_center.preferences import forms
 from preference_center.privacy import links as rights_links
 from preference_center.privacy.models import Opens
 from preference_center.signed_links import Power
@@ -77,6 +79,8 @@ def rules(app: Flask, method: str) -> list[Rule]:
 def world(app: Flask, tmp_path: Path) -> Iterator[World]:
     with transaction():
         topic = make.topic()
+        wordings.publish_defaults(topic)
+        forms.add(topic.key, [topic.key])
         contact = make.follower(topic)
         campaign = scheduling.create("Autumn", topic, "Hello", "markdown", "Hello *you*.\n", actor="cli")
         with (tmp_path / "people.csv").open("wb+") as file:
@@ -113,6 +117,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         "filename": "css/tokens.css",
         "number": "1",
         "record": record,
+        "form": "news",
     }
     yield World(client, values, tokens, Path(str(db.engine.url.database)))
 

@@ -4,7 +4,9 @@ from flask import Flask
 
 from preference_center.web.admin import (  # noqa: F401 importing a resource registers its pages
     campaigns,
+    campaigns_again,
     contacts,
+    forms,
     home,
     imports,
     previews,

@@ -1,80 +1,153 @@
-"""GET, POST /subscribe: the sign-up form. What it takes is a wish; the owner of the address confirms it by mail."""
+"""GET, POST /subscribe and /subscribe/<form>: signing up. What a form takes is a wish; the owner of the address confirms it by mail.
 
-from dataclasses import dataclass
+A form may stand on another site as plain HTML and post here, so it needs no cookie and no token: all it can cause is one mail.
+"""
 
-from flask import render_template, request
+from dataclasses import dataclass, replace
+
+from flask import Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from preference_center import i18n
-from preference_center.consent import wordings
+from preference_center.consent import standing
 from preference_center.consent.models import Wording
-from preference_center.contacts import addresses
+from preference_center.contacts import addresses, cells
 from preference_center.contacts.addresses import Address
 from preference_center.db import transaction
 from preference_center.errors import Invalid
 from preference_center.i18n import gettext as _
-from preference_center.preferences import choices, confirmation
-from preference_center.topics import catalogue
-from preference_center.topics.models import Topic
+from preference_center.preferences import confirmation, forms
+from preference_center.preferences.forms import Offer
+from preference_center.preferences.models import SignUpForm
 from preference_center.web.guards import limiter
-from preference_center.web.public import acts, pages
+from preference_center.web.public import acts, pages, resending
 
-SOURCE = "form:subscribe"
+SITE_AN_HOUR = 1000  # sign-ups over all networks at the form of the site itself; other forms have a figure of their own
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A topic one can sign up for, with the consent text in the page's own language."""
+class _Answer:
+    """What was filled in, as far as it can be used."""
 
-    topic: Topic
-    wording: Wording
+    typed: str
+    address: Address | None
+    chosen: list[Offer]
+    faults: dict[str, str]
 
 
 @pages.get("/subscribe")
-def sign_up() -> ResponseReturnValue:
-    return _page(_offers())
+@pages.get("/subscribe/<form>")
+def sign_up(form: str | None = None) -> ResponseReturnValue:
+    kept = forms.open_one(form) if form else None
+    offers = forms.offers(kept, i18n.current_language())
+    if kept is not None and not offers:
+        return _not_in_this_language(kept)
+    return _page(kept, offers)
 
 
 @pages.post("/subscribe")
+@pages.post("/subscribe/<form>")
 @limiter.limit("20 per hour")
-def signed_up() -> ResponseReturnValue:
-    offers = _offers()
-    typed = request.form.get("email", "")[:300]
-    chosen = [offer for offer in offers if offer.topic.key in request.form.getlist("topic")]
-    address, faults = _address(typed)
-    if not chosen:
-        faults["topic"] = _("Tick what you want to get.")
-    if faults or address is None:
-        return _page(offers, faults, typed, {offer.topic.key for offer in chosen}), 400
+@limiter.limit(
+    lambda: f"{_most()} per hour",
+    key_func=lambda: f"form:{(request.view_args or {}).get('form', '')}",
+    deduct_when=lambda answer: answer.status_code == 200,
+)
+def signed_up(form: str | None = None) -> ResponseReturnValue:
+    kept = forms.open_one(form) if form else None
+    offers = forms.offers(kept, i18n.current_language())
+    if kept is not None and not offers:
+        return _not_in_this_language(kept)
+    answer = _read(offers)
+    if request.form.get("act") == "change":
+        return _page(kept, offers, replace(answer, faults={}))
+    if answer.faults or answer.address is None:
+        return _page(kept, offers, answer), 400
+    asked = resending.read(request.form.get("sent"))
+    if asked is not None and not asked.may_send_again:
+        return _sent(kept, answer, asked)
     if not request.form.get("website"):  # people do not see this field; programs fill it in
         with transaction():
-            wanted = [(offer.topic, offer.wording) for offer in chosen]
-            confirmation.ask(address, wanted, SOURCE, acts.evidence("form"))
-    return render_template("public/check_inbox.html", address=typed.strip())
+            wanted = [(offer.topic, offer.wording) for offer in answer.chosen]
+            confirmation.ask(answer.address, wanted, _source(kept), _evidence(kept), again=asked is not None)
+    return _sent(kept, answer, resending.after(asked))
 
 
-def _address(typed: str) -> tuple[Address | None, dict[str, str]]:
+def _most() -> int:
+    kept = {form.key: form for form in forms.everything()}.get((request.view_args or {}).get("form", ""))
+    return kept.most_an_hour if kept else SITE_AN_HOUR
+
+
+def _read(offers: list[Offer]) -> _Answer:
+    typed = request.form.get("email", "")[:300]
+    ticked, shown = set(request.form.getlist("topic")), _shown()
+    chosen = [replace(o, wording=shown.get(o.topic.key, o.wording)) for o in offers if o.topic.key in ticked]
+    chosen = [offer for offer in chosen if offer.wording.topic_id == offer.topic.id]
+    faults = {}
+    address = None
     try:
-        return addresses.parse(typed), {}
+        address = addresses.parse(typed)
     except Invalid:
-        return None, {"email": _("Enter an address like name@example.com.")}
+        faults["email"] = _("Enter an address like name@example.com.")
+    if not chosen:
+        faults["topic"] = _("Tick what you want to get.")
+    return _Answer(typed.strip(), address, chosen, faults)
 
 
-def _offers() -> list[Offer]:
-    """No consent text in this language, no box: consent is given to a text one can read."""
-    topics = [topic for topic in catalogue.live(public=True) if topic.purpose_key != choices.SERVICE]
-    texts = wordings.current_of(topics, i18n.current_language())
-    return [Offer(topic, texts[topic.id]) for topic in topics if topic.id in texts]
+def _shown() -> dict[str, Wording]:
+    """The consent texts a form showed, by topic: one on another site may still show the version before (S69)."""
+    named = dict(value.partition(":")[::2] for value in request.form.getlist("shown"))
+    ids = {key: int(text) for key, text in named.items() if text.isascii() and text.isdecimal() and len(text) < 10}
+    texts = standing.texts(ids.values())
+    return {key: texts[id_] for key, id_ in ids.items() if id_ in texts and texts[id_].shown_on == "form"}
 
 
-def _page(
-    offers: list[Offer], faults: dict[str, str] | None = None, typed: str = "", ticked: set[str] | None = None
-) -> str:
+def _source(form: SignUpForm | None) -> str:
+    return f"form:{form.key}" if form else "form:subscribe"
+
+
+def _evidence(form: SignUpForm | None) -> acts.Evidence:
+    """Which form it was, on which site it stood, and the name that was typed, kept apart until the address is proven."""
+    found = acts.evidence("form")
+    name = cells.clean(request.form.get("name", "")[:80]) if form and form.asks_name else None
+    detail = {"form": request.path, "site": request.headers.get("Origin", "")[:200], "name": name}
+    return replace(found, detail=found.detail | {key: text for key, text in detail.items() if text})
+
+
+def _sent(form: SignUpForm | None, answer: _Answer, asked: resending.Asked) -> str:
+    return render_template(
+        "public/check_inbox.html",
+        form=form,
+        words=_words(form),
+        address=answer.typed,
+        chosen=answer.chosen,
+        name=request.form.get("name", "")[:80],
+        language=i18n.current_language(),
+        asked=asked,
+        sent=resending.sign(asked),
+    )
+
+
+def _page(form: SignUpForm | None, offers: list[Offer], answer: _Answer | None = None) -> str:
     return render_template(
         "public/subscribe.html",
+        form=form,
+        words=_words(form),
         offers=offers,
-        faults=faults or {},
-        typed=typed,
-        ticked=ticked or set(),
+        faults=answer.faults if answer else {},
+        typed=answer.typed if answer else "",
+        name=request.form.get("name", "")[:80],
+        ticked={offer.topic.key for offer in answer.chosen} if answer else set(),
         language=i18n.current_language(),
+        elsewhere=[] if offers else forms.languages(form),
     )
+
+
+def _not_in_this_language(form: SignUpForm) -> Response:
+    """A consent text is never another language's: no text, no form."""
+    page = render_template("public/subscribe_not_here.html", form=form, spoken=forms.languages(form))
+    return make_response(page, 404)
+
+
+def _words(form: SignUpForm | None) -> dict[str, str]:
+    return dict(form.texts.get(i18n.current_language(), {})) if form else {}
