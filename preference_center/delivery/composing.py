@@ -9,7 +9,7 @@ from functools import lru_cache
 from flask import current_app
 from flask_babel import force_locale, format_date, gettext
 
-from preference_center import clock, i18n, signed_links
+from preference_center import clock, i18n, providers, signed_links
 from preference_center.campaigns import content
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.config import Settings
@@ -20,6 +20,8 @@ from preference_center.mail import mime, signing
 from preference_center.mail.outcomes import Envelope
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
+
+_A_MARK = "00-" + "0" * 20  # stands where each message's own mark goes, which the provider brings back with its events
 
 
 class UnwritableAddress(Exception):
@@ -58,6 +60,8 @@ class Composer:
             ("Feedback-ID", f"{campaign.public_id}:{topic.key}:campaign:{sender_id(self.domain)}"),
         ]
         self.fixed = mime.header_lines(fixed)
+        carrier = self.settings.relay_provider
+        self.for_carrier = mime.header_lines(providers.named(carrier).correlation(_A_MARK)) if carrier else b""
         self._forms: dict[str, _Form] = {}
         self._date = (0, "")
 
@@ -97,7 +101,13 @@ class Composer:
             f"{to}\r\n{_subject_line(subject)}\r\nDate: {self._now()}\r\n"
             f"Message-ID: <{marks.make(claimed.id, Place.message_id)}@{self.domain}>\r\n"
             f"List-Unsubscribe: <{unsubscribe}>,\r\n <{mailto}>\r\n"
-        ).encode()
+        ).encode() + self._for_carrier(claimed.id)
+
+    def _for_carrier(self, message_id: int) -> bytes:
+        """The provider's own header lines, by which its events bring our mark back."""
+        if not self.for_carrier:
+            return b""
+        return self.for_carrier.replace(_A_MARK.encode(), marks.make(message_id, Place.metadata).encode())
 
     def _now(self) -> str:
         now = clock.now()
