@@ -49,8 +49,10 @@ class HookRefusal(Base):
     """How many posts a day were not what they claim to be, by the check that failed. The posts themselves leave no trace."""
 
     __tablename__ = "hook_refusals"
+    __table_args__ = (UniqueConstraint("provider", "day", "reason"),)
 
-    provider: Mapped[str] = mapped_column(String(20), primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    reason: Mapped[str] = mapped_column(String(80), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(String(20))
+    day: Mapped[date]
+    reason: Mapped[str] = mapped_column(String(80))
     count: Mapped[int] = mapped_column(default=0)

@@ -85,11 +85,13 @@ def upgrade() -> None:
         )
     op.create_table(
         "hook_refusals",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("provider", sa.String(length=20), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("reason", sa.String(length=80), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("provider", "day", "reason", name=op.f("pk_hook_refusals")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hook_refusals")),
+        sa.UniqueConstraint("provider", "day", "reason", name=op.f("uq_hook_refusals_provider_day_reason")),
     )
 
 
