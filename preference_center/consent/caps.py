@@ -33,7 +33,7 @@ def reached(at: datetime, occasion: int | None) -> ColumnElement[bool]:
     """The part of the judge's question that speaks of caps. A campaign is no reason against itself: its mail may be tried again."""
     if not _caps():
         return false()
-    others = Mailing.occasion != occasion if occasion is not None else True
+    others = Mailing.occasion != (occasion or 0)
     return or_(
         *(
             select(func.count())
@@ -65,9 +65,7 @@ def tidy() -> int:
     until = db.session.scalar(select(func.max(oldest.c.at)))
     if until is None:
         return 0
-    gone = db.session.execute(
-        delete(Mailing).where(Mailing.at <= until).execution_options(synchronize_session=False)
-    )
+    gone = db.session.execute(delete(Mailing).where(Mailing.at <= until).execution_options(synchronize_session=False))
     return int(gone.rowcount)  # type: ignore[attr-defined]
 
 

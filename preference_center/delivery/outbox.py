@@ -13,7 +13,7 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts.models import Contact
 from preference_center.db import db, is_postgresql
-from preference_center.delivery import waves
+from preference_center.delivery import reach, waves
 from preference_center.delivery.models import Message, MessageState
 from preference_center.topics.models import Topic
 
@@ -46,7 +46,7 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
     mine = and_(Contact.id > after, Contact.id <= to)
     waits = waves.due(campaign, mine, now)
     due_at, too_late = waves.columns(campaign, waits)
-    judged = audience.verdicts(version, topic, now).where(mine)
+    judged = audience.verdicts(version, topic, now).where(mine, reach.condition(version))
     judged = judged.add_columns(due_at.label("due_at"), too_late.label("too_late")).subquery()
     reason = func.coalesce(judged.c.reason, judged.c.too_late)
     queued = reason.is_(None)
@@ -56,7 +56,9 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
         case_((queued, MessageState.queued.value), else_=MessageState.skipped.value),
         reason,
         judged.c.record_id,
-        cast(case_((queued, judged.c.due_at), else_=null()), Message.next_try_at.type),  # PostgreSQL: a bare NULL is text
+        cast(
+            case_((queued, judged.c.due_at), else_=null()), Message.next_try_at.type
+        ),  # PostgreSQL: a bare NULL is text
         literal(now, Message.changed_at.type),
     ).where(true())  # SQLite cannot tell ON CONFLICT from a join's ON without a WHERE
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "next_try_at", "changed_at"]

@@ -11,7 +11,7 @@ from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import audience, content, queries
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.db import db, transaction
-from preference_center.delivery import testing
+from preference_center.delivery import reach, testing
 from preference_center.errors import DomainError, Invalid
 from preference_center.i18n import LANGUAGES
 from preference_center.topics.models import Topic
@@ -84,8 +84,9 @@ def send_test(public_id: str) -> ResponseReturnValue:
 def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, object]:
     """Who gets it and why not more; where the segment cannot be read any more, its fault."""
     topic = db.session.get_one(Topic, campaign.topic_id)
+    also = reach.condition(version) if version.audience else None
     try:
-        return {"topic": topic, "funnel": audience.funnel(topic, version.segment, clock.now()), "trouble": ""}
+        return {"topic": topic, "funnel": audience.funnel(topic, version.segment, clock.now(), also), "trouble": ""}
     except Invalid as fault:
         return {"topic": topic, "funnel": None, "trouble": fault.message}
 

@@ -3,8 +3,9 @@
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from preference_center import clock
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import queries
+from preference_center.campaigns import approvals, queries, timing
 from preference_center.campaigns.models import CampaignState
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db
@@ -24,6 +25,7 @@ def progress(public_id: str) -> ResponseReturnValue:
     figures = delivery.figures(campaign)
     waiting = figures.queued + figures.sending
     through = figures.audience - waiting
+    ahead = int((campaign.scheduled_at - clock.now()).total_seconds()) if campaign.scheduled_at else 0
     return render_template(
         "admin/progress.html",
         campaign=campaign,
@@ -36,6 +38,11 @@ def progress(public_id: str) -> ResponseReturnValue:
         skipped=sum(figures.skipped.values()),
         share=100 * through // figures.audience if figures.audience else 0,
         is_live=campaign.state is CampaignState.sending,
+        plan=timing.plan_of(campaign),
+        approval=approvals.newest(campaign),
+        starts_in=max(ahead, 0) if ahead <= timing.settings().hold_seconds and campaign.wall_time is None else None,
+        reached=figures.sent + figures.delivered + figures.complained + figures.uncertain,
+        has_ended=campaign.state in (CampaignState.sent, CampaignState.cancelled),
     )
 
 

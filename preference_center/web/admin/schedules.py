@@ -3,7 +3,7 @@
 Send and schedule carry a stamp of what was reviewed: pressed twice it is one run, and on changed content it is refused.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from flask import flash, redirect, render_template, request, url_for
@@ -12,42 +12,49 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import DateField, SelectField, TimeField
-from wtforms.validators import InputRequired
+from wtforms.fields import SelectChoice
+from wtforms.validators import InputRequired, Optional
 
 from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import content, queries, scheduling
+from preference_center.campaigns import content, queries, scheduling, timing
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.timing import Plan
 from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid
+from preference_center.wall_clock import Shift
 from preference_center.web.admin import words
 from preference_center.web.admin.gate import allowed, me, pages
 from preference_center.web.admin.previews import audience_of
 from preference_center.web.admin.words import put_faults
 
+THEIRS = "theirs"
+
 
 class WhenForm(FlaskForm):  # type: ignore[misc]
     day = DateField(_l("Day"), [InputRequired(_l("Choose a day."))])
     time = TimeField(_l("Time"), [InputRequired(_l("Choose a time."))])
-    zone = SelectField(_l("In the time of"))
+    zone = SelectField(_l("By the clocks in"))
+    last_day = DateField(_l("Not after: day"), [Optional()])
+    last_time = TimeField(_l("Time of that day"), [Optional()])
 
     def __init__(self, **values: object) -> None:
         super().__init__(**values)
-        self.zone.choices = list(words.zones())
+        own = [SelectChoice(THEIRS, _l("each person's own place"))]
+        self.zone.choices = [*own, *(SelectChoice(zone, zone) for zone in words.zones())]
 
-    def moment(self) -> datetime:
-        """The moment in UTC. Invalid for a time the clocks jump over that day; of one they show twice, the first."""
-        zone = ZoneInfo(self.zone.data)
-        local = datetime.combine(self.day.data, self.time.data, tzinfo=zone)
-        try:
-            at = local.astimezone(UTC)
-        except OverflowError:
-            raise Invalid("", {"day": _("Choose a day within two years.")}) from None
-        if at.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-            words_ = _("The clocks in %(zone)s jump over this time on that day. Choose another.", zone=zone.key)
-            raise Invalid("", {"time": words_})
-        return at
+    def plan(self) -> Plan:
+        zone = "" if self.zone.data == THEIRS else self.zone.data
+        return timing.plan(datetime.combine(self.day.data, self.time.data), zone)
+
+    def last_moment(self) -> datetime | None:
+        """By the clocks of the same zone; of the organisation's where each person has their own."""
+        if self.last_day.data is None:
+            return None
+        zone = timing.home() if self.zone.data == THEIRS else ZoneInfo(self.zone.data)
+        wall = datetime.combine(self.last_day.data, self.last_time.data or time(23, 59))
+        return timing.plan(wall, zone.key).begins().at
 
 
 @pages.get("/campaigns/<public_id>/review")
@@ -62,20 +69,27 @@ def review(public_id: str) -> ResponseReturnValue:
 @pages.post("/campaigns/<public_id>/send")
 @allowed(Permission.send)
 def send(public_id: str) -> ResponseReturnValue:
-    return _let_go(public_id, clock.now())
+    return _let_go(public_id, clock.now() + timedelta(seconds=timing.settings().hold_seconds))
 
 
 @pages.post("/campaigns/<public_id>/schedule")
 @allowed(Permission.send)
 def schedule(public_id: str) -> ResponseReturnValue:
     form = WhenForm()
+    jumps: dict[str, Shift] = {}
     if form.validate_on_submit():
         try:
-            return _let_go(public_id, form.moment())
+            plan = form.plan()
+            jumps = plan.shifted()
+            if not jumps or request.form.get("seen") == plan.wall.isoformat():
+                return _let_go(public_id, plan, form.last_moment())
         except Invalid as fault:
-            faults = {"day" if name == "at" else name: text for name, text in fault.faults.items()}
-            put_faults(form, Invalid(fault.message, faults))
-    return _review(queries.by_public_id(public_id), form), 422
+            beside = {"at": "day", "not_after": "last_day"}
+            put_faults(
+                form, Invalid(fault.message, {beside.get(name, name): text for name, text in fault.faults.items()})
+            )
+            jumps = {}
+    return _review(queries.by_public_id(public_id), form, jumps), 422
 
 
 @pages.post("/campaigns/<public_id>/<any(unschedule,pause,resume,cancel):verb>")
@@ -104,7 +118,7 @@ def stamp(campaign: Campaign) -> str:
     return f"{campaign.version}.{int(campaign.updated_at.timestamp() * 1_000_000)}"
 
 
-def _let_go(public_id: str, at: datetime) -> ResponseReturnValue:
+def _let_go(public_id: str, at: datetime | Plan, not_after: datetime | None = None) -> ResponseReturnValue:
     seen = request.form.get("stamp", "")
     there = redirect(url_for("admin.progress", public_id=public_id))
     with transaction():
@@ -115,14 +129,19 @@ def _let_go(public_id: str, at: datetime) -> ResponseReturnValue:
             return there  # pressed twice: this is that run
         if seen != stamp(campaign):
             raise Conflict(_("This campaign was changed after you looked at it. Review it again before you send it."))
-        scheduling.schedule(campaign, at)
-        audit.note(me().actor, "campaign.scheduled", "campaign", public_id, version=campaign.version, at=at.isoformat())
-    flash(_("It starts now.") if at <= clock.now() else _("Scheduled."), "good")
+        number = int(seen.partition(".")[0])
+        scheduling.schedule(campaign, at, version=number, not_after=not_after, actor=me().actor)
+        begins = campaign.scheduled_at
+        detail = {"version": number, "at": begins and begins.isoformat()}
+        audit.note(me().actor, "campaign.scheduled", "campaign", public_id, **detail)
+    flash(_("It starts now.") if begins and begins <= clock.now() else _("Scheduled."), "good")
     return there
 
 
-def _review(campaign: Campaign, form: WhenForm) -> str:
+def _review(campaign: Campaign, form: WhenForm, jumps: dict[str, Shift] | None = None) -> str:
     version = queries.version(campaign)
+    plan = form.plan() if jumps else None
+    now = clock.now()
     return render_template(
         "admin/review.html",
         campaign=campaign,
@@ -130,5 +149,12 @@ def _review(campaign: Campaign, form: WhenForm) -> str:
         form=form,
         stamp=stamp(campaign),
         seen=content.preview(version, None, "en"),
+        jumps=jumps,
+        plan=plan,
+        begins=plan.begins().at if plan else None,
+        home=timing.home().key,
+        quiet=timing.settings().quiet_hours,
+        opens=timing.next_open(now) if not timing.is_open(now) else None,
+        hold=timing.settings().hold_seconds,
         **audience_of(campaign, version),
     )

@@ -9,15 +9,15 @@ import pytest
 import time_machine
 from flask import Flask
 
-from preference_center import clock
+from preference_center import clock, config
 from preference_center.accounts.audit import AuditEntry
 from preference_center.campaigns import queries, scheduling
-from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.models import Approval, Campaign, CampaignState
 from preference_center.db import db, transaction
 from preference_center.topics.models import Topic
 from tests.support import make
 from tests.support.bell import WrittenBell
-from tests.web.admin.conftest import SITE, Console, words
+from tests.web.admin.conftest import SITE, Console, user_named, words
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -64,7 +64,12 @@ def test_one_person_is_a_person(marketer: Console, news: Topic) -> None:
     assert "Send to 1 person" in marketer.text(f"/admin/campaigns/{made.public_id}/review")
 
 
-def test_send_starts_it_once(marketer: Console, path: str, bell: WrittenBell) -> None:
+@pytest.fixture
+def no_hold(app: Flask) -> None:
+    app.extensions["settings"] = config.with_(app.extensions["settings"], hold_seconds=0)
+
+
+def test_send_starts_it_once(no_hold: None, marketer: Console, path: str, bell: WrittenBell) -> None:
     answer = marketer.post(f"{path}/send", {"stamp": _stamp(marketer, path)})
     assert answer.headers["Location"] == f"{path}/progress"
     assert _campaign().state is CampaignState.scheduled
@@ -72,18 +77,33 @@ def test_send_starts_it_once(marketer: Console, path: str, bell: WrittenBell) ->
     assert [name for name, _ in bell.rung] == ["worker.jobs.campaigns.start_due"]
 
 
-def test_a_double_press_back_and_reload_are_the_same_run(marketer: Console, path: str, bell: WrittenBell) -> None:
+def test_between_send_and_the_start_there_is_time_to_stop_it(march: None, marketer: Console, path: str) -> None:
+    marketer.post(f"{path}/send", {"stamp": _stamp(marketer, path)})
+    assert timedelta(seconds=59) <= (_campaign().scheduled_at or NOW) - NOW <= timedelta(seconds=61)
+    with transaction():
+        assert scheduling.start_due(NOW + timedelta(seconds=58)) == []
+    text = marketer.text(f"{path}/progress")
+    assert re.search(r"Starts in (59|60) seconds", text) and "Stop" in text
+    marketer.post(f"{path}/unschedule")
+    with transaction():
+        assert scheduling.start_due(NOW + timedelta(hours=1)) == []
+    assert _campaign().state is CampaignState.draft
+
+
+def test_a_double_press_back_and_reload_are_the_same_run(  # C9
+    no_hold: None, marketer: Console, path: str, bell: WrittenBell
+) -> None:
     data = {"stamp": _stamp(marketer, path)}
     answers = [marketer.post(f"{path}/send", data) for _ in range(3)]
     with transaction():
-        scheduling.start_due(clock.now() + timedelta(seconds=1))
+        scheduling.start_due(clock.now() + timedelta(seconds=61))
     answers.append(marketer.post(f"{path}/send", data))
     assert {answer.headers["Location"] for answer in answers} == {f"{path}/progress"}
     assert len([name for name, _ in bell.rung if name.endswith("start_due")]) == 1
     assert db.session.query(AuditEntry).filter_by(action="campaign.scheduled").count() == 1
 
 
-def test_two_tabs_that_press_at_the_same_moment_make_one_run(app: Flask, marketer: Console, path: str) -> None:
+def test_two_tabs_that_press_at_the_same_moment_make_one_run(app: Flask, marketer: Console, path: str) -> None:  # C9
     data = {"stamp": _stamp(marketer, path), "csrf_token": marketer.token}
     cookie = marketer.client.get_cookie("__Host-session", "mail.example.com")
     assert cookie
@@ -138,7 +158,8 @@ def test_a_time_is_meant_in_its_zone(march: None, marketer: Console, path: str) 
 @pytest.mark.parametrize(
     "when",
     [
-        pytest.param(_when("2026-03-29", "02:30"), id="the hour the clocks jump over"),
+        pytest.param(_when("2026-03-10") | {"last_day": "2026-03-09"}, id="a last moment before the start"),
+        pytest.param(_when("2026-02-28", zone="theirs"), id="the past everywhere"),
         pytest.param(_when("2026-02-28"), id="the past"),
         pytest.param(_when("2026-02-29"), id="29 February of a common year"),
         pytest.param(_when("9999-12-31", "23:59", "America/Los_Angeles"), id="the year 9999"),
@@ -157,10 +178,49 @@ def test_a_time_that_cannot_be_is_refused_beside_its_field(
     assert _campaign().state is CampaignState.draft
 
 
-def test_an_hour_the_clocks_show_twice_is_the_first_of_the_two(march: None, marketer: Console, path: str) -> None:
-    data = _when("2026-10-25", "02:30") | {"stamp": _stamp(marketer, path)}
+@pytest.mark.parametrize(
+    ("day", "said", "comes_to"),
+    [
+        ("2026-03-29", "jump over 02:30", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),  # T2
+        ("2026-10-25", "show 02:30 twice", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # T3
+    ],
+)
+def test_what_a_jump_of_the_clocks_does_is_said_before_it_is_approved(
+    march: None, marketer: Console, path: str, day: str, said: str, comes_to: datetime
+) -> None:
+    data = _when(day, "02:30") | {"stamp": _stamp(marketer, path)}
+    answer = marketer.post(f"{path}/schedule", data)
+    assert answer.status_code == 422
+    assert said in words(answer) and "It starts" in words(answer)
+    assert _campaign().state is CampaignState.draft
+    seen = re.search(r'name="seen" value="([^"]+)"', answer.get_data(as_text=True))
+    assert seen
+    other = marketer.post(f"{path}/schedule", data | _when(day, "02:40") | {"seen": seen[1]})
+    assert other.status_code == 422, "what was said of another time counts for nothing"
+    assert marketer.post(f"{path}/schedule", data | {"seen": seen[1]}).status_code == 302
+    assert _campaign().scheduled_at == comes_to
+
+
+def test_everybodys_own_clock_can_be_meant(march: None, marketer: Console, path: str) -> None:
+    data = _when(zone="theirs") | {"last_day": "2026-03-10", "last_time": "22:00", "stamp": _stamp(marketer, path)}
     assert marketer.post(f"{path}/schedule", data).status_code == 302
-    assert _campaign().scheduled_at == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert (_campaign().zone, _campaign().wall_time) == (None, "2026-03-10T09:00")
+    assert _campaign().not_after == datetime(2026, 3, 10, 22, 0, tzinfo=UTC)
+    assert "by the clocks where they live" in marketer.text(f"{path}/progress")
+
+
+def test_the_page_says_that_a_start_was_moved(march: None, marketer: Console, path: str) -> None:  # T4
+    marketer.post(f"{path}/schedule", _when() | {"stamp": _stamp(marketer, path)})
+    with transaction():
+        _campaign().moved_from = NOW
+    assert "Before, it was to start 1 Mar 2026, 12:00" in marketer.text(f"{path}/progress")
+
+
+def test_the_approval_is_written_down_with_its_version(marketer: Console, path: str) -> None:  # P7
+    marketer.post(f"{path}/send", {"stamp": _stamp(marketer, path)})
+    approval = db.session.query(Approval).one()
+    assert approval.by == user_named("marketer@example.com").actor
+    assert "Version 1, approved by" in marketer.text(f"{path}/progress")
 
 
 def test_nobody_to_send_to_means_no_button(marketer: Console, news: Topic) -> None:
@@ -173,7 +233,7 @@ def test_nobody_to_send_to_means_no_button(marketer: Console, news: Topic) -> No
 def test_pause_resume_and_cancel_move_it_and_say_so(marketer: Console, path: str) -> None:
     marketer.post(f"{path}/send", {"stamp": _stamp(marketer, path)})
     with transaction():
-        scheduling.start_due(clock.now() + timedelta(seconds=1))
+        scheduling.start_due(clock.now() + timedelta(seconds=61))
     steps = [("pause", "paused", "Paused."), ("resume", "sending", "Going on."), ("cancel", "cancelled", "Cancelled.")]
     for verb, state, said in steps:
         marketer.get(f"{path}/progress")

@@ -1,0 +1,27 @@
+"""A campaign out of another one: the content as it was sent or last written, in a draft of its own."""
+
+from typing import Any
+
+from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns.models import Campaign
+from preference_center.db import db
+from preference_center.topics.models import Topic
+
+
+def duplicate(campaign: Campaign, name: str = "", actor: str = "") -> Campaign:
+    """The same content and rule once more, as a draft."""
+    return copy(campaign, name or f"{campaign.name} (copy)", actor, kind="copy")
+
+
+def copy(campaign: Campaign, name: str, actor: str, *, kind: str, **changes: Any) -> Campaign:
+    """A draft made of the version that was approved, else of the newest. It is compiled anew: what is refused today stays out."""
+    version = queries.version(campaign, campaign.approved_version)
+    fields = {field: getattr(version, field) for field in scheduling.CONTENT_FIELDS}
+    fields |= {"experiment": {}, "audience": {} if kind != "copy" else version.audience, **changes}
+    return scheduling.create(
+        name[:120],
+        db.session.get_one(Topic, campaign.topic_id),
+        **fields,
+        actor=actor,
+        made_from=f"{kind} {campaign.public_id} v{version.number}",
+    )
