@@ -45,7 +45,8 @@ class Report:
     returned_marks: list[str] = field(default_factory=list)  # local parts in it that may hold a mark of ours
 
 
-_ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]\\|=*]+@[^\s<>\"'(),;:\[\]\\|=*]+[^\s<>\"'(),;:\[\]\\|=*.!?]")
+# the lengths are bounded: a line without spaces is walked once for each of its characters
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]\\|=*]{1,150}@[^\s<>\"'(),;:\[\]\\|=*]{1,250}[^\s<>\"'(),;:\[\]\\|=*.!?]")
 
 
 def addresses(text: str) -> list[str]:

@@ -25,8 +25,12 @@ _PARAMETER = re.compile(r";\s*([!-:<-~]+?)(\*(?:\d+\*?)?)?\s*=\s*(?:\"((?:[^\"\\
 _CHARSET = re.compile(
     r"(utf|unicode-1-1-utf-7|us-ascii|ascii|iso|windows|cp|koi8|euc|shift|sjis|x-sjis|ms932|big5|gb|hz|ks|mac|latin|tis)"
 )
-_TAG = re.compile(r"<(?:!--.{0,5000}?--|/?[a-zA-Z!][^<>]{0,2000})>", re.DOTALL)
-_UNSEEN = re.compile(r"<(style|script|head)\b.{0,30000}?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,2000}>")
+_UNSEEN = [
+    (re.compile(begin, re.IGNORECASE), re.compile(end, re.IGNORECASE))
+    for begin, end in (("<!--", "-->"), (r"<style\b", r"</style\s*>"), (r"<script\b", r"</script\s*>"))
+]
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
 class Headers:
@@ -166,7 +170,7 @@ def _pieces(body: bytes, boundary: str) -> list[bytes]:
 def _decoded(encoding: str, body: bytes) -> bytes:
     try:
         if encoding == "base64":
-            sound = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
+            sound = body.translate(None, _NOT_BASE64)
             return base64.b64decode(
                 sound[: len(sound) // 4 * 4] if len(sound) % 4 == 1 else sound + b"=" * (-len(sound) % 4)
             )
@@ -197,6 +201,16 @@ def _lenient(raw: bytes) -> str:
 
 
 def _without_tags(words: str) -> str:
-    words = _UNSEEN.sub(" ", words)
+    for begin, end in _UNSEEN:
+        words = _without(words, begin, end)
     words = re.sub(r"<(?:br|/p|/div|/tr|/li|/h\d|p|div)\b[^<>]{0,500}>", "\n", words, flags=re.IGNORECASE)
     return html.unescape(_TAG.sub(" ", words))
+
+
+def _without(words: str, begin: re.Pattern[str], end: re.Pattern[str]) -> str:
+    """Without what stands between these, in one walk."""
+    kept, at = [], 0
+    while (opened := begin.search(words, at)) and (closed := end.search(words, opened.end())):
+        kept.append(words[at : opened.start()])
+        at = closed.end()
+    return " ".join([*kept, words[at:]])
