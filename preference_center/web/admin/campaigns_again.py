@@ -35,7 +35,11 @@ def copy_campaign(public_id: str, verb: str) -> ResponseReturnValue:
 @allowed(Permission.write_campaigns)
 def again(public_id: str) -> ResponseReturnValue:
     found = queries.by_public_id(public_id)
-    return render_template("admin/campaigns_again.html", campaign=found, missed=reach.missed(found))
+    try:
+        missed, waits = reach.missed(found), ""
+    except Conflict as not_yet:
+        missed, waits = {}, not_yet.message
+    return render_template("admin/campaigns_again.html", campaign=found, missed=missed, waits=waits)
 
 
 @pages.post("/campaigns/<public_id>/again")
