@@ -27,9 +27,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print data for p
 @contextmanager
 def app(settings: "Settings | None" = None) -> Iterator["Flask"]:
     """The app with its context open, and no log line between a command's own words."""
-    from preference_center import config
-
-    settings = settings or config.read()  # before the slow imports: wrong settings are told at once
+    settings = settings or _settings()  # before the slow imports: wrong settings are told at once
 
     from preference_center.app import create_app
 
@@ -37,6 +35,17 @@ def app(settings: "Settings | None" = None) -> Iterator["Flask"]:
     made = create_app(settings)
     with made.app_context():
         yield made
+
+
+def _settings() -> "Settings":
+    from preference_center import config
+
+    try:
+        return config.read()
+    except config.BadSettings:
+        from preference_center.webhooks import hooks
+
+        return hooks.read_settings()  # names the faults of the hooks with all others
 
 
 def quiet() -> None:

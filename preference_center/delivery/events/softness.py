@@ -16,6 +16,7 @@ from preference_center import clock
 from preference_center.db import db
 from preference_center.delivery.events.models import DeliveryEvent, Effect
 from preference_center.providers.base import BounceClass, Kind
+from preference_center.suppressions.models import SuppressionRecord
 
 ENOUGH = 4.0  # the score from which an address is left alone
 HALF_LIFE = timedelta(days=90)  # after which a soft bounce counts half
@@ -40,12 +41,17 @@ def score(failed: list[datetime]) -> float:
 
 
 def _since_the_last_delivery(address_hash: bytes) -> list[datetime]:
-    """The first soft bounce of each message."""
+    """The first soft bounce of each message since the last delivery, or since a person let the address go."""
     mine = (DeliveryEvent.address_hash == address_hash, DeliveryEvent.effect == Effect.applied)
     delivered = db.session.scalar(
         select(func.max(DeliveryEvent.occurred_at)).where(*mine, DeliveryEvent.kind == Kind.delivered)
     )
-    after = max(filter(None, [delivered, clock.now() - _FADED]))
+    released = db.session.scalar(
+        select(func.max(SuppressionRecord.happened_at)).where(
+            SuppressionRecord.address_hash == address_hash, SuppressionRecord.action == "lifted"
+        )
+    )
+    after = max(filter(None, [delivered, released, clock.now() - _FADED]))
     message = func.coalesce(DeliveryEvent.message_id, -DeliveryEvent.id)
     failed = (
         select(func.min(DeliveryEvent.occurred_at))

@@ -9,6 +9,8 @@ from preference_center.campaigns.models import CampaignState
 from preference_center.consent import queries as consent
 from preference_center.contacts import queries as contacts
 from preference_center.delivery import queries as delivery
+from preference_center.delivery.events import queries as events
+from preference_center.delivery.events import reputation
 from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, pages
@@ -34,5 +36,7 @@ def home() -> ResponseReturnValue:
         contacts=contacts.count(),
         followers=consent.followers(),
         suppressed=register.count(),
+        held=events.held(),
+        complaints=reputation.lately(),
         first_run=not topics or not newest,
     )
