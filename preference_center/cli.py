@@ -24,6 +24,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "topics": ("topics:topics", "What people can follow: add, edit, order, retire, list."),
     "forms": ("forms:forms", "Sign-up forms, here and on other sites: add, list, snippet, close."),
     "contacts": ("contacts:contacts", "The people we write to: import, list, show, export."),
+    "segments": ("segments:segments", "Whom mail is for, under a name: add, list, show, check, remove."),
     "campaigns": ("campaigns:campaigns", "Campaigns: create, schedule, pause, resume, cancel, show."),
     "events": ("events:events", "What came back of our mail: take a mail from a file or a pipe."),
     "mailbox": ("mailbox:mailbox", "Run the listener for bounces and unsubscribe mails alone."),

@@ -33,12 +33,21 @@ def campaigns() -> None:
 )
 @click.option(
     "--segment",
-    default="",
-    metavar="TEXT",
-    help="Whom it is meant for; default: everyone. Consent is asked in any case.",
+    "include",
+    multiple=True,
+    metavar="NAME|TEXT",
+    help="Whom it is meant for: a segment or a rule; default: everyone. May be repeated. Consent is asked in any case.",
 )
+@click.option("--exclude", multiple=True, metavar="NAME|TEXT", help="Whom it is not meant for. May be repeated.")
 def create(
-    name: str, topic_key: str, subject: str, preheader: str, text: Path | None, segment: str, **contents: Path | None
+    name: str,
+    topic_key: str,
+    subject: str,
+    preheader: str,
+    text: Path | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    **contents: Path | None,
 ) -> None:
     """Write a draft; prints its id. What cannot be rendered is refused with its line."""
     given = {kind: file for kind, file in contents.items() if file}
@@ -50,6 +59,7 @@ def create(
         from preference_center.accounts import audit
         from preference_center.campaigns import scheduling
         from preference_center.db import transaction
+        from preference_center.segments import queries as segments
         from preference_center.topics import catalogue
 
         with transaction():
@@ -61,7 +71,7 @@ def create(
                 source,
                 preheader=preheader,
                 text_source=plain,
-                segment=segment,
+                segment=segments.choose(include, exclude),
                 actor=desk.ACTOR,
             )
             audit.note(desk.ACTOR, "campaign.created", "campaign", campaign.public_id)

@@ -63,7 +63,7 @@ def import_(file: Path, pairs: tuple[str, ...], wording: str, as_json: bool, **t
 
 
 @contacts.command("list", epilog='Example: preference-center contacts list --segment "language = pl" --limit 20')
-@click.option("--segment", default="", metavar="TEXT", help="Only the ones this rule means.")
+@click.option("--segment", default="", metavar="NAME|TEXT", help="Only the ones this segment, or this rule, means.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many; default: all.")
 @desk.as_json
 def list_(segment: str, limit: int | None, as_json: bool) -> None:
@@ -110,7 +110,7 @@ def show(email: str, as_json: bool) -> None:
 
 @contacts.command(epilog="Example: preference-center contacts export contacts.csv")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--segment", default="", metavar="TEXT", help="Only the ones this rule means.")
+@click.option("--segment", default="", metavar="NAME|TEXT", help="Only the ones this segment, or this rule, means.")
 def export(file: Path, segment: str) -> None:
     """Write contacts with their state on each topic to a CSV file, readable by you alone."""
     with desk.app():

@@ -26,7 +26,7 @@ def chosen(segment: str, limit: int | None = None) -> Iterator[Contact]:
     """The contacts a rule means, oldest first, streamed; without a rule everyone."""
     statement = (
         select(Contact)
-        .where(segments.predicate(segment or "everyone", clock.now()))
+        .where(segments.predicate(segments.named_or_text(segment), clock.now()))
         .order_by(Contact.id)
         .limit(limit)
         .execution_options(yield_per=_AT_ONCE)

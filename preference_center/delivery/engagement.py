@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.contacts.models import Contact
@@ -36,22 +37,22 @@ def named(words: str) -> Iterable[Known]:
 
 
 def who(fact: Fact, campaign: str | None, since: datetime | None) -> ColumnElement[bool]:
-    conditions = [Message.contact_id == Contact.id]
+    # the statement around it may read these tables too
+    message, event, plan = aliased(Message), aliased(DeliveryEvent), aliased(Campaign)
+    conditions = [message.contact_id == Contact.id]
     if campaign is not None:
-        conditions.append(
-            Message.campaign_id == select(Campaign.id).where(Campaign.public_id == campaign).scalar_subquery()
-        )
+        conditions.append(message.campaign_id == select(plan.id).where(plan.public_id == campaign).scalar_subquery())
     if fact in _STATES:
-        conditions.append(Message.state.in_(_STATES[fact]))
-        when = Message.changed_at
+        conditions.append(message.state.in_(_STATES[fact]))
+        when = message.changed_at
     else:
         conditions += [
-            DeliveryEvent.message_id == Message.id,
-            DeliveryEvent.kind == _KINDS[fact],
-            DeliveryEvent.machine.is_(None),
-            DeliveryEvent.matched_by.in_(PROVEN),
+            event.message_id == message.id,
+            event.kind == _KINDS[fact],
+            event.machine.is_(None),
+            event.matched_by.in_(PROVEN),
         ]
-        when = DeliveryEvent.occurred_at
+        when = event.occurred_at
     if since is not None:
         conditions.append(when >= since)
     return exists().where(*conditions)

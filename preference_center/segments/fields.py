@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Numeric, String, case, func, literal, null, select, type_coerce
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.functions import FunctionElement
 
 from preference_center.consent.models import ConsentRecord, State, Subscription
@@ -97,26 +98,30 @@ class ConsentField(Field):
     weight: ClassVar = 4
 
     def value(self) -> ColumnElement[Any]:
-        column = _OF_RECORD[self.what][0]
+        record, subscription = (
+            aliased(ConsentRecord),
+            aliased(Subscription),
+        )  # the judge around it reads these tables too
+        column = getattr(record, _OF_RECORD[self.what][0])
         if self.kind is AttributeKind.text:
             column = type_coerce(column, String())
         return (
             select(column)
-            .join(Subscription, Subscription.record_id == ConsentRecord.id)
+            .join(subscription, subscription.record_id == record.id)
             .where(
-                Subscription.contact_id == Contact.id,
-                Subscription.topic_id == id_of_topic(self.topic),
-                Subscription.state == State.given,
+                subscription.contact_id == Contact.id,
+                subscription.topic_id == id_of_topic(self.topic),
+                subscription.state == State.given,
             )
             .correlate(Contact)
             .scalar_subquery()
         )
 
 
-_OF_RECORD: dict[str, tuple[Any, AttributeKind]] = {
-    "since": (ConsentRecord.happened_at, AttributeKind.date),
-    "basis": (ConsentRecord.legal_basis, AttributeKind.text),
-    "consent_source": (ConsentRecord.source, AttributeKind.text),
+_OF_RECORD = {
+    "since": ("happened_at", AttributeKind.date),
+    "basis": ("legal_basis", AttributeKind.text),
+    "consent_source": ("source", AttributeKind.text),
 }
 CONSENT_FIELDS = tuple(_OF_RECORD)
 
@@ -129,7 +134,8 @@ def on_topic(what: str, topic: str) -> ConsentField:
 
 def id_of_topic(key: str) -> ColumnElement[int]:
     """The topic's id, looked up once by the statement itself: keys never change, and a rule needs no database to be built."""
-    return select(Topic.id).where(Topic.key == key).scalar_subquery()
+    topic = aliased(Topic)
+    return select(topic.id).where(topic.key == key).scalar_subquery()
 
 
 class _Stored(FunctionElement[Any]):

@@ -1,5 +1,6 @@
 """How other rooms use a segment: its text in, a condition on Contact out. An erased contact is in no segment."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from preference_center.db import db
 from preference_center.errors import Invalid, NotFound
 from preference_center.segments import engagement, language, notation
 from preference_center.segments.models import Segment
-from preference_center.segments.rules import Group, Not, Rule, joined, leaves, written
+from preference_center.segments.rules import And, Group, Not, Or, Rule, joined, leaves, written
 from preference_center.segments.traits import InSegment
 from preference_center.segments.words import BY_HAND, WRITTEN_OUT, Budget, Limits, NotUnderstood, Words, folded
 from preference_center.topics import catalogue
@@ -85,13 +86,16 @@ def named_or_text(given: str) -> str:
     return f"segment {written(segment.name)}" if segment else given
 
 
-def choose(include: list[str], exclude: list[str]) -> str:
-    """One rule from lists of names or texts: in one of the first, and in none of the second."""
-    wanted = " or ".join(f"({named_or_text(given)})" for given in include if given.strip())
-    unwanted = " or ".join(f"({named_or_text(given)})" for given in exclude if given.strip())
-    if not unwanted:
-        return wanted
-    return f"({wanted}) and not ({unwanted})" if wanted else f"not ({unwanted})"
+def choose(include: Sequence[str], exclude: Sequence[str] = ()) -> str:
+    """One rule from lists of names or texts: in one of the first, and in none of the second. Empty for everyone."""
+    wanted = [named_or_text(given) for given in include if given.strip()]
+    unwanted = [named_or_text(given) for given in exclude if given.strip()]
+    if not unwanted and len(wanted) < 2:
+        return wanted[0] if wanted else ""  # as it was typed, so that a fault in it names its place
+    parts = [joined(Or, [read(text) for text in texts]) for texts in (wanted, unwanted) if texts]
+    if unwanted:
+        parts[-1] = Not(parts[-1])
+    return str(joined(And, parts))
 
 
 def written_out(rule: Rule) -> Rule:

@@ -7,6 +7,7 @@ from preference_center.segments.words import NotUnderstood
 
 _TOKENS = re.compile(
     r"""(?P<space>\s+)
+      | (?P<id>[a-z2-7]{16}(?![\w/+.-]))
       | (?P<date>\d{4}-\d{2}-\d{2}(?![\w-]))
       | (?P<number>-?\d{1,15}(?:\.\d{1,6})?(?![\w.]))
       | (?P<text>"(?:[^"\\\n]|\\.)*")
@@ -45,8 +46,9 @@ def cut(text: str) -> list[Token]:
         found = _TOKENS.match(text, position)
         if found is None:
             raise NoToken(_remedy(text[position]), Token("sign", text[position], position))
-        if found.lastgroup != "space":
-            tokens.append(Token(str(found.lastgroup), found.group(), position))
+        kind = str(found.lastgroup)
+        if kind != "space":
+            tokens.append(Token("word" if kind == "id" else kind, found.group(), position))
         position = found.end()
     return [*tokens, *[Token("end", "", len(text.rstrip()))] * 4]
 

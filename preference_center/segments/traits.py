@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, or_
+from sqlalchemy.orm import aliased
 
 from preference_center.consent.models import State, Subscription
 from preference_center.contacts.models import Contact
@@ -19,11 +20,12 @@ class Follows(Rule):
     topic: str
 
     def sql(self, at: datetime) -> SQL:
+        subscription = aliased(Subscription)  # the judge around it reads the same table
         return exists().where(
-            Subscription.contact_id == Contact.id,
-            Subscription.topic_id == id_of_topic(self.topic),
-            Subscription.state == State.given,
-            or_(Subscription.until.is_(None), Subscription.until > at),
+            subscription.contact_id == Contact.id,
+            subscription.topic_id == id_of_topic(self.topic),
+            subscription.state == State.given,
+            or_(subscription.until.is_(None), subscription.until > at),
         )
 
     def __str__(self) -> str:

@@ -54,6 +54,7 @@ from tests.segments.strategies import KNOWN, rules
         ("consent_source(news) in (form, import)", 'consent_source(news) in ("form", "import")'),
         ('segment "bought  in 2026"', 'segment "Bought in 2026"'),
         ("got Autumn", 'got "4fq2m7c3x5k6zr2a"'),
+        ("got 4fq2m7c3x5k6zr2a", 'got "4fq2m7c3x5k6zr2a"'),
         ("not got any in the last 7 days", "not got any in the last 7 days"),
         ("clicked Autumn in the last 30 days", 'clicked "4fq2m7c3x5k6zr2a" in the last 30 days'),
         ("segment = a and got > 5", 'segment = "a" and got > 5'),  # attributes named like words of ours
