@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from preference_center.campaigns import layout, markup, plaintext, templating
+from preference_center.campaigns import blocks, layout, markup, plaintext, templating
 from preference_center.campaigns.models import ContentFormat
 from preference_center.campaigns.templating import Piece
 from preference_center.contacts.models import AttributeKind
@@ -20,7 +20,16 @@ RESERVED = ABOUT_CONTACT | ABOUT_MAIL | IN_BODY
 
 
 def compiled(fields: Mapping[str, Any], declared: Mapping[str, AttributeKind]) -> dict[str, Any]:
-    """The templates as plain data. Invalid, with field, line and what to write instead."""
+    """The templates as plain data. Invalid, with field, line (of blocks: path) and what to write instead."""
+    if fields["format"] == ContentFormat.blocks:
+        written = blocks.written_out(fields["source"])
+        text = fields["text_source"] if fields["text_source"].strip() else written.text
+        try:
+            return compiled(
+                {**fields, "format": ContentFormat.mjml, "source": written.mjml, "text_source": text}, declared
+            )
+        except Invalid as fault:
+            raise blocks.retold(fault, written) from None
     known = set(declared) | ABOUT_CONTACT | ABOUT_MAIL
     subject = _line(fields["subject"], known, "subject")
     if not "".join(map(str, subject)).strip():

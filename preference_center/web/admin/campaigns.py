@@ -35,7 +35,10 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     subject = StringField(_l("Subject"), [InputRequired(_l("Write a subject.")), Length(max=250)])
     preheader = StringField(_l("Preheader"), [Length(max=250)])
     format = SelectField(
-        _l("Written in"), choices=options([("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML")])
+        _l("Written in"),
+        choices=options(
+            [("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML"), ("blocks", _l("Blocks (JSON)"))]
+        ),
     )
     source = TextAreaField(_l("Content"), [InputRequired(_l("Write the content."))])
     text_source = TextAreaField(_l("Text part"))
