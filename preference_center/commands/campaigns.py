@@ -1,12 +1,21 @@
 """`campaigns`: written, scheduled, stopped and looked at from the command line."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from preference_center.commands import desk
+
+
+class Time(desk.Moment):
+    """A moment, or, as long as no zone is said, the time on a wall clock."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        moment = super().convert(value, param, ctx)
+        typed = datetime.fromisoformat(value) if isinstance(value, str) and value != "now" else moment
+        return typed if typed.tzinfo is None else moment
 
 
 @click.group(epilog="Example: preference-center campaigns show 4fq2m7c3x5k6zr2a --json")
@@ -25,6 +34,9 @@ def campaigns() -> None:
 @click.option("--html", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as HTML.")
 @click.option(
     "--markdown", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as Markdown."
+)
+@click.option(
+    "--blocks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as blocks (JSON)."
 )
 @click.option(
     "--text",
@@ -52,7 +64,7 @@ def create(
     """Write a draft; prints its id. What cannot be rendered is refused with its line."""
     given = {kind: file for kind, file in contents.items() if file}
     if len(given) != 1:
-        raise click.UsageError("Name the content once: --mjml FILE, --html FILE or --markdown FILE.")
+        raise click.UsageError("Name the content once: --mjml FILE, --html FILE, --markdown FILE or --blocks FILE.")
     [(kind, file)] = given.items()
     source, plain = _read(file), _read(text) if text else ""
     with desk.app():
@@ -79,15 +91,50 @@ def create(
     click.echo(public_id)
 
 
-@campaigns.command(epilog="Example: preference-center campaigns schedule 4fq2m7c3x5k6zr2a --at 2026-12-01T09:00")
+@campaigns.command(
+    epilog="Example: preference-center campaigns schedule 4fq2m7c3x5k6zr2a --at 2026-12-01T09:00 --zone theirs"
+)
 @click.argument("id")
-@click.option("--at", type=desk.Moment(), default=None, help="When; default: now.")
-def schedule(id: str, at: datetime | None) -> None:
-    """Freeze the content and send it now, or at the time given."""
+@click.option("--at", type=Time(), default=None, help="When; default: now. With --zone, a time by the clocks there.")
+@click.option(
+    "--zone", default="", metavar="ZONE", help="Whose clocks --at means: Europe/Warsaw, or `theirs`: each person's own."
+)
+@click.option("--not-after", type=desk.Moment(), default=None, help="What still waits then is not sent any more.")
+@click.option("--version", type=int, default=None, help="The version that is approved; default: the newest.")
+def schedule(id: str, at: datetime | None, zone: str, not_after: datetime | None, version: int | None) -> None:
+    """Approve the content, freeze it, and send it now or at the time given."""
     from preference_center import clock
 
-    _move(id, "schedule", at or clock.now())
-    click.echo(f"Campaign {id} is scheduled for {desk.local(at) if at else 'now'}.")
+    if zone and (at is None or at.tzinfo is not None):
+        raise click.UsageError("--zone says whose clocks --at means: give both, and no other zone behind the time.")
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.campaigns import queries, scheduling, timing
+        from preference_center.db import transaction
+
+        when: datetime | timing.Plan = at.astimezone(UTC) if at else clock.now()
+        if zone and at is not None:
+            when = timing.plan(at, "" if zone == "theirs" else zone)
+        with transaction():
+            campaign = queries.by_public_id(id)
+            scheduling.schedule(campaign, when, version=version, not_after=not_after, actor=desk.ACTOR)
+            begins, number = campaign.scheduled_at, campaign.approved_version
+            audit.note(
+                desk.ACTOR, "campaign.scheduled", "campaign", id, version=number, at=begins and begins.isoformat()
+            )
+        jumps = when.shifted() if isinstance(when, timing.Plan) else {}
+        is_now = begins is None or begins <= clock.now()
+    for place, shift in jumps.items():
+        what = (
+            "jump over that time: it goes out later by as much"
+            if shift == "skipped"
+            else "show that time twice: the first counts"
+        )
+        click.echo(f"{place}: the clocks {what}.", err=True)
+    click.echo(f"Campaign {id} is scheduled for {'now' if is_now or begins is None else desk.local(begins)}.")
+
+
+campaigns.add_command(schedule, "approve")
 
 
 @campaigns.command(epilog="Example: preference-center campaigns pause 4fq2m7c3x5k6zr2a")
@@ -135,6 +182,88 @@ def show(id: str, as_json: bool) -> None:
         click.echo(f"{part:>18} {count:>9}")
     for why, count in skipped.items():
         click.echo(f"{'skipped, ' + why:>18} {count:>9}")
+
+
+@campaigns.command(epilog='Example: preference-center campaigns duplicate 4fq2m7c3x5k6zr2a --name "Autumn, again"')
+@click.argument("id")
+@click.option("--name", default="", help="Of the copy.")
+def duplicate(id: str, name: str) -> None:
+    """A draft with the same content and rule; prints its id."""
+    _made("campaigns.copying", "duplicate", id, name)
+
+
+@campaigns.command(
+    epilog="Example: preference-center campaigns resend 4fq2m7c3x5k6zr2a --reason frequency_cap --reason too_late"
+)
+@click.argument("id")
+@click.option(
+    "--reason", "reasons", multiple=True, help="Why they did not get it; several times. Without one: lists them."
+)
+@desk.as_json
+def resend(id: str, reasons: tuple[str, ...], as_json: bool) -> None:
+    """A draft for those whom these reasons kept from an ended campaign; prints its id. Who got it is never among them."""
+    if reasons:
+        _made("delivery.reach", "resend", id, reasons)
+        return
+    with desk.app():
+        from preference_center.campaigns import queries
+        from preference_center.delivery import reach
+
+        missed = reach.missed(queries.by_public_id(id))
+    if as_json:
+        desk.print_json(missed)
+        return
+    for reason, count in missed.items():
+        click.echo(f"{reason:>20} {count:>9}")
+
+
+@campaigns.command(epilog="Example: preference-center campaigns correct 4fq2m7c3x5k6zr2a")
+@click.argument("id")
+def correct(id: str) -> None:
+    """A draft for everybody who got an ended campaign, or may have, to write a correction in; prints its id."""
+    _made("delivery.reach", "correct", id)
+
+
+@campaigns.command(epilog="Example: preference-center campaigns test 4fq2m7c3x5k6zr2a --to maria@example.com")
+@click.argument("id")
+@click.option("--to", "addresses", multiple=True, required=True, help="A user of the console; several times.")
+@click.option("--language", default="en", show_default=True, help="As somebody reads it.")
+def test(id: str, addresses: tuple[str, ...], language: str) -> None:
+    """Send it to colleagues, who are users of the console: a test is no way around consent. Its links lead nowhere."""
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.accounts import queries as users
+        from preference_center.campaigns import queries
+        from preference_center.db import transaction
+        from preference_center.delivery import testing
+        from preference_center.errors import Invalid
+
+        colleagues = {user.email.casefold() for user in users.colleagues()}
+        if strangers := [one for one in addresses if one.casefold() not in colleagues]:
+            raise Invalid(f"{len(strangers)} of these are no users of the console; a test goes to colleagues alone.")
+        campaign = queries.by_public_id(id)
+        for address in addresses:
+            testing.send_test(queries.version(campaign, campaign.approved_version), address, language=language)
+        with transaction():
+            audit.note(desk.ACTOR, "campaign.test_sent", "campaign", id, colleagues=len(addresses))
+    click.echo(f"The test is on its way to {', '.join(addresses)}.")
+
+
+def _made(module: str, verb: str, public_id: str, *arguments: Any) -> None:
+    """Make a campaign out of another one by a verb of a room, and print its id."""
+    with desk.app():
+        from importlib import import_module
+
+        from preference_center.accounts import audit
+        from preference_center.campaigns import queries
+        from preference_center.db import transaction
+
+        with transaction():
+            make = getattr(import_module(f"preference_center.{module}"), verb)
+            made = make(queries.by_public_id(public_id), *arguments, actor=desk.ACTOR)
+            audit.note(desk.ACTOR, "campaign.created", "campaign", made.public_id, made_from=made.made_from)
+            made_id = made.public_id
+    click.echo(made_id)
 
 
 def _move(public_id: str, verb: str, *arguments: Any) -> None:

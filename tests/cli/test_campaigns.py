@@ -1,0 +1,69 @@
+"""`campaigns`: by whose clock, until when, which version, once more, corrected, copied, tested on colleagues."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_commands import draft, people  # noqa: F401 a fixture
+
+
+@pytest.fixture
+def made(people: Run, tmp_path: Path) -> str:  # noqa: F811
+    return draft(people, tmp_path)
+
+
+def test_a_time_can_be_meant_by_the_clocks_of_a_zone(pc: Run, made: str) -> None:
+    done = pc("campaigns", "schedule", made, "--at", "2027-03-28T02:30", "--zone", "Europe/Warsaw")
+    assert done.status == 0 and "is scheduled for" in done.out
+    assert "Europe/Warsaw: the clocks jump over that time" in done.err  # T2
+
+
+def test_a_time_can_be_meant_by_each_persons_own_clock(pc: Run, made: str) -> None:
+    assert pc("campaigns", "schedule", made, "--at", "2027-03-10T09:00", "--zone", "theirs").status == 0
+    shown = json.loads(pc("campaigns", "show", made, "--json").out)
+    assert shown["state"] == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "said"),
+    [
+        (["--zone", "Europe/Warsaw"], 2, "give both"),
+        (["--at", "2027-03-10T09:00+01:00", "--zone", "Europe/Warsaw"], 2, "no other zone"),
+        (["--at", "2027-03-10T09:00", "--zone", "Warsaw"], 1, "no time zone"),
+        (["--at", "2027-03-10T09:00", "--not-after", "2027-03-10T08:00"], 1, "after the start"),
+        (["--version", "7"], 1, "version 1 was saved meanwhile"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(
+    pc: Run, made: str, more: list[str], status: int, said: str
+) -> None:
+    done = pc("campaigns", "approve", made, *more)
+    assert done.status == status and said in done.err
+    assert json.loads(pc("campaigns", "show", made, "--json").out)["state"] == "draft"
+
+
+def test_copies_once_more_and_corrections_print_their_id(pc: Run, made: str) -> None:
+    copy = pc("campaigns", "duplicate", made, "--name", "Two")
+    assert copy.status == 0 and len(copy.out.strip()) == 16
+    for verb in (["resend", made], ["resend", made, "--reason", "too_late"], ["correct", made]):
+        refused = pc("campaigns", *verb)
+        assert refused.status == 1 and "draft" in refused.err
+    assert pc("campaigns", "approve", made).status == 0
+    assert pc("campaigns", "cancel", made).status == 0
+    assert json.loads(pc("campaigns", "resend", made, "--json").out) == {}
+    assert len(pc("campaigns", "correct", made).out.strip()) == 16
+
+
+def test_a_test_goes_to_colleagues_alone(pc: Run, made: str) -> None:
+    done = pc("campaigns", "test", made, "--to", "anna@example.org")
+    assert done.status == 1 and "no users of the console" in done.err
+    assert "anna@" not in done.err
+
+
+def test_approving_from_the_command_line_is_written_down(pc: Run, made: str, environ: dict[str, str]) -> None:  # P7
+    assert pc("campaigns", "approve", made, "--version", "1", "--at", "2027-03-10T09:00+00:00").status == 0
+    with sqlite3.connect(f"{environ['DATA_DIR']}/preference-center.db") as database:
+        assert database.execute("SELECT version, by FROM campaign_approvals").fetchall() == [(1, "cli")]
