@@ -62,6 +62,7 @@ class Settings:
     proxies: int = 0
     journal_dir: Path | None = None
     checkpoint_key_file: str = ""  # default: made in DATA_DIR at first use
+    forget_after_days: int = 1095  # after the last consent of a contact has ended; 0: never
     hooks: Mapping[str, str] = field(
         default_factory=dict
     )  # PREFERENCE_CENTER_HOOK_… of all providers, by what follows that
@@ -110,7 +111,7 @@ _HOOK = "PREFERENCE_CENTER_HOOK_"  # of one provider each, which alone knows wha
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
-    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
+    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "FORGET_AFTER_DAYS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
@@ -121,6 +122,7 @@ _WHOLE_NUMBERS = {
     "event_cap": (1, 10_000_000),
     "post_days": (4, 400),  # longer than a provider tries again: a token that is good once stands with its post
     "hold_seconds": (0, 3600),
+    "forget_after_days": (0, 36500),
 }  # fmt: skip
 
 

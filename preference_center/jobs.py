@@ -38,6 +38,9 @@ SEND_NOTICE = Job("worker.jobs.notices.send", "notices")
 IMPORT_FILE = Job("worker.jobs.contacts.import_file", "housekeeping", timeout=3600)
 TIDY_IMPORTS = Job("worker.jobs.contacts.tidy_imports", "housekeeping")
 TIDY_UP = Job("worker.jobs.privacy.tidy_up", "housekeeping", timeout=600)
+EXPIRE_CONSENT = Job("worker.jobs.consent.expire", "housekeeping", timeout=600)
+ASK_TO_RENEW = Job("worker.jobs.consent.ask_to_renew", "housekeeping", timeout=600)
+TELL_OF_REQUESTS = Job("worker.jobs.privacy.tell_of_requests", "housekeeping")
 CHECKPOINT = Job("worker.jobs.consent.checkpoint", "housekeeping", timeout=600)
 
 

@@ -12,6 +12,9 @@ EVERY: dict[Job, int] = {
     jobs.TIDY_IMPORTS: 300,
     jobs.TIDY_UP: 24 * 3600,  # and at the start of a clock
     jobs.CHECKPOINT: 3600,
+    jobs.EXPIRE_CONSENT: 3600,
+    jobs.ASK_TO_RENEW: 24 * 3600,
+    jobs.TELL_OF_REQUESTS: 24 * 3600,
 }
 
 SEAL_EVERY, SEAL_AGAIN = 1.0, 15.0  # seconds; the second after the database did not answer

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
     yield "settings", partial(_said, OK, "complete.")
     for name, check in (
         ("data folder", _folder), ("disk", _disk), ("database", _database), ("migrations", _migrations), ("queue", _queue),
-        ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock),
+        ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock), ("requests", _requests),
     ):  # fmt: skip
         yield name, partial(check, settings)
 
@@ -208,6 +209,20 @@ def _address(settings: Settings) -> Finding:
         WARNING,
         f"{settings.public_url} is only for this machine: mailbox providers offer one-click leaving for https alone.",
     )
+
+
+def _requests(settings: Settings) -> Finding:
+    """Requests of people that must be answered soon by law (S101)."""
+    soon = (clock.now() + timedelta(days=7)).isoformat()
+    sqlite = f"due_at < {int((clock.now().timestamp() + 7 * 86400) * 1e6)}"
+    when = sqlite if settings.database_url.startswith("sqlite") else f"due_at < '{soon}'"
+    try:
+        open_ = _scalar(settings, f"SELECT count(*) FROM data_requests WHERE state = 'open' AND {when}")  # noqa: S608
+    except (SQLAlchemyError, FileNotFoundError):
+        return WARNING, "not known while the database does not answer."
+    if int(open_):
+        return WARNING, f"{open_} must be answered within seven days, or should have been. The law sets the day."
+    return OK, "none that must be answered soon."
 
 
 def _clock(settings: Settings) -> Finding:

@@ -87,12 +87,12 @@ def retention(dry_run: bool, as_json: bool) -> None:
                     done = rule.step()
                 if not done:
                     break
+        days = {rule.name: rule.period.days for rule in rules.RULES}
     if as_json:
         desk.print_json({"dry_run": dry_run, "counts": counts})
         return
-    days = {rule.name: rule.kept.days for rule in rules.RULES}
     desk.print_table(
         ("class", "kept", "would go" if dry_run else "gone"),
-        [(name.replace("_", " "), f"{days[name]} days", count) for name, count in counts.items()],
+        [(name.replace("_", " "), f"{days[name]} days" if days[name] else "for ever", count) for name, count in counts.items()],
         "Nothing.",
     )

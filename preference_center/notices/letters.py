@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask import current_app
+from flask_babel import format_date
 
 from preference_center import i18n, signed_links
 from preference_center.config import Settings
@@ -23,11 +25,13 @@ class Letter:
     language: str
 
 
-def write(notice: Notice, contact: Contact) -> Letter:
-    """The letter of this notice, in the contact's language."""
-    language = i18n.best(contact.language)
+def write(notice: Notice, contact: Contact | None) -> Letter:
+    """The letter of this notice, in the contact's language, or our own where it is for us."""
+    settings: Settings = current_app.extensions["settings"]
+    language = i18n.best(contact.language if contact else settings.default_language)
     with i18n.in_language(language):
-        title, facts = _KINDS[notice.kind](contact, notice.payload | {"name": notice.public_id})
+        payload = notice.payload | {"name": notice.public_id}
+        title, facts = _KINDS[notice.kind](contact, payload) if contact else _TO_US[notice.kind](payload)
         return Letter(title, _fill(notice.kind, "txt", facts), _fill(notice.kind, "html", facts), language)
 
 
@@ -76,6 +80,21 @@ def address_changed(contact: Contact, payload: dict[str, Any]) -> _Facts:
     return _("Your address was changed"), {"url": url}
 
 
+def consent_ending(contact: Contact, payload: dict[str, Any]) -> _Facts:
+    """Tells in time that a consent ends by itself, and where it can be given again. No advertising."""
+    topics = _topics(payload)
+    names = ", ".join(topic["name"] for topic in topics)
+    day = _day(payload["until"])
+    facts = {"url": f"{_manage(contact)}/renew", "names": names, "day": day}
+    return _("%(topics)s ends on %(day)s, unless you want more", topics=names, day=day), facts
+
+
+def requests_due(payload: dict[str, Any]) -> _Facts:
+    """Tells ourselves which requests of people the law wants answered soon. Numbers only: no name goes by mail."""
+    due = [{"id": one["id"], "due": _day(one["due"])} for one in payload["requests"]]
+    return _("Requests of people must be answered soon"), {"requests": due}
+
+
 def subject(kind: Kind, contact: Contact, payload: dict[str, Any], name: str) -> str | None:
     """The subject of a letter that was owed, in the language spoken now; none when its payload was emptied."""
     known = payload or kind is Kind.new_link
@@ -89,7 +108,9 @@ _KINDS: dict[Kind, Callable[[Contact, dict[str, Any]], _Facts]] = {
     Kind.rights_link: rights_link,
     Kind.confirm_address: confirm_address,
     Kind.address_changed: address_changed,
+    Kind.consent_ending: consent_ending,
 }
+_TO_US: dict[Kind, Callable[[dict[str, Any]], _Facts]] = {Kind.requests_due: requests_due}
 
 
 def _fill(kind: Kind, form: str, facts: dict[str, Any]) -> str:
@@ -100,6 +121,10 @@ def _fill(kind: Kind, form: str, facts: dict[str, Any]) -> str:
 
 def _manage(contact: Contact) -> str:
     return signed_links.url(Power.manage, [contact.public_id, contact.link_epoch])
+
+
+def _day(moment: str) -> str:
+    return str(format_date(datetime.fromisoformat(moment), "long"))
 
 
 def _topics(payload: dict[str, Any]) -> list[dict[str, str]]:

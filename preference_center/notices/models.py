@@ -19,6 +19,11 @@ class Kind(StrEnum):
     rights_link = "rights_link"
     confirm_address = "confirm_address"  # to the new address
     address_changed = "address_changed"  # to the old one
+    consent_ending = "consent_ending"
+    requests_due = "requests_due"  # to the organisation
+
+
+TO_US = (Kind.requests_due,)  # no contact gets these
 
 
 class NoticeState(StrEnum):

@@ -21,7 +21,7 @@ from preference_center.db import db, new_public_id, transaction
 from preference_center.mail import mime, signing, smtp
 from preference_center.mail.smtp import Envelope, Outcome, Relay
 from preference_center.notices import letters
-from preference_center.notices.models import Kind, Notice, NoticeState
+from preference_center.notices.models import TO_US, Kind, Notice, NoticeState
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 
@@ -40,6 +40,11 @@ def owe(kind: Kind, contact: Contact, payload: dict[str, Any]) -> Notice:
 def ask_again(notice: Notice) -> None:
     """It was asked for once more, but one mail is enough."""
     notice.asked += 1
+
+
+def tell_us(kind: Kind, payload: dict[str, Any]) -> Notice:
+    """The organisation's own contact address must hear of something."""
+    return _add(kind, None, payload, NoticeState.queued)
 
 
 def drop(kind: Kind) -> None:
@@ -63,8 +68,8 @@ def send(notice_id: int) -> bool:
     notice, contact = _load(notice_id)
     if notice.attempts > MOST_TRIES:
         return _finish(notice_id, _Ending(NoticeState.failed, trouble="too many tries"))
-    to = _mailbox(notice, contact) if contact is not None else None
-    if contact is None or to is None or not _may_write_to(contact, *to):
+    to = _mailbox(notice, contact)
+    if to is None or not _may_write_to(notice, contact, *to):
         return _finish(notice_id, _Ending(NoticeState.dropped))
     message_id, envelope = _envelope(notice, contact, to[0])
     kind, attempts = notice.kind, notice.attempts
@@ -145,8 +150,13 @@ def _load(notice_id: int) -> tuple[Notice, Contact | None]:
     return notice, db.session.get(Contact, notice.contact_id) if notice.contact_id else None
 
 
-def _mailbox(notice: Notice, contact: Contact) -> tuple[str, bytes] | None:
-    """The contact's address with its hash; while that changes, the one the notice speaks to."""
+def _mailbox(notice: Notice, contact: Contact | None) -> tuple[str, bytes] | None:
+    """The contact's address with its hash; while that changes, the one the notice speaks to. Some go to the organisation itself."""
+    if notice.kind in TO_US:
+        settings: Settings = current_app.extensions["settings"]
+        return settings.contact_email or settings.from_address, b""
+    if contact is None:
+        return None
     if notice.kind not in (Kind.confirm_address, Kind.address_changed):
         return (contact.email, contact.address_hash) if contact.email and contact.address_hash else None
     change = moving.named(contact, notice.payload.get("change", ""))
@@ -156,19 +166,24 @@ def _mailbox(notice: Notice, contact: Contact) -> tuple[str, bytes] | None:
     return (change.new_email, change.new_hash) if to_the_new else (change.old_email, change.old_hash)
 
 
-def _may_write_to(contact: Contact, email: str, address_hash: bytes) -> bool:
-    """Service mail that a person asked for goes even to one who left; not to an address that is gone or was erased."""
-    if contact.erased_at is not None:
+def _may_write_to(notice: Notice, contact: Contact | None, email: str, address_hash: bytes) -> bool:
+    """Service mail that a person asked for goes even to one who left; not to an address that is gone or was erased.
+
+    Whoever was erased and signs up again is asked to confirm: only that brings them back.
+    """
+    if contact is not None and contact.erased_at is not None:
         return False
     try:
         mime.mailbox("", email)
     except ValueError:  # kept before such addresses were refused; it must not hold up the notices behind it
         return False
+    if notice.kind is Kind.confirm_subscription:
+        return not register.blocks_return(address_hash)
     cause = register.standing([address_hash]).get(address_hash)
     return cause not in (Cause.bounce, Cause.erased)
 
 
-def _envelope(notice: Notice, contact: Contact, mailbox: str) -> tuple[str, Envelope]:
+def _envelope(notice: Notice, contact: Contact | None, mailbox: str) -> tuple[str, Envelope]:
     settings: Settings = current_app.extensions["settings"]
     letter = letters.write(notice, contact)
     message_id = f"<notice.{notice.public_id}.{new_public_id()}@{settings.sending_domain}>"

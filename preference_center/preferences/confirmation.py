@@ -51,7 +51,7 @@ def ask(
     address: Address, wanted: list[tuple[Topic, Wording]], source: str, evidence: Evidence, *, again: bool = False
 ) -> None:
     """Somebody, perhaps the owner of this address, wants these topics. `again`: the mail of an earlier wish did not arrive."""
-    if register.standing([address.hash]):
+    if register.blocks_return(address.hash):
         notices.drop(Kind.confirm_subscription)
         return
     contact = arrivals.arrive(address, source=source, language=evidence.language or "en")
@@ -128,6 +128,8 @@ def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentReco
         own = replace(evidence, source_ref=_ref(wish), wording_id=text.id if text else None)
         record = ledger.confirm(contact, topic, own)
         made += [record] if record else []
+    if made and contact.address_hash:
+        register.let_back(contact.address_hash)
     if made:
         _keep_name(contact, found.records)
     return made

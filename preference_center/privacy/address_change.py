@@ -23,7 +23,7 @@ from preference_center.suppressions.models import Cause
 
 MOST_A_DAY = 3  # to one address, or of one contact
 UNDO_WITHIN = timedelta(days=7)
-MOVED = "moved:"  # how the register names a suppression that only says: the person is elsewhere now
+MOVED = register.AWAY
 
 
 class Step(StrEnum):

@@ -1,23 +1,10 @@
-"""How long the law gives us to answer, by where the person lives. Days are calendar days, which is never too late."""
+"""How long the law gives us to answer, by where the person lives. The periods stand with the other rules of countries."""
 
-import calendar
-from datetime import datetime, timedelta
+from datetime import datetime
 
-_DAYS = {
-    "BR": 15,  # LGPD 19, II
-    "MX": 20,  # LFPDPPP: 20 working days to answer; 15 more to act
-}
+from preference_center.consent import jurisdictions
 
 
 def due(jurisdiction: str | None, asked_at: datetime) -> datetime:
-    """One month (GDPR 12(3)), unless a stricter law is known to apply."""
-    if jurisdiction in _DAYS:
-        return asked_at + timedelta(days=_DAYS[jurisdiction])
-    return _a_month_after(asked_at)
-
-
-def _a_month_after(moment: datetime) -> datetime:
-    """The same day of the next month, or its last one (Regulation 1182/71, 3(2)(c))."""
-    year, month = divmod(moment.year * 12 + moment.month, 12)
-    last = calendar.monthrange(year, month + 1)[1]
-    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
+    """The last moment to answer. Days are calendar days and months end on their last day, so it is never too late."""
+    return jurisdictions.of(jurisdiction).answer.after(asked_at)

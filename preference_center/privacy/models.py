@@ -43,6 +43,7 @@ class DataRequest(WithPublicId, Base):
     detail: Mapped[str] = mapped_column(String(80), default="")  # json, html; never anything personal
     asked_at: Mapped[datetime]
     due_at: Mapped[datetime]
+    escalated_at: Mapped[datetime | None]  # when the organisation was told that the deadline is near
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str | None] = mapped_column(String(200))  # why it was refused, as the person was told

@@ -5,20 +5,24 @@ An unconfirmed sign-up is forgotten like an erased person, but without a mark: i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from flask import current_app
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
 from preference_center import clock
 from preference_center.accounts.models import FailedSignIn
-from preference_center.consent.models import Action, ConsentRecord
+from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import Action, ConsentRecord, State, Subscription
 from preference_center.contacts.models import AddressChange, Contact
 from preference_center.db import db, empty_the_log
+from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message
 from preference_center.notices.models import Notice, NoticeState
 from preference_center.privacy import address_change, erasure
-from preference_center.privacy.models import RightsLink
+from preference_center.privacy.models import DataRequest, RequestState, RightsLink
+from preference_center.webhooks.models import HookRefusal, InboundPost
 
 STEP = 200  # rows a transaction: nobody waits long behind it
 
@@ -28,17 +32,27 @@ class Rule:
     """A class of data, how long it is kept, which rows are over, and how one step of them goes."""
 
     name: str
-    kept: timedelta
+    kept: timedelta | str  # or the setting that says how many days; 0: for ever
     over: Callable[[datetime], Any]  # SELECT of ids of what is older than that moment
     drop: Callable[[Sequence[int]], None]
 
+    @property
+    def period(self) -> timedelta:
+        if isinstance(self.kept, timedelta):
+            return self.kept
+        return timedelta(days=getattr(current_app.extensions["settings"], self.kept))
+
     def count(self) -> int:
-        over = self.over(clock.now() - self.kept).subquery()
+        if not self.period:
+            return 0
+        over = self.over(clock.now() - self.period).subquery()
         return db.session.scalar(select(func.count()).select_from(over)) or 0
 
     def step(self) -> int:
         """Delete some, inside a `transaction()`; how many they were. 0: nothing older stays."""
-        ids = list(db.session.scalars(self.over(clock.now() - self.kept).limit(STEP)))
+        if not self.period:
+            return 0
+        ids = list(db.session.scalars(self.over(clock.now() - self.period).limit(STEP)))
         if ids:
             self.drop(ids)
         empty_the_log()
@@ -58,9 +72,39 @@ def _unconfirmed(before: datetime) -> Any:
     )
 
 
+def _former(before: datetime) -> Any:
+    """Consent was all we had, and it ended before that moment: nothing is on or asked for, and nobody said anything since.
+
+    Who never agreed to anything has no such clock: why they are here says their import.
+    """
+    now = clock.now()
+    own, said = Subscription.contact_id == Contact.id, ConsentRecord.contact_id == Contact.id
+    holds = and_(Subscription.state == State.given, or_(Subscription.until.is_(None), Subscription.until > now))
+    still = or_(holds, Subscription.state == State.requested, Subscription.until >= before)
+    begun = ConsentRecord.action.in_([Action.given, Action.confirmed, Action.renewed])
+    asked = and_(DataRequest.contact_id == Contact.id, DataRequest.state == RequestState.open)
+    return (
+        select(Contact.id)
+        .where(Contact.erased_at.is_(None), Contact.restricted_at.is_(None), Contact.created_at < before)
+        .where(exists().where(said, begun), ~exists().where(said, ConsentRecord.recorded_at >= before))
+        .where(exists().where(own), ~exists().where(own, still), ~exists().where(asked))
+        .order_by(Contact.id)
+    )
+
+
+def _erase(ids: Sequence[int]) -> None:
+    evidence = Evidence("system", "retention", actor="system")
+    for contact in db.session.scalars(select(Contact).where(Contact.id.in_(ids))).all():
+        erasure.erase(contact, evidence, by="system")
+
+
 def _forget(ids: Sequence[int]) -> None:
     for contact in db.session.scalars(select(Contact).where(Contact.id.in_(ids))).all():
         erasure.forget(contact)
+
+
+def _refused(before: date) -> Any:
+    return select(HookRefusal.id).where(HookRefusal.day < before).order_by(HookRefusal.id)
 
 
 def _older(model: Any, moment: Any, *conditions: ColumnElement[bool]) -> Callable[[datetime], Any]:
@@ -78,7 +122,11 @@ _ENDED = Notice.state.in_([NoticeState.sent, NoticeState.failed, NoticeState.dro
 
 RULES = (
     Rule("unconfirmed_sign_ups", timedelta(days=7), _unconfirmed, _forget),
+    Rule("former_contacts", "forget_after_days", _former, _erase),
     Rule("notices", timedelta(days=90), _older(Notice, Notice.created_at, _ENDED), _rows(Notice)),
+    Rule("provider_posts", "post_days", _older(InboundPost, InboundPost.received_at), _rows(InboundPost)),
+    Rule("delivery_events", timedelta(days=730), _older(DeliveryEvent, DeliveryEvent.received_at), _rows(DeliveryEvent)),
+    Rule("hook_refusals", timedelta(days=30), lambda before: _refused(before.date()), _rows(HookRefusal)),
     Rule("failed_sign_ins", timedelta(days=30), _older(FailedSignIn, FailedSignIn.at), _rows(FailedSignIn)),
     Rule("rights_links", timedelta(days=1), _older(RightsLink, RightsLink.created_at), _rows(RightsLink)),
     Rule(

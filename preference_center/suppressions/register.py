@@ -11,6 +11,8 @@ from preference_center import clock
 from preference_center.db import db, is_postgresql
 from preference_center.suppressions.models import WEIGHT, Cause, Suppression, SuppressionRecord
 
+AWAY = "moved:"  # how a source begins that only says: the person has another address now
+
 
 def suppress(
     address_hash: bytes,
@@ -106,6 +108,45 @@ def lift(address_hash: bytes, cause: Cause, source: str) -> bool:
         kept = Suppression(address_hash=address_hash, cause=max(before, key=WEIGHT.__getitem__), created_at=now)
         db.session.merge(kept)
     return True
+
+
+def blocks_return(address_hash: bytes) -> bool:
+    """Whether more stands against mail to this address than that its owner went away: was erased, or moved to another address.
+
+    Who went away may come back, by confirming a sign-up of their own; an import never brings them back.
+    """
+    return bool(set(_said(address_hash)) - _away(address_hash))
+
+
+def let_back(address_hash: bytes) -> None:
+    """The owner of the address came back and confirmed it: what only said that they went away counts no more."""
+    now, away = clock.now(), _away(address_hash)
+    for cause in sorted(away):
+        source = _said(address_hash)[cause][-1]
+        lifted = {"action": "lifted", "cause": cause, "source": source, "happened_at": now, "recorded_at": now}
+        db.session.add(SuppressionRecord(address_hash=address_hash, **lifted))
+    if away:
+        gone = delete(Suppression).where(Suppression.address_hash == address_hash, Suppression.cause.in_(away))
+        db.session.execute(gone)
+        db.session.flush()
+
+
+def _away(address_hash: bytes) -> set[Cause]:
+    said = _said(address_hash)
+    moved = all(source.startswith(AWAY) for source in said.get(Cause.manual, ["-"]))
+    return {cause for cause in said if cause is Cause.erased or (cause is Cause.manual and moved)}
+
+
+def _said(address_hash: bytes) -> dict[Cause, list[str]]:
+    """What was said against the address and stands, with its sources, the newest last."""
+    said: dict[Cause, list[str]] = {}
+    own = select(SuppressionRecord).where(SuppressionRecord.address_hash == address_hash)
+    for record in db.session.scalars(own.order_by(SuppressionRecord.id)):
+        if record.action == "lifted":
+            said.pop(record.cause, None)
+        elif record.until is None or record.until > clock.now():
+            said.setdefault(record.cause, []).append(record.source)
+    return said
 
 
 def _never_lifted(address_hash: bytes) -> set[Cause]:

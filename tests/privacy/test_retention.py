@@ -100,13 +100,7 @@ def test_other_classes_go_by_their_own_time(app: Flask) -> None:
 def test_a_dry_run_counts_and_deletes_nothing(app: Flask, people: dict[str, Contact]) -> None:
     with after(8):
         before = digest()
-        assert retention.report() == {
-            "unconfirmed_sign_ups": 1,
-            "notices": 0,
-            "failed_sign_ins": 0,
-            "rights_links": 0,
-            "address_changes": 0,
-        }
+        assert {name: count for name, count in retention.report().items() if count} == {"unconfirmed_sign_ups": 1}
         assert digest() == before
         night(app)
         assert set(retention.report().values()) == {0}

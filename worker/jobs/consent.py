@@ -1,12 +1,26 @@
-"""The daily checkpoint of the consent ledger."""
+"""The consent ledger: its daily checkpoint, what has ended by itself, and who is asked in time to go on."""
 
 from flask import current_app
 
+from preference_center.consent import ledger
 from preference_center.consent.chain import checkpoints, rows
-from worker.context import job
+from preference_center.preferences import renewal
+from worker.context import job, repeat
+
+STEP = 200
 
 
 @job
 def checkpoint() -> None:
     with rows.snapshot() as connection:
         checkpoints.keep_daily(connection, current_app.extensions["settings"])
+
+
+@job
+def expire() -> None:
+    repeat(lambda limit: ledger.expire(limit) > 0, STEP)
+
+
+@job
+def ask_to_renew() -> None:
+    repeat(lambda limit: renewal.ask(limit) > 0, STEP)

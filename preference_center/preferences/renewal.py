@@ -1,0 +1,68 @@
+"""A consent that ends soon: the person is told once, some days before, and may say yes again on a page of their own."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from preference_center import clock
+from preference_center.consent import ledger, validity, wordings
+from preference_center.consent import standing as consents
+from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import ConsentRecord, Wording
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.models import Contact
+from preference_center.db import db
+from preference_center.errors import Conflict
+from preference_center.notices import sending as notices
+from preference_center.notices.models import Kind
+from preference_center.suppressions import register
+from preference_center.topics import catalogue
+from preference_center.topics.models import Topic
+
+STEP = 200
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A topic whose consent ends soon, and the text that saying yes again would rest on."""
+
+    topic: Topic
+    until: datetime
+    wording: Wording | None  # none: there is no text in this language
+
+
+def ask(limit: int = STEP) -> int:
+    """Write to some of those whose consent ends soon, inside a `transaction()`; how many were looked at. Each end is told once."""
+    now = clock.now()
+    waiting = validity.to_ask(now, limit)
+    contacts.lock(waiting)
+    keys = {topic.id: topic.key for topic in catalogue.live()}
+    for contact_id in waiting:
+        contact = db.session.get_one(Contact, contact_id)
+        ends = validity.ending(contact, now)
+        topics = [topic_id for topic_id in validity.asked(contact, now) if topic_id in keys]
+        if topics and contact.address_hash and not register.standing([contact.address_hash]):
+            until = min(ends[topic_id] for topic_id in topics)
+            payload = {"topics": sorted(keys[topic_id] for topic_id in topics), "until": until.isoformat()}
+            notices.owe(Kind.consent_ending, contact, payload)
+    return len(waiting)
+
+
+def endings(contact: Contact, language: str) -> list[Ending]:
+    """What ends soon, in the owner's order."""
+    soon = validity.ending(contact, clock.now())
+    topics = [topic for topic in catalogue.live() if topic.id in soon]
+    texts = wordings.current_of(topics, language)
+    return [Ending(topic, soon[topic.id], texts.get(topic.id)) for topic in topics]
+
+
+def renew(contact: Contact, key: str, wording_id: int, evidence: Evidence) -> ConsentRecord:
+    """The person says yes again to the text that was shown. Conflict when there is nothing to renew any more."""
+    contacts.lock([contact.id], for_withdrawal=True)
+    found = {one.topic.key: one for one in endings(contact, evidence.language or "en")}.get(key)
+    text = consents.texts([wording_id]).get(wording_id)
+    if found is None or text is None or text.topic_id != found.topic.id:
+        raise Conflict("This consent does not end soon any more, or has ended.")
+    record = ledger.renew(contact, found.topic, replace(evidence, wording_id=text.id, language=text.language))
+    if record is None:
+        raise Conflict("This consent has ended.")
+    return record

@@ -1,0 +1,45 @@
+"""GET, POST /p/<token>/renew: what ends soon, with the text of each consent, and a button for each to go on."""
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from preference_center import i18n
+from preference_center.db import transaction
+from preference_center.errors import Conflict
+from preference_center.preferences import renewal
+from preference_center.signed_links import Power
+from preference_center.web.guards import Link, LinkForm, refuse_other_sites, signed_link
+from preference_center.web.public import acts, pages, words
+
+
+@pages.get("/p/<token>/renew")
+@signed_link(Power.manage)
+def what_ends(link: Link) -> ResponseReturnValue:
+    return _page(link, renewed=request.args.get("renewed", "") == "1")
+
+
+@pages.post("/p/<token>/renew")
+@signed_link(Power.manage)
+def renew(link: Link) -> ResponseReturnValue:
+    refuse_other_sites()
+    key, _colon, wording = request.form.get("renew", "").partition(":")
+    if not LinkForm(link).validate() or not (wording.isascii() and wording.isdecimal() and len(wording) < 10):
+        return _page(link), 400
+    try:
+        with transaction():
+            renewal.renew(link.contact, key, int(wording), acts.evidence("link"))
+    except Conflict:
+        return _page(link), 409
+    return redirect(url_for("public.what_ends", token=link.token, renewed=1), 303)
+
+
+def _page(link: Link, *, renewed: bool = False) -> str:
+    return render_template(
+        "public/renew.html",
+        contact=link.contact,
+        token=link.token,
+        endings=renewal.endings(link.contact, i18n.current_language()),
+        renewed=renewed,
+        form=LinkForm(link),
+        words=words,
+    )

@@ -1,0 +1,127 @@
+"""Before a consent ends the person is written to once; the page asks nothing but a press, and looking changes nothing."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from preference_center import clock
+from preference_center.consent import ledger, standing
+from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import Action
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.notices import letters
+from preference_center.notices.models import Kind, Notice
+from preference_center.preferences import renewal
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
+from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
+from tests.support import links, make, shop
+from tests.support.database_hash import digest
+from tests.web.conftest import FreshContextClient
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    app.test_client_class = FreshContextClient
+    return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def topics(app: Flask) -> dict[str, Topic]:
+    with transaction():
+        return shop.topics()
+
+
+def ends_soon(topics: dict[str, Topic], *keys: str, email: str = "anna@example.org", days: int = 20) -> Contact:
+    with transaction():
+        contact = make.contact(email)
+        for key in keys:
+            until = clock.now() + timedelta(days=days)
+            ledger.grant(contact, topics[key], LegalBasis.consent, Evidence("form"), until=until)
+    return contact
+
+
+def ask() -> list[Notice]:
+    while True:
+        with transaction():
+            if not renewal.ask(2):
+                break
+    return db.session.query(Notice).order_by(Notice.id).all()
+
+
+def test_one_mail_tells_of_all_that_ends_and_none_comes_twice(topics: dict[str, Topic]) -> None:  # S74
+    for number in range(5):
+        ends_soon(topics, "news", email=f"p{number}@example.org")
+    ends_soon(topics, "news", "offers")
+    ends_soon(topics, "events", email="later@example.org", days=200)
+    asked = ask()
+    assert [notice.payload["topics"] for notice in asked] == [["news"]] * 5 + [["news", "offers"]]
+    assert {notice.kind for notice in asked} == {Kind.consent_ending}
+    assert len(ask()) == 6
+
+
+def test_nobody_is_written_to_who_is_restricted_or_suppressed(topics: dict[str, Topic]) -> None:
+    first, second = ends_soon(topics, "news"), ends_soon(topics, "news", email="b@example.org")
+    with transaction():
+        first.restricted_at = clock.now()
+        assert second.address_hash
+        register.suppress(second.address_hash, Cause.complaint, "test")
+    assert ask() == []
+
+
+def test_the_letter_is_no_advertising_and_follows_nobody(app: Flask, topics: dict[str, Topic]) -> None:  # S25
+    contact = ends_soon(topics, "news")
+    (notice,) = ask()
+    letter = letters.write(notice, contact)
+    assert "Product news ends on" in letter.subject
+    assert "/renew" in letter.html and "/renew" in letter.text
+    assert "<img" not in letter.html and "/r/" not in letter.html and "/o/" not in letter.html
+
+
+def page(client: FlaskClient, path: str) -> tuple[str, dict[str, str]]:
+    shown = client.get(path).text
+    fields = dict(re.findall(r'name="(proof|renew)"[^>]*value="([^"]*)"', shown))
+    return shown, fields
+
+
+def test_a_press_renews_on_the_text_that_was_shown(client: FlaskClient, topics: dict[str, Topic]) -> None:
+    contact = ends_soon(topics, "news")
+    before, path = digest(), links.manage(contact) + "/renew"
+    shown, fields = page(client, path)
+    assert digest() == before
+    assert (
+        "I want to get Product news from Example Shop Ltd by email." in shown
+        and "Keep sending me Product news" in shown
+    )
+    answer = client.post(path, data=fields)
+    assert answer.status_code == 303
+    assert "You go on getting it." in client.get(answer.location).text
+    db.session.rollback()
+    last = standing.all_records(contact)[-1]
+    assert (last.action, last.source, last.until) == (Action.renewed, "link", None)
+    assert last.wording_id == int(fields["renew"].partition(":")[2])
+    assert client.post(path, data=fields).status_code == 409, "nothing ends soon any more"
+
+
+def test_a_forged_form_a_foreign_text_and_an_ended_consent_renew_nothing(
+    client: FlaskClient, topics: dict[str, Topic]
+) -> None:
+    contact = ends_soon(topics, "news")
+    path = links.manage(contact) + "/renew"
+    _shown, fields = page(client, path)
+    offers = ends_soon(topics, "offers", email="b@example.org")
+    _shown, others = page(client, links.manage(offers) + "/renew")
+    before = len(standing.all_records(contact))
+    foreign = f"news:{others['renew'].partition(':')[2]}"
+    assert client.post(path, data={"renew": fields["renew"]}).status_code == 400
+    assert client.post(path, data=fields | {"renew": "news:x"}).status_code == 400
+    assert client.post(path, data=fields | {"renew": foreign}).status_code == 409
+    with transaction():
+        ledger.withdraw(contact, topics["news"], Evidence("link"))
+    assert client.post(path, data=fields).status_code == 409
+    assert len(standing.all_records(contact)) == before + 1

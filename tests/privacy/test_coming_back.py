@@ -1,0 +1,165 @@
+"""Consent ends, and the person is forgotten after a time; who went away may come back by an act of their own, never by a file."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+
+from preference_center import clock
+from preference_center.consent import eligibility, ledger, standing, wordings
+from preference_center.consent.eligibility import Reason
+from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import Action, ConsentRecord
+from preference_center.contacts import addresses, queries
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.notices import sending as notices
+from preference_center.notices.models import Notice, NoticeState
+from preference_center.preferences import confirmation
+from preference_center.privacy import address_change, erasure, requests, retention
+from preference_center.privacy.models import DataRequest, RequestKind
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
+from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
+from tests.contacts import files
+from tests.support import make, shop
+
+pytestmark = pytest.mark.both_databases
+BY_PERSON = Evidence("form", language="en")
+START = datetime(2020, 1, 1, 3, tzinfo=UTC)
+ANNA = "anna@example.org"
+
+
+@pytest.fixture
+def news(app: Flask) -> Topic:
+    with transaction():
+        return shop.topics()["news"]
+
+
+def signs_up(news: Topic, email: str = ANNA) -> str:
+    """The wish that the newest confirmation mail carries; empty when none was owed."""
+    text = wordings.current(news, "en")
+    assert text is not None
+    with transaction():
+        confirmation.ask(addresses.parse(email), [(news, text)], "form:subscribe", BY_PERSON)
+    newest = db.session.query(Notice).order_by(Notice.id.desc()).first()
+    assert newest is not None
+    return str(newest.payload.get("wish", ""))
+
+
+def reason(news: Topic, email: str = ANNA) -> Reason | None:
+    contact = queries.by_email(email)
+    assert contact is not None
+    return eligibility.verdict(news, contact, clock.now()).reason
+
+
+def test_an_erased_person_comes_back_by_confirming_and_not_before(news: Topic) -> None:  # S76, S97
+    with transaction():
+        old = make.follower(news)
+        erasure.erase(old, BY_PERSON)
+    wish = signs_up(news)
+    assert wish, "a confirmation mail was owed"
+    assert reason(news) is Reason.erased
+    import_ = files.imported(f"email\n{ANNA}\n", basis="consent", topics=["news"], consented_on="2026-01-01")
+    assert import_.figures["refused_because"] == {"erased": 1}
+    new = queries.by_email(ANNA)
+    assert new is not None and new.id != old.id, "a fresh contact: nothing ties it to the erased one"
+    with transaction():
+        assert confirmation.confirm(new, wish, BY_PERSON)
+    assert reason(news) is None
+    assert [record.action for record in standing.all_records(new)] == [Action.requested, Action.confirmed]
+
+
+def test_the_confirmation_mail_may_go_to_an_erased_address_and_nothing_else(news: Topic) -> None:
+    with transaction():
+        erasure.erase(make.follower(news), BY_PERSON)
+    signs_up(news)
+    contact = queries.by_email(ANNA)
+    assert contact is not None
+    asked = db.session.query(Notice).order_by(Notice.id.desc()).first()
+    assert asked is not None and contact.address_hash is not None
+    assert notices._may_write_to(asked, contact, ANNA, contact.address_hash)
+    with transaction():
+        link = confirmation.send_link(contact)
+    assert not notices._may_write_to(link, contact, ANNA, contact.address_hash)
+
+
+def test_who_moved_away_from_an_address_leaves_it_free_for_a_new_sign_up(news: Topic) -> None:
+    with transaction():
+        anna = make.follower(news)
+        address_change.ask(anna, addresses.parse("new@example.org"))
+    name = db.session.query(Notice).order_by(Notice.id.desc()).first().payload["change"]  # type: ignore[union-attr]
+    with transaction():
+        address_change.confirm(anna, name)
+    wish = signs_up(news)
+    fresh = queries.by_email(ANNA)
+    assert wish and fresh is not None and fresh.id != anna.id
+    assert reason(news) is Reason.suppressed_manual
+    with transaction():
+        confirmation.confirm(fresh, wish, BY_PERSON)
+    assert reason(news) is None and reason(news, "new@example.org") is None
+
+
+@pytest.mark.parametrize("cause", [Cause.complaint, Cause.bounce, Cause.manual])
+def test_what_was_said_besides_still_keeps_the_address_closed(news: Topic, cause: Cause) -> None:  # S76
+    with transaction():
+        contact = make.follower(news)
+        assert contact.address_hash
+        address_hash = contact.address_hash
+        register.suppress(address_hash, cause, "test")
+        erasure.erase(contact, BY_PERSON)
+    assert signs_up(news) == ""
+    newest = db.session.query(Notice).order_by(Notice.id.desc()).first()
+    assert newest is not None and newest.state is NoticeState.dropped
+    assert register.blocks_return(address_hash)
+
+
+def former(app: Flask, days: float) -> int:
+    with time_machine.travel(START + timedelta(days=days), tick=False):
+        return retention.report()["former_contacts"]
+
+
+@pytest.fixture
+def people(app: Flask, news: Topic) -> dict[str, Contact]:
+    """Anna left, and everybody who is like her but for one thing."""
+    with time_machine.travel(START, tick=False), transaction():
+        orders = make.topic("parcels", "Parcels", "service")
+        made = {
+            name: make.follower(news, f"{name}@example.org")
+            for name in ("anna", "ended", "stays", "customer", "restricted", "asks", "wishes")
+        }
+        made["never"] = make.contact("never@example.org")
+        for name in ("anna", "customer", "restricted", "asks", "wishes"):
+            ledger.withdraw(made[name], news, BY_PERSON)
+        ledger.grant(made["customer"], orders, LegalBasis.contract, BY_PERSON)
+        ledger.request(made["wishes"], news, BY_PERSON)
+        made["restricted"].restricted_at = clock.now()
+        ledger.withdraw(made["ended"], news, BY_PERSON)
+        until = START + timedelta(days=10)
+        ledger.grant(made["ended"], news, LegalBasis.consent, BY_PERSON, until=until)
+        requests.receive(made["asks"], RequestKind.access)
+    return made
+
+
+def test_who_has_nothing_on_is_forgotten_after_the_set_time_and_stays_suppressed(
+    app: Flask, news: Topic, people: dict[str, Contact]
+) -> None:  # S74, S97, S103
+    app.extensions["settings"] = replace(app.extensions["settings"], forget_after_days=400)
+    assert [former(app, days) for days in (399, 401, 409, 411)] == [0, 1, 1, 2]
+    with time_machine.travel(START + timedelta(days=411), tick=False), transaction():
+        (rule,) = [rule for rule in retention.RULES if rule.name == "former_contacts"]
+        assert rule.step() == 2
+    db.session.rollback()
+    assert {name for name, contact in people.items() if contact.erased_at} == {"anna", "ended"}
+    gone = addresses.parse(ANNA).hash
+    assert register.standing([gone]) == {gone: Cause.erased}
+    asked = db.session.query(DataRequest).filter_by(asked_by="system").count()
+    assert asked == 2 and db.session.query(ConsentRecord).filter_by(contact_id=people["anna"].id).count() == 2
+
+
+def test_a_term_of_nothing_forgets_nobody(app: Flask, people: dict[str, Contact]) -> None:
+    app.extensions["settings"] = replace(app.extensions["settings"], forget_after_days=0)
+    assert former(app, 9000) == 0
