@@ -89,6 +89,8 @@ def _open(account: Account) -> Iterator[imaplib.IMAP4]:
     finally:
         with contextlib.suppress(imaplib.IMAP4.error, OSError):
             line.logout()
+        with contextlib.suppress(OSError):
+            line.shutdown()
 
 
 def _fetch_new(line: imaplib.IMAP4, stop: Callable[[], bool]) -> int:

@@ -62,6 +62,8 @@ class Door:
 class Listener(SMTP):
     """Both languages on one port: LMTP (RFC 2033) greets with LHLO and, with one recipient a mail, is otherwise the same."""
 
+    line_length_limit = 1024 * 1024  # reports quote mails whose lines are longer than RFC 5321 allows
+
     @syntax("LHLO hostname")
     async def smtp_LHLO(self, arg: str) -> None:
         await self.smtp_EHLO(arg)

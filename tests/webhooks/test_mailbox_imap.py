@@ -1,0 +1,101 @@
+"""Fetching what came back by IMAP, from a real server on loopback: stored first, marked afterwards, nothing ever deleted."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from preference_center.db import db
+from preference_center.delivery.events.models import DeliveryEvent
+from preference_center.delivery.marks import Place
+from preference_center.errors import Unavailable
+from preference_center.webhooks import imap, processing
+from preference_center.webhooks.imap import KEYWORD, Account
+from preference_center.webhooks.models import InboundPost
+from tests.delivery.events.conftest import Sent, sent  # noqa: F401 - a fixture
+from tests.support.bounces import mails
+from tests.support.imap import Mailbox, serving
+
+ANNA = mails.ANNA
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with serving(Mailbox()) as made:
+        yield made
+
+
+@pytest.fixture
+def bounce(sent: Callable[..., Sent]) -> bytes:  # noqa: F811
+    here = sent(ANNA)
+    return mails.dsn(to=f"bounce+{here.mark(ANNA, Place.return_path)}@news.example.com")
+
+
+def account(box: Mailbox, password: str = "right") -> Account:
+    return Account.at(f"imap://bounces%40example.com:{password}@127.0.0.1:{box.port}/Returned%20mail")
+
+
+def stored() -> int:
+    return db.session.scalar(select(func.count()).select_from(InboundPost)) or 0
+
+
+def test_what_is_new_is_stored_marked_and_read(app: Flask, box: Mailbox, bounce: bytes) -> None:
+    number, letter = box.put(bounce), box.put(mails.reply("Do you have it in blue?"))
+    assert imap.fetch(account(box)) == 2
+    assert box.flags[number] == {KEYWORD}
+    assert box.flags[letter] == {KEYWORD, "\\Flagged"}  # a person should see it
+    assert 'SELECT "Returned mail"' in box.heard
+    assert {word for command in box.heard for word in command.split()}.isdisjoint(
+        {"DELETE", "EXPUNGE", "MOVE", "COPY", "\\Deleted", "CLOSE"}
+    )
+    processing.drain()
+    assert db.session.scalars(select(DeliveryEvent.bounce_class)).all() == ["hard"]
+    assert imap.fetch(account(box)) == 0
+
+
+def test_a_crash_between_storing_and_marking_repeats_harmlessly(app: Flask, box: Mailbox, bounce: bytes) -> None:
+    box.put(bounce)
+    box.die_before = "UID STORE"
+    with pytest.raises(Unavailable):
+        imap.fetch(account(box))
+    assert stored() == 1
+    box.die_before = ""
+    assert imap.fetch(account(box)) == 1
+    processing.drain()
+    assert stored() == 1
+    assert len(db.session.scalars(select(DeliveryEvent)).all()) == 1
+
+
+def test_where_no_keywords_are_kept_a_fetched_mail_counts_as_read(app: Flask, box: Mailbox, bounce: bytes) -> None:
+    box.keywords = False
+    number = box.put(bounce)
+    assert imap.fetch(account(box)) == 1
+    assert box.flags[number] == {"\\Seen"}
+    assert imap.fetch(account(box)) == 0
+
+
+def test_a_huge_mail_is_fetched_in_part(app: Flask, box: Mailbox, bounce: bytes) -> None:
+    box.put(bounce + b"x" * 3 * 1024 * 1024)
+    assert imap.fetch(account(box)) == 1
+    assert (db.session.scalar(select(InboundPost.size)) or 0) <= 1024 * 1024
+
+
+def test_a_refused_login_is_told_without_the_password(app: Flask, box: Mailbox) -> None:
+    with pytest.raises(Unavailable) as refused:
+        imap.fetch(account(box, "wrong-secret"))
+    assert "PREFERENCE_CENTER_MAILBOX_URL" in refused.value.message
+    assert "wrong-secret" not in refused.value.message
+    assert "wrong-secret" not in repr(account(box, "wrong-secret"))
+
+
+def test_a_server_that_is_away_is_told_in_plain_words(app: Flask, box: Mailbox) -> None:
+    gone = Account.at("imap://a:right@127.0.0.1:1/INBOX")
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        imap.fetch(gone)
+
+
+def test_a_server_without_tls_gets_no_password(app: Flask, box: Mailbox) -> None:
+    with pytest.raises(Unavailable):
+        imap.fetch(Account.at(f"imaps://a:right@127.0.0.1:{box.port}/INBOX"))
+    assert not any(command.startswith("LOGIN") for command in box.heard)
