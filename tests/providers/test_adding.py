@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from preference_center import providers
+from preference_center.providers.base import Setting
 from tests.providers import contract
 from tests.support.sources import ROOT
 
@@ -32,6 +33,15 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
 def test_it_is_found_by_its_name() -> None:
     assert "acme" in providers.names()
     assert providers.settings_from({"ACME_KEYS": "a b"})["acme"].all("KEYS") == ("a", "b")
+
+
+@pytest.mark.usefixtures("acme")
+def test_of_two_settings_that_end_alike_the_longer_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = providers.named("acme")
+    monkeypatch.setattr(acme, "settings", (Setting("KEYS", "short"), Setting("SIGNING_KEYS", "long")))
+    read = providers.settings_from({"ACME__SHOP_SIGNING_KEYS": "a", "ACME__SHOP_KEYS": "b", "ACME__OLD_SHOP_KEYS": "c"})
+    assert read["acme/shop"].values == {"SIGNING_KEYS": ("a",), "KEYS": ("b",)}
+    assert read["acme/old_shop"].values == {"KEYS": ("c",)}
 
 
 @pytest.mark.usefixtures("acme")

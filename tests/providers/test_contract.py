@@ -88,6 +88,19 @@ ODD_BODIES = {
     "infinity": b'[{"event":"bounce","timestamp":1e999,"ts":-1e999,"time":NaN,"ts_epoch":Infinity}]',
     "half a character": b'[{"event":"bounce","email":"\\ud800@b","reason":"\\udfff","sg_event_id":"\\ud800"}]',
     "NUL": b'[{"event":"bounce","email":"a\\u0000@b","reason":"a\\u0000","sg_event_id":"\\u0000"}]',
+    "NUL and half characters in a click": b'[{"event":"click","email":"a@b","url":"https://x/\\u0000\\ud800","link":"\\u0000",'
+    b'"smtp-id":"<\\u0000@\\ud800>","message-id":"\\ud800","sg_message_id":"\\u0000","MessageID":"\\ud800","_id":"\\u0000"}]',
+    "long words everywhere": b'[{"event":"click","email":"a@b","url":"'
+    + b"u" * 9000
+    + b'","smtp-id":"'
+    + b"s" * 9000
+    + b'","sg_message_id":"'
+    + b"m" * 9000
+    + b'","MessageID":"'
+    + b"i" * 9000
+    + b'","sg_event_id":"'
+    + b"e" * 9000
+    + b'"}]',
     "names twice": b'[{"event":"delivered","event":"bounce","email":"a@b","email":["c@d"]}]',
     "ten thousand events": b"[" + b",".join([b'{"event":"bounce","email":"a@b"}'] * 10_000) + b"]",
     "too many events": b"[" + b",".join([b"{}"] * 10_001) + b"]",

@@ -37,3 +37,11 @@ def test_a_large_number_keeps_all_its_digits() -> None:
     event, neighbour = read("mailjet", [first, first | {"MessageID": first["MessageID"] + 1}])
     assert event.provider_message_id == "1152921510000000007"
     assert event.key != neighbour.key
+
+
+def test_two_people_of_one_message_are_two_events_and_no_key_holds_an_address() -> None:
+    first = payload("mailjet/group")[0]
+    events = read("mailjet", [first, first | {"email": "jan@shop.example"}, first | {"email": "OLA@shop.example"}])
+    assert events[0].key != events[1].key
+    assert events[0].key == events[2].key  # another spelling of the same
+    assert not any("@" in event.key or "ola" in event.key for event in events)

@@ -85,7 +85,9 @@ def test_the_payloads_are_all_named() -> None:
 
 
 def test_only_those_it_names_bounced() -> None:
-    assert [event.recipient for event in read("two of three")] == ["ola@shop.example", "jan@shop.example"]
+    events = read("two of three")
+    assert [event.recipient for event in events] == ["ola@shop.example", "jan@shop.example"]
+    assert events[0].key != events[1].key
 
 
 @pytest.mark.parametrize(

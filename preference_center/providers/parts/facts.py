@@ -42,11 +42,8 @@ def json_of(body: bytes | str) -> Any:
 
 def each(items: Any, provider: str, read: ReadsOne) -> list[Event]:
     """The events of a batch, or of one object alone. What is no object becomes `unknown` and loses nothing beside it."""
-    batch = items if isinstance(items, list) else [items]
-    if len(batch) > MOST_EVENTS:
-        raise Unreadable(f"the post holds more than {MOST_EVENTS} events")
-    events = []
-    for item in batch:
+    events: list[Event] = []
+    for item in items if isinstance(items, list) else [items]:
         events += read(item) if isinstance(item, dict) else [unknown(provider, item)]
         if len(events) > MOST_EVENTS:
             raise Unreadable(f"the post holds more than {MOST_EVENTS} events")
