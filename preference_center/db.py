@@ -2,16 +2,19 @@
 
 import base64
 import enum
+import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -20,8 +23,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    any_,
     event,
     func,
+    literal,
     select,
     text,
 )
@@ -166,6 +171,14 @@ def empty_the_log() -> None:
 
 def is_postgresql() -> bool:
     return db.engine.dialect.name == "postgresql"
+
+
+def among(column: Any, ids: Iterable[int]) -> ColumnElement[bool]:
+    """Whether `column` is one of these: one parameter however many they are, so it stays one prepared statement."""
+    if is_postgresql():
+        return column == any_(literal(list(ids), ARRAY(BigInteger)))  # type: ignore[no-any-return]
+    given = func.json_each(json.dumps(list(ids))).table_valued("value")
+    return column.in_(select(given.c.value))  # type: ignore[no-any-return]
 
 
 def reserve_ids(table: Table, count: int) -> list[int]:

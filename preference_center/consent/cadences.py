@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from preference_center.consent.models import Cadence, Subscription
-from preference_center.db import db, is_postgresql
+from preference_center.db import among, db, is_postgresql
 from preference_center.topics.models import Topic
 
 GAPS = {Cadence.weekly: timedelta(days=7), Cadence.monthly: timedelta(days=30)}
@@ -37,7 +37,7 @@ def hold(topic: Topic, contact_ids: Collection[int]) -> set[int]:
     """
     spaced = (
         select(Subscription.contact_id)
-        .where(Subscription.topic_id == topic.id, Subscription.contact_id.in_(contact_ids))
+        .where(Subscription.topic_id == topic.id, among(Subscription.contact_id, contact_ids))
         .where(Subscription.cadence != Cadence.each)
         .order_by(Subscription.contact_id)
     )

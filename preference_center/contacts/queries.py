@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
-from preference_center.db import db
+from preference_center.db import among, db
 from preference_center.errors import NotFound
 
 
@@ -28,7 +28,7 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
     Whoever changes consent and whoever claims messages take this lock first and read in a later statement
     (`reliability.md` 2.3). SQLite has one writer, which is the same guarantee.
     """
-    statement = select(Contact.id).where(Contact.id.in_(sorted(ids))).order_by(Contact.id)
+    statement = select(Contact.id).where(among(Contact.id, ids)).order_by(Contact.id)
     if db.session.get_bind().dialect.name == "postgresql":
         statement = statement.with_for_update(key_share=not for_withdrawal)
     db.session.execute(statement).all()

@@ -5,12 +5,12 @@ judge. A withdrawal that committed before the claim is therefore always seen, an
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, Result, bindparam, column, func, literal, or_, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
@@ -18,7 +18,7 @@ from preference_center.consent import cadences, caps, eligibility
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import db, is_postgresql
+from preference_center.db import among, db, is_postgresql
 from preference_center.delivery import waves
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics.models import Topic
@@ -53,11 +53,42 @@ class Ending:
     next_try_at: datetime | None = None
 
 
-def claim(run: Run, campaign: Campaign, topic: Topic, size: int) -> list[Claimed]:
-    """The next chunk for this run, judged a moment ago; the refused ones are stored as skipped. One transaction."""
+def claim(run: Run, campaign: Campaign, topic: Topic, size: int, after: int = 0) -> list[Claimed]:
+    """The next chunk for this run, judged a moment ago; the refused ones are stored as skipped. One transaction.
+
+    It begins behind message `after`, where one was claimed last: else each claim would walk over all that have left.
+    """
     now = clock.now()
+    rows = waves.awake(campaign, _waiting(campaign, size, after, now), now)
+    if not rows:
+        return []
+    people = [row.contact_id for row in rows]
+    contacts.lock(people)
+    spaced = cadences.hold(topic, people)
+    judged = {row.contact_id: row for row in _judged(topic, people, now, campaign.id)}
+    refused, allowed = [], []
+    for row in rows:
+        verdict = judged.get(row.contact_id)
+        if verdict is None or verdict.reason is not None:
+            reason, record = (verdict.reason, verdict.record_id) if verdict else (eligibility.Reason.erased, None)
+            refused.append({"b_id": row.id, "b_reason": reason, "b_record": record, "b_at": now})
+        else:
+            allowed.append((row, verdict))
+    if refused:
+        _each(_SKIP, refused)
+    if not allowed:
+        return []
+    _take(run, [row.id for row, _ in allowed], [verdict.record_id for _, verdict in allowed], now)
+    mailed = [row.contact_id for row, _ in allowed]
+    caps.note(mailed, campaign.id, now)
+    cadences.note(topic, [one for one in mailed if one in spaced], campaign.id, now)
+    return [Claimed(row.id, row.attempt + 1, *verdict[3:]) for row, verdict in allowed]
+
+
+def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[Any]:
+    """The next rows (id, contact_id, attempt) that may be tried now, held for this run; from the start again at the end."""
     waiting = (
-        select(Message.id, Message.contact_id)
+        select(Message.id, Message.contact_id, Message.attempt)
         .where(Message.campaign_id == campaign.id, Message.state == MessageState.queued)
         .where(or_(Message.next_try_at.is_(None), Message.next_try_at <= now))
         .order_by(Message.id)
@@ -65,31 +96,42 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int) -> list[Claimed
     )
     if is_postgresql():
         waiting = waiting.with_for_update(skip_locked=True)
-    rows = waves.awake(campaign, list(db.session.execute(waiting)), now)
-    if not rows:
-        return []
-    contact_ids = [row.contact_id for row in rows]
-    contacts.lock(contact_ids)
-    spaced = cadences.hold(topic, contact_ids)
-    verdicts = eligibility.verdicts(topic, contact_ids, now, campaign.id)
-    refused = [
-        {"b_id": row.id, "b_reason": verdict.reason, "b_record": verdict.record_id, "b_at": now}
-        for row in rows
-        if (verdict := verdicts[row.contact_id]).reason is not None
-    ]
-    allowed = [
-        {"b_id": row.id, "b_record": verdicts[row.contact_id].record_id, "b_run": run.id, "b_at": now}
-        for row in rows
-        if verdicts[row.contact_id].allowed
-    ]
-    if refused:
-        _each(_SKIP, refused)
-    if not allowed:
-        return []
-    _each(_TAKE, allowed)
-    caps.note([row.contact_id for row in rows if verdicts[row.contact_id].allowed], campaign.id, now)
-    cadences.note(topic, [one for one in spaced if verdicts[one].allowed], campaign.id, now)
-    return _read([row["b_id"] for row in allowed])
+    rows = list(db.session.execute(waiting.where(Message.id > after)))
+    return rows if rows or not after else list(db.session.execute(waiting))
+
+
+def _judged(topic: Topic, people: Sequence[int], now: datetime, occasion: int) -> Result[Any]:
+    """The judge's answer (contact_id, record_id, reason) for each, and in the same statement what their text needs."""
+    judged = eligibility.judge(topic, now, occasion)
+    wanted = (
+        Contact.public_id,
+        Contact.email,
+        Contact.language,
+        Contact.link_epoch,
+        Contact.attributes,
+        ConsentRecord.source,
+        ConsentRecord.happened_at,
+    )
+    behind = ConsentRecord.id == judged.selected_columns.record_id
+    return db.session.execute(
+        judged.add_columns(*wanted).outerjoin(ConsentRecord, behind).where(among(Contact.id, people))
+    )
+
+
+def _take(run: Run, ids: list[int], records: list[int | None], now: datetime) -> None:
+    """These rows are this run's from the commit on."""
+    if not is_postgresql():
+        rows = [{"b_id": id_, "b_record": record} for id_, record in zip(ids, records, strict=True)]
+        _each(_TAKE, [row | {"b_run": run.id, "b_at": now} for row in rows])
+        return
+    numbers = ARRAY(BigInteger)
+    given = func.unnest(literal(ids, numbers), literal(records, numbers))
+    taken = given.table_valued(column("id", BigInteger), column("record_id", BigInteger), name="taken").render_derived()
+    db.session.connection().execute(
+        update(_TABLE)
+        .where(_TABLE.c.id == taken.c.id, _TABLE.c.state == MessageState.queued)
+        .values({**_TAKEN, "record_id": taken.c.record_id, "run_id": run.id, "changed_at": now})
+    )
 
 
 def store(run: Run, endings: Sequence[Ending]) -> None:
@@ -99,7 +141,7 @@ def store(run: Run, endings: Sequence[Ending]) -> None:
     if accepted:
         db.session.execute(
             update(Message)
-            .where(Message.id.in_(accepted), Message.state == MessageState.sending, Message.run_id == run.id)
+            .where(among(Message.id, accepted), Message.state == MessageState.sending, Message.run_id == run.id)
             .values(state=MessageState.sent, reply_code=250, changed_at=now)
             .execution_options(synchronize_session=False)
         )
@@ -138,28 +180,6 @@ def next_try(attempt: int, now: datetime) -> datetime:
     return now + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311  (jitter, no secret)
 
 
-def _read(message_ids: Iterable[int]) -> list[Claimed]:
-    columns = (
-        Message.id,
-        Message.attempt,
-        Contact.public_id,
-        Contact.email,
-        Contact.language,
-        Contact.link_epoch,
-        Contact.attributes,
-        ConsentRecord.source,
-        ConsentRecord.happened_at,
-    )
-    rows = db.session.execute(
-        select(*columns)
-        .join(Contact, Contact.id == Message.contact_id)
-        .outerjoin(ConsentRecord, ConsentRecord.id == Message.record_id)
-        .where(Message.id.in_(list(message_ids)))
-        .order_by(Message.id)
-    )
-    return [Claimed(*row) for row in rows]
-
-
 def _each(statement: Any, rows: list[dict[str, Any]]) -> None:
     """One prepared statement over many rows, on the session's own connection and in its transaction."""
     db.session.connection().execute(statement, rows)
@@ -176,16 +196,17 @@ _SKIP = (
         changed_at=bindparam("b_at"),
     )
 )
+_TAKEN: dict[str, Any] = {"state": MessageState.sending, "attempt": _TABLE.c.attempt + 1, "next_try_at": None}
 _TAKE = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.state == MessageState.queued)
     .values(
-        state=MessageState.sending,
-        record_id=bindparam("b_record"),
-        run_id=bindparam("b_run"),
-        attempt=_TABLE.c.attempt + 1,
-        next_try_at=None,
-        changed_at=bindparam("b_at"),
+        {
+            **_TAKEN,
+            "record_id": bindparam("b_record"),
+            "run_id": bindparam("b_run"),
+            "changed_at": bindparam("b_at"),
+        }
     )
 )
 _END = (
