@@ -5,8 +5,7 @@ Every mail carries the footer the law wants, in both parts and in the contact's 
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,24 +72,27 @@ class Renderer:
     def render(self, fields: Mapping[str, str], language: str) -> Rendered:
         """The mail for one contact, to be looked at: `fields` from fields_for(). RenderError when it cannot be made."""
         html, text = self._shown.get(language) or self._show(language)
-        with _named_faults():
-            subject = self._subject.render(fields)
-            values = {**fields, "language": language, "subject": _subject(subject)}
+        try:
+            values = {**fields, "language": language, "subject": _subject(self._subject.render(fields))}
             if self._compiled["preheader"]:
                 values["preheader"] = self._preheader.render(fields)
             made = html.render(values), text.render(values)
+        except _FAULTS as fault:
+            raise _named(fault) from None
         _check_size(*made)
         return Rendered(values["subject"], *made)
 
     def encode(self, fields: Mapping[str, str], language: str) -> Encoded:
         """The same mail as quoted-printable: what is sent."""
         html, text = self._spoken.get(language) or self._speak(language)
-        with _named_faults():
+        try:
             subject = _subject(self._quick_subject.fill(fields).decode())
             values = {**fields, "language": language, "subject": subject}
             if self._compiled["preheader"]:
                 values["preheader"] = self._quick_preheader.fill(fields).decode()
             made = html.fill(values), text.fill(values)
+        except _FAULTS as fault:
+            raise _named(fault) from None
         _check_size(*made)
         return Encoded(subject, *made)
 
@@ -134,12 +136,11 @@ def _check_size(*parts: str | bytes) -> None:
         raise RenderError("The mail is larger than 1 MB for this contact.")
 
 
-@contextmanager
-def _named_faults() -> Iterator[None]:
-    try:
-        yield
-    except (TemplateError, ValueError, OverflowError) as fault:
-        raise RenderError(f"The content cannot be rendered: {type(fault).__name__}.") from None
+_FAULTS = (TemplateError, ValueError, OverflowError)
+
+
+def _named(fault: Exception) -> RenderError:
+    return RenderError(f"The content cannot be rendered: {type(fault).__name__}.")
 
 
 _renderers: OrderedDict[str, Renderer] = OrderedDict()

@@ -44,6 +44,14 @@ def encoded(text: str) -> bytes:
     """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
     if _PLAIN.match(text):
         return text.encode("ascii") + _SOFT_BREAK
+    if _FLAT.match(text):
+        lines = [text[at : at + 75] for at in range(0, len(text), 75)]
+        if not any(line[0] == "." for line in lines):
+            return "=\r\n".join([*lines, ""]).encode("ascii")
+    if _FLAT.match(text):
+        lines = [text[at : at + 75] for at in range(0, len(text), 75)]
+        if not any(line[0] == "." for line in lines):
+            return "=\r\n".join([*lines, ""]).encode("ascii")
     piece = quoted_printable(text)
     return piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK
 
@@ -73,6 +81,10 @@ _WRITTEN = (
     nodes.Compare,
     nodes.Operand,
 )
+
+
+# As links are: such a text may be cut anywhere, as long as no line begins with a dot.
+_FLAT = re.compile(r"[A-Za-z0-9:/?&#,;._%+~-]{1,1000}\Z")
 
 
 def _is_plain(value: object) -> bool:

@@ -18,6 +18,8 @@ Values = Mapping[str, str]
 Expression = Callable[[Values], Any]
 
 _COMPARISONS = {"eq": eq, "ne": ne, "lt": lt, "lteq": le, "gt": gt, "gteq": ge}
+_SHORT = 200
+_KEPT_VALUES = 10_000  # at most some megabytes
 _KEPT = 256  # rows of pieces; conditions of one text have rarely more than a handful of outcomes
 
 
@@ -33,11 +35,10 @@ _Body = list[bytes | int | _Choice]  # fixed bytes, the number of a slot, or a c
 
 @dataclass(slots=True)
 class _Row:
-    """The pieces for one set of decisions, with gaps, and which slot fills which gap."""
+    """The pieces for one set of decisions, with empty ones that the slots fill."""
 
     pieces: list[bytes] = field(default_factory=list)
-    gaps: list[tuple[int, int]] = field(default_factory=list)
-    slots: list[int] = field(default_factory=list)
+    gaps: dict[int, list[int]] = field(default_factory=dict)  # by the number of a slot
 
 
 class Slots:
@@ -47,6 +48,8 @@ class Slots:
         self._autoescape, self._encoded = autoescape, encoded
         self.names: set[str] = set()  # every field that the text speaks of
         self._expressions: list[Expression] = []
+        self._simple: list[str | None] = []  # the names of fields that stand as they are
+        self._known: dict[str, bytes] = {}
         self._numbers: dict[str, int] = {}
         self._rows: dict[tuple[int, ...], _Row] = {}
         self._filters = sandbox.filters(autoescape)
@@ -57,13 +60,24 @@ class Slots:
         """The text for one contact."""
         row = self._plain or self._chosen(values)
         pieces = row.pieces.copy()
-        if row.gaps:
-            made = [b""] * len(self._expressions)
-            for number in row.slots:
-                made[number] = self._written(self._expressions[number](values))
-            for at, number in row.gaps:
-                pieces[at] = made[number]
+        for number, gaps in row.gaps.items():
+            name = self._simple[number]
+            value = values.get(name, "") if name is not None else self._expressions[number](values)
+            written = self._known.get(value) if type(value) is str else self._written(value)
+            if written is None:
+                written = self._learn(value)
+            for gap in gaps:
+                pieces[gap] = written
         return sandbox.cut(b"".join(pieces)) if self._encoded else b"".join(pieces)
+
+    def _learn(self, value: str) -> bytes:
+        """The same first names and cities come again and again; links never do."""
+        written = self._written(value)
+        if len(value) <= _SHORT and not value.startswith("http"):
+            if len(self._known) >= _KEPT_VALUES:
+                self._known.clear()
+            self._known[value] = written
+        return written
 
     def _written(self, value: Any) -> bytes:
         text = str(escape(value)) if self._autoescape else str(value)
@@ -83,17 +97,15 @@ class Slots:
         return row
 
     def _row(self, body: _Body, decisions: Sequence[int]) -> _Row:
-        row, fixed, used = _Row(), bytearray(), dict[int, None]()
+        row, fixed = _Row(), bytearray()
         for part in _flat(body, iter(decisions)):
             if isinstance(part, bytes):
                 fixed += part
                 continue
             row.pieces += [bytes(fixed), b""]
             fixed.clear()
-            row.gaps.append((len(row.pieces) - 1, part))
-            used[part] = None
+            row.gaps.setdefault(part, []).append(len(row.pieces) - 1)
         row.pieces.append(bytes(fixed))
-        row.slots = list(used)
         return row
 
     # Compiling.
@@ -119,6 +131,7 @@ class Slots:
         number = self._numbers.setdefault(repr(node), len(self._expressions))
         if number == len(self._expressions):
             self._expressions.append(self._expression(node))
+            self._simple.append(node.name if isinstance(node, nodes.Name) else None)
         return number
 
     def _expression(self, node: nodes.Node) -> Expression:

@@ -82,7 +82,7 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int, after: int = 0)
     mailed = [row.contact_id for row, _ in allowed]
     caps.note(mailed, campaign.id, now)
     cadences.note(topic, [one for one in mailed if one in spaced], campaign.id, now)
-    return [Claimed(row.id, row.attempt + 1, *verdict[3:]) for row, verdict in allowed]
+    return [Claimed(row.id, row.attempt + 1, *tuple(verdict)[3:]) for row, verdict in allowed]
 
 
 def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[Any]:

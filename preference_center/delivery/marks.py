@@ -40,14 +40,14 @@ def read(mark: str, place: Place) -> int | None:
 
 
 def _proof(number: str, place: Place) -> str:
-    hashed = _keyed(current_app.extensions["address_key"]).copy()
-    hashed.update(f"{place} {number}".encode())
+    hashed = _keyed(current_app.extensions["address_key"], place).copy()
+    hashed.update(number.encode())
     return hashed.hexdigest()
 
 
-@lru_cache(maxsize=4)
-def _keyed(key: bytes) -> "hashlib.blake2b":
-    return hashlib.blake2b(key=key, digest_size=10, person=b"pc.mark.v1")
+@lru_cache(maxsize=16)
+def _keyed(key: bytes, place: Place) -> "hashlib.blake2b":
+    return hashlib.blake2b(f"{place} ".encode(), key=key, digest_size=10, person=b"pc.mark.v1")
 
 
 @lru_cache(maxsize=8)  # one message has several marks

@@ -7,6 +7,7 @@ chunk came to is stored in the same commit that claims the next one (`reliabilit
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -28,6 +29,7 @@ from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
+from preference_center.delivery.lookout import Lookout
 from preference_center.delivery.models import MessageState, Run
 from preference_center.errors import DomainError
 from preference_center.mail.dkim import UnusableKey
@@ -41,8 +43,24 @@ log = structlog.get_logger()
 LEASE = timedelta(minutes=15)  # longer than the wait for a final dot's reply
 CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
 STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
-LOOK_SECONDS = 0.02  # how often pause and cancel are looked at while messages leave
-SMALLEST, LARGEST = 20, 500
+SMALLEST, LARGEST = 20, 1000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run came to, for measurements."""
+
+    handed_over: int = 0
+    seconds: float = 0.0
+    database_seconds: float = 0.0
+
+    @contextmanager
+    def database(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.database_seconds += time.perf_counter() - begun
 
 
 @dataclass
@@ -57,34 +75,29 @@ class _Turn:
     composer: Composer
     give_up_at: datetime
     stop: Callable[[], bool]
+    lookout: Lookout
     size: int = 50
+    last_id: int = 0  # of the last chunk
     endings: list[Ending] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
     held_back: set[int] = field(default_factory=set)
     claimed_at: float = 0.0
-    looked_at: float = 0.0
-    still_sending: bool = True
+    tally: Tally = field(default_factory=Tally)
 
     def may_start(self, envelope: Envelope) -> bool:
-        allowed = self._goes_on(time.monotonic())
+        young = time.monotonic() - self.claimed_at <= STALE_SECONDS
+        allowed = young and not self.stop() and self.lookout.sees_sending()
         if not allowed:
             self.held_back.add(envelope.key)
         return allowed
 
-    def _goes_on(self, now: float) -> bool:
-        if now - self.claimed_at > STALE_SECONDS or self.stop():
-            return False
-        if now - self.looked_at > LOOK_SECONDS:
-            self.looked_at = now
-            self.still_sending = _is_sending(self.campaign_id)
-        return self.still_sending
 
-
-def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> None:
+def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> Tally:
     """Send this campaign's messages for at most `seconds`, then ring again if any are left. Safe to run many at once."""
+    begun = time.perf_counter()
     turn = _begin(campaign_id, stop)
     if turn is None:
-        return
+        return Tally()
     until = time.monotonic() + seconds
     with turn.journal:
         try:
@@ -92,7 +105,10 @@ def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: 
                 _hand_over(turn, chunk)
         finally:
             turn.courier.close()
+            turn.lookout.close()
         _end(turn)
+    turn.tally.seconds = time.perf_counter() - begun
+    return turn.tally
 
 
 def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
@@ -132,13 +148,13 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         journal=journal,
         pulse=lambda: _extend_lease(started.id),
     )
-    return _Turn(started, started.id, campaign_id, journal, courier, composer, give_up_at, stop)
+    return _Turn(started, started.id, campaign_id, journal, courier, composer, give_up_at, stop, Lookout(campaign_id))
 
 
 def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     """Store the last chunk and claim the next in one commit. Only an acknowledged commit makes messages ours."""
     failpoints.hit("store.before")
-    with transaction():
+    with turn.tally.database(), transaction():
         _store(turn)
         campaign = db.session.get_one(Campaign, turn.campaign_id)
         if over or campaign.state is not CampaignState.sending or _relay_is_lost(turn, campaign):
@@ -155,11 +171,14 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             return []
         if not _extend(turn.run_id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
-        chunk = chunks.claim(turn.run, campaign, topic, turn.size)
+        chunk = chunks.claim(turn.run, campaign, topic, turn.size, turn.last_id)
         failpoints.hit("claim.before_commit")
     failpoints.hit("claim.committed")
     turn.claimed_at = time.monotonic()
-    turn.looked_at = 0.0  # a pause may have been committed while the claim waited: look before the first message (P5)
+    if chunk:
+        turn.last_id = chunk[-1].id
+        with turn.tally.database():
+            turn.lookout.look()  # a pause may have been committed while the claim waited (P5)
     return chunk
 
 
@@ -175,6 +194,7 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
         if ending.reason == "dead_address":
             turn.dead.append(ending.id)
     took = max(time.monotonic() - turn.claimed_at, 0.001)
+    turn.tally.handed_over += started
     turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * 2)
 
 
@@ -217,23 +237,12 @@ def _pause(campaign_id: int, reason: str) -> None:
 
 def _end(turn: _Turn) -> None:
     failpoints.hit("end.before")
-    with transaction():
+    with turn.tally.database(), transaction():
         _store(turn)
         db.session.execute(update(Run).where(Run.id == turn.run_id).values(ended_at=clock.now()))
         campaign = campaigns.lock(turn.campaign_id)
         if not closing.finish_if_done(campaign) and closing.has_due(campaign) and turn.courier.trouble is None:
             jobs.later(jobs.DELIVER, turn.campaign_id)
-
-
-def _is_sending(campaign_id: int) -> bool:
-    """A look past the session: no transaction stays open while messages leave. Without an answer nothing more starts."""
-    wanted = Campaign.__table__.select().with_only_columns(Campaign.state).where(Campaign.id == campaign_id)
-    try:
-        with db.engine.connect() as connection:
-            return connection.scalar(wanted) is CampaignState.sending
-    except OperationalError:
-        log.warning("database.silent", campaign=campaign_id)
-        return False
 
 
 def _extend_lease(run_id: int) -> None:

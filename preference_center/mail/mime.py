@@ -13,8 +13,8 @@ import idna
 from preference_center.mail.header_lines import encode_header, encoded_words, header_text
 
 __all__ = [
-    "NeedsSMTPUTF8",
     "Frame",
+    "NeedsSMTPUTF8",
     "assemble",
     "encode_header",
     "envelope_address",
@@ -118,7 +118,7 @@ def mailbox(display_name: str, address: str) -> str:
     ValueError: the address cannot stand in a header. A local part beyond ASCII stays, for SMTPUTF8 (RFC 6532).
     """
     local, domain = _split(address)
-    name = phrase(display_name)
+    name = phrase(display_name) if display_name else ""
     return f"{name} <{local}@{domain}>" if name else f"{local}@{domain}"
 
 
