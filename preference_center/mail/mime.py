@@ -40,7 +40,7 @@ _BOUNDARY = re.compile(r"[A-Za-z0-9'+_,./:=-]{1,70}\Z")
 _PHRASE_WORD = 66
 
 # "From " at the start of a line is rewritten by old mailboxes, which would break the body hash of a signature.
-_TOUCHY_LINE = re.compile(rb"^(?:\.|From ).*$", re.MULTILINE)
+_TOUCHY_LINE = re.compile(rb"^(?:\.|From ).*$|^[^\r\n]{76,}.*$", re.MULTILINE)
 _OCTETS = re.compile(rb"=[0-9A-F]{2}|[^=]")
 
 
@@ -107,7 +107,9 @@ def quoted_printable(text: str) -> bytes:
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").replace("\n", "\r\n")
     # b2a_qp takes its line ending from the first one it meets, so there must be one; it is cut off again.
     encoded = binascii.b2a_qp(plain.encode("utf-8", "replace") + b"\r\n")[:-2]
-    if b"\n." in encoded or b"\nFrom " in encoded or encoded.startswith((b".", b"From ")):
+    touchy = b"\n." in encoded or b"\nFrom " in encoded or encoded.startswith((b".", b"From "))
+    # b2a_qp writes white space at the end of a line as =20 without looking how long the line is by then.
+    if touchy or b"=20\r\n" in encoded or b"=09\r\n" in encoded or encoded.endswith((b"=20", b"=09")):
         encoded = _TOUCHY_LINE.sub(_soothe, encoded)
     return encoded
 

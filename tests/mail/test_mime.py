@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import quopri
 import re
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -326,3 +327,11 @@ def test_a_boundary_that_occurs_in_the_body_is_refused() -> None:
 def test_a_list_id_may_have_a_phrase() -> None:
     value = f"{mime.phrase('Żółte nowości')} <yellow.list-id.mail.example>"
     assert mime.encode_header("List-Id", value).isascii()
+
+
+@pytest.mark.parametrize("length", range(68, 80))
+@pytest.mark.parametrize("end", [" ", "\t", " \n", "\t\nmore"])
+def test_white_space_at_the_end_of_a_full_line_makes_it_no_longer_than_allowed(length: int, end: str) -> None:
+    encoded = mime.quoted_printable("a" * length + end)
+    assert quopri.decodestring(encoded).decode().replace("\r\n", "\n") == "a" * length + end
+    assert max(len(line) for line in encoded.split(b"\r\n")) <= 76
