@@ -120,7 +120,8 @@ def _of_provider(source: str, ids: set[str]) -> dict[str, Any]:
         DeliveryEvent.provider_message_id.in_(ids),
         DeliveryEvent.message_id.is_not(None),
     )
-    known = {row[0]: row[1] for row in db.session.execute(pairs.group_by(DeliveryEvent.provider_message_id))}
+    found = db.session.execute(pairs.group_by(DeliveryEvent.provider_message_id))
+    known = {name: number for name, number in found if name is not None and number is not None}
     rows = _messages(set(known.values()))
     return {name: rows[number] for name, number in known.items() if number in rows}
 
