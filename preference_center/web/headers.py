@@ -30,9 +30,10 @@ def dress(response: Response) -> Response:
     headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     if current_app.extensions["settings"].public_url.startswith("https:"):
         headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}; includeSubDomains")
-    if request.endpoint == "static" and response.status_code == 200:
-        # The address of a static file carries the digest of its content, so it never changes.
-        headers["Cache-Control"] = f"public, max-age={YEAR}, immutable" if "v" in request.args else "no-cache"
+    if request.endpoint in ("static", "public.look") and response.status_code == 200:
+        # The address of a static file carries the digest of its content, so it never changes; so does that of the look.
+        lasts = "v" in request.args or request.endpoint == "public.look"
+        headers["Cache-Control"] = f"public, max-age={YEAR}, immutable" if lasts else "no-cache"
         return response
     headers["Cache-Control"] = "no-store"
     if request.endpoint not in ("public.sign_up", None):

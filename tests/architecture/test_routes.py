@@ -23,7 +23,7 @@ from preference_center.consent import wordings
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import imports
 from preference_center.db import db, transaction
-from preference_center.preferences import forms
+from preference_center.preferences import branding, forms
 from preference_center.privacy import links as rights_links
 from preference_center.privacy.models import Opens
 from preference_center.signed_links import Power
@@ -81,6 +81,8 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         topic = make.topic()
         wordings.publish_defaults(topic)
         forms.add(topic.key, [topic.key])
+        branding.save("", {"accent": "#00694a"})
+        look = branding.current().digest  # type: ignore[union-attr]
         contact = make.follower(topic)
         campaign = scheduling.create("Autumn", topic, "Hello", "markdown", "Hello *you*.\n", actor="cli")
         with (tmp_path / "people.csv").open("wb+") as file:
@@ -118,6 +120,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         "number": "1",
         "record": record,
         "form": "news",
+        "digest": look,
     }
     yield World(client, values, tokens, Path(str(db.engine.url.database)))
 
@@ -190,7 +193,7 @@ def missing_headers(rule: Rule | None, answer: TestResponse) -> list[str]:
     headers = answer.headers
     policy = headers.get("Content-Security-Policy", "")
     console = answer.request.path.startswith("/admin")
-    static = rule is not None and rule.endpoint == "static"
+    static = rule is not None and rule.endpoint in ("static", "public.look")
     mail = (
         rule is not None and rule.endpoint == "admin.preview_mail"
     )  # in a frame of ours, with inline styles as all mail

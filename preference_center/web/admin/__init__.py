@@ -9,6 +9,7 @@ from preference_center.web.admin import (  # noqa: F401 importing a resource reg
     forms,
     home,
     imports,
+    look,
     previews,
     progress,
     schedules,

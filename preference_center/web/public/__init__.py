@@ -11,6 +11,7 @@ from preference_center.web.public import (  # noqa: E402, F401 - importing a pag
     confirm,
     data_rights,
     dead_links,
+    look,
     new_link,
     preferences,
     receipts,
@@ -22,5 +23,6 @@ from preference_center.web.public import (  # noqa: E402, F401 - importing a pag
 
 def init(app: Flask) -> None:
     app.register_blueprint(pages)
+    app.jinja_env.globals["look"] = look.current
     app.register_error_handler(DeadLink, dead_links.show)
     app.register_error_handler(ExpiredLink, confirm.explain_expired)
