@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from preference_center import failpoints, wall_clock
 from preference_center.wall_clock import Hours, SendingCalendar
@@ -290,7 +290,7 @@ def _split(text: str) -> SplitResult | None:
 def _says_where(url: SplitResult) -> bool:
     """A host, or the path of a file or socket, and no spaces in it. PostgreSQL names its socket's folder by `?host=`."""
     by_path = url.scheme in {"sqlite", "unix"}
-    by_socket = url.scheme.startswith("postgresql") and "host=/" in url.query
+    by_socket = url.scheme.startswith("postgresql") and parse_qs(url.query).get("host", [""])[0].startswith("/")
     return bool(url.path.strip("/") if by_path else url.hostname or by_socket) and not re.search(r"\s", url.netloc)
 
 

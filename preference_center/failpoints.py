@@ -22,7 +22,7 @@ POINTS = {
     "end.before": "all results are stored, the run and the campaign are not closed",
     "sweep.settled": "a dead run's journal is read and its messages are judged, not committed",
 }
-ACTIONS = ("kill", "stop", "raise", "sleep")
+ACTIONS = ("kill", "fell", "stop", "raise", "sleep")  # fell: the worker that forked this process dies with it
 _SPEC = re.compile(r"(?P<point>[a-z_.]+):(?P<action>[a-z]+)(?:=(?P<seconds>\d+(?:\.\d+)?))?(?:@(?P<nth>\d+))?")
 
 
@@ -70,7 +70,9 @@ def _pass(point: str) -> None:
     if armed.passings_left:
         return
     del _armed[point]
-    if armed.action == "kill":
+    if armed.action in ("kill", "fell"):
+        if armed.action == "fell":
+            os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
     elif armed.action == "stop":
         os.kill(os.getpid(), signal.SIGSTOP)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import structlog
 from flask import Flask, Response, make_response, render_template, request
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -25,6 +25,7 @@ def init(app: Flask) -> None:
     app.register_error_handler(InternalServerError, crash)
     app.register_error_handler(OperationalError, database_away)
     app.register_error_handler(PoolTimeout, database_away)
+    app.register_error_handler(InternalError, database_away)  # PostgreSQL in recovery or told to be read only
 
 
 def domain_error(error: DomainError) -> Response:

