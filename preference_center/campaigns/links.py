@@ -46,6 +46,31 @@ def fault(address: str, *, image: bool = False) -> str | None:
     return None
 
 
+def odd(address: str, words: str) -> str | None:
+    """What an author should look at once more about a link that may stand; None when nothing is odd."""
+    if address == "#":
+        return f"The link “{words[:40]}” leads nowhere: its address is #."
+    if not _WEB.match(address):
+        return None
+    host = (urlsplit(address).hostname or "").removeprefix("www.")
+    if host in _NOWHERE or host.endswith(_INSIDE) or _NUMBERS.fullmatch(host):
+        return f"{host} is no address that people outside can reach."
+    if address.lower().startswith("http://"):
+        return f"The link to {host} is not encrypted: write https://."
+    if host in _SHORT:
+        return f"{host} hides where the link leads; spam filters distrust it. Write the address itself."
+    named = re.fullmatch(r"(?:https?://)?(?:www\.)?([\w-]+(?:\.[\w-]+)+)(?:/\S*)?", words.strip().lower())
+    if named and named[1] != host and not host.endswith(f".{named[1]}"):
+        return f"The link says {named[1]} and leads to {host}; mail filters take that for a trick."
+    return None
+
+
+_NOWHERE = frozenset({"localhost", "example.invalid"})
+_INSIDE = (".local", ".localhost", ".test", ".invalid", ".internal", ".lan")
+_NUMBERS = re.compile(r"[\d.]+|[0-9a-f:]*:[0-9a-f:.]*")
+_SHORT = frozenset({"bit.ly", "tinyurl.com", "t.co", "goo.gl", "is.gd", "ow.ly", "cutt.ly", "rebrand.ly", "buff.ly"})
+
+
 def _is_disguised(host: str) -> bool:
     for label in host.split("."):
         if label.startswith("xn--"):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from html.parser import HTMLParser
 
+from preference_center.campaigns import contrast, links
 from preference_center.campaigns.models import CampaignVersion
 
 CLIPPED_AT = 102_000  # Gmail shows no more of a mail, and hides the footer with the rest
 LONG_SUBJECT = 60
+_DRAFT = re.compile(r"\[(draft|test|todo|entwurf|borrador|szkic|rascunho)\]|lorem ipsum", re.IGNORECASE)
 
 
 class Weight(StrEnum):
@@ -26,13 +28,13 @@ class Finding:
 
 def findings(version: CampaignVersion, html: str, text: str) -> list[Finding]:
     """What is to be said about a version and one rendering of it, the worst first."""
-    found = [*_of_html(html), *_of_words(version, text), *_of_fields(version)]
+    found = [*_of_html(html, version.source), *_of_words(version, text), *_of_fields(version)]
     for line, what in version.compiled.get("left_out", []):
         found.append(Finding("left_out", Weight.know, f"{what} was left out: a mail cannot hold it.", line))
     return sorted(found, key=lambda finding: list(Weight).index(finding.weight))
 
 
-def _of_html(html: str) -> list[Finding]:
+def _of_html(html: str, source: str) -> list[Finding]:
     found = []
     size = len(html.encode())
     if size > CLIPPED_AT:
@@ -51,17 +53,51 @@ def _of_html(html: str) -> list[Finding]:
             Finding(
                 "no_alt",
                 Weight.fix,
-                f"Images without an alternative text: {looker.without_alt}. Say what each shows, "
+                f"Images without an alternative text: {len(looker.without_alt)}. Say what each shows, "
                 'or write alt="" for a mere ornament.',
+                _line_of(source, looker.without_alt[0]),
             )
         )
     if looker.without_words:
         found.append(
             Finding(
-                "empty_link", Weight.fix, f"Links without words: {looker.without_words}. Nobody hears where they lead."
+                "empty_link",
+                Weight.fix,
+                f"Links without words: {len(looker.without_words)}. Nobody hears where they lead.",
+                _line_of(source, looker.without_words[0]),
             )
         )
-    return found
+    return [*found, *_of_links(looker.links, source), *_of_contrast(html, source)]
+
+
+def _of_links(all_links: list[tuple[str, str]], source: str) -> list[Finding]:
+    found = {}
+    for address, words in all_links:
+        if (told := links.odd(address, words)) and (address, told) not in found:
+            found[address, told] = Finding("odd_link", Weight.know, told, _line_of(source, address, words))
+    return list(found.values())
+
+
+def _of_contrast(html: str, source: str) -> list[Finding]:
+    return [
+        Finding(
+            "contrast",
+            Weight.fix,
+            f"{one.ink} on {one.ground} is hard to read: {one.ratio}:1, and {one.needed:g}:1 is needed. It begins "
+            f"with “{one.words}”.",
+            _line_of(source, one.words),
+        )
+        for one in contrast.faint(html)
+    ]
+
+
+def _line_of(source: str, *wanted: str) -> int | None:
+    """Where the author wrote it; nothing when the words stand there in another form."""
+    for words in wanted:
+        position = source.find(words) if words.strip() else -1
+        if position >= 0:
+            return source.count("\n", 0, position) + 1
+    return None
 
 
 def _of_words(version: CampaignVersion, text: str) -> list[Finding]:
@@ -70,8 +106,10 @@ def _of_words(version: CampaignVersion, text: str) -> list[Finding]:
         found.append(
             Finding("no_text", Weight.fix, "The text part says nothing: write one for people who read without HTML.")
         )
-    if re.search(r"\[(draft|test|todo)\]|lorem ipsum", f"{version.subject} {version.source}", re.IGNORECASE):
-        found.append(Finding("draft", Weight.fix, "A mark of a draft is still in the subject or the text."))
+    if _DRAFT.search(f"{version.subject} {version.source}"):
+        mark = _DRAFT.search(version.source)
+        line = version.source.count("\n", 0, mark.start()) + 1 if mark else None
+        found.append(Finding("draft", Weight.fix, "A mark of a draft is still in the subject or the text.", line))
     if len(version.subject) > LONG_SUBJECT:
         found.append(
             Finding(
@@ -86,25 +124,27 @@ def _of_words(version: CampaignVersion, text: str) -> list[Finding]:
 
 
 def _of_fields(version: CampaignVersion) -> list[Finding]:
-    bare = sorted(
-        set(
-            re.findall(
-                r"\{\{ (\w+)(?:\|(?!default)\w+)* \}\}", f"{version.compiled['subject']} {version.compiled['html']}"
-            )
-        )
-    )
-    guarded = set(re.findall(r"\{% (?:el)?if [^%]*?(\w+)\|has_value", version.compiled["html"]))
-    about_contact = [name for name in bare if name not in _ALWAYS_THERE and name not in guarded]
+    about_contact = bare_fields(version)
     if not about_contact:
         return []
+    first = re.search(rf"\{{\{{[^}}]*?\b{about_contact[0]}\b", version.source)
     return [
         Finding(
             "no_default",
             Weight.know,
             f"Where it is unknown, nothing stands for: {', '.join(about_contact)}. "
             'Write {{ first_name|default("friend") }} or put it into an `if`.',
+            version.source.count("\n", 0, first.start()) + 1 if first else None,
         )
     ]
+
+
+def bare_fields(version: CampaignVersion) -> list[str]:
+    """The merge fields that leave a gap where we know nothing: without a default, and in no condition about themselves."""
+    texts = f"{version.compiled['subject']} {version.compiled['html']}"
+    bare = set(re.findall(r"\{\{ (\w+)(?:\|(?!default)\w+)* \}\}", texts))
+    guarded = set(re.findall(r"\{% (?:el)?if [^%]*?(\w+)\|has_value", version.compiled["html"]))
+    return sorted(bare - guarded - _ALWAYS_THERE)
 
 
 _ALWAYS_THERE = frozenset(
@@ -127,21 +167,28 @@ _ALWAYS_THERE = frozenset(
 class _Looker(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.without_alt = self.without_words = 0
+        self.without_alt: list[str] = []  # addresses of images
+        self.without_words: list[str] = []  # addresses of links
+        self.links: list[tuple[str, str]] = []  # address, words
         self._words: list[str] | None = None
+        self._href = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "img":
-            self.without_alt += "alt" not in given
+            if "alt" not in given:
+                self.without_alt.append(given.get("src") or "")
             if self._words is not None:
                 self._words.append(given.get("alt") or "")
         elif tag == "a" and "href" in given:
-            self._words = [given.get("title") or ""]
+            self._words, self._href = [given.get("title") or ""], given["href"] or ""
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "a" and self._words is not None:
-            self.without_words += not "".join(self._words).strip()
+            words = " ".join("".join(self._words).split())
+            self.links.append((self._href, words))
+            if not words:
+                self.without_words.append(self._href)
             self._words = None
 
     def handle_data(self, data: str) -> None:

@@ -1,5 +1,7 @@
 """Looking at a mail before it goes: as a mailbox shows it, locked into a frame, and as a test in a colleague's mailbox."""
 
+from typing import Any
+
 from flask import Response, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -8,16 +10,24 @@ from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.accounts import queries as users
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import audience, content, queries
+from preference_center.campaigns import audience, blanks, content, queries
 from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.addresses import mask
+from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import reach, testing
 from preference_center.errors import DomainError, Invalid
 from preference_center.i18n import LANGUAGES
 from preference_center.topics.models import Topic
+from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, me, pages
 
-VIEWS = ("desktop", "phone", "text")
+VIEWS = ("desktop", "phone", "dark", "text")
+# What mailboxes do that turn every mail dark by themselves: light becomes dark, pictures stay as they are.
+DARK = (
+    "<style>html{background:#111;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}</style>"
+)
 # What a marketer wrote runs nowhere: no script, no form, no link out of the frame; images of other hosts only when asked for.
 FRAME_POLICY = (
     "default-src 'none'; sandbox; style-src 'unsafe-inline'; img-src {images}; form-action 'none'; base-uri 'none'; "
@@ -30,7 +40,9 @@ FRAME_POLICY = (
 def preview(public_id: str) -> ResponseReturnValue:
     campaign, version = _content(public_id)
     view = request.args.get("view") if request.args.get("view") in VIEWS else "desktop"
-    language = _language()
+    language, whose = _language(), _whose()
+    audience_ = audience_of(campaign, version)
+    people, empty = _people(version, audience_["topic"]) if audience_["funnel"] else ([], [])
     return render_template(
         "admin/preview.html",
         campaign=campaign,
@@ -38,10 +50,13 @@ def preview(public_id: str) -> ResponseReturnValue:
         view=view,
         language=language,
         images="images" in request.args,
-        seen=content.preview(version, None, language),
+        seen=content.preview(version, whose, None if whose else language),
+        whose=whose,
+        people=[(one, shown(one)) for one in people],
+        empty=empty,
         sender=current_app.extensions["settings"].mail_from,
         colleagues=users.colleagues() if me().may(Permission.write_campaigns) else [],
-        **audience_of(campaign, version),
+        **audience_,
     )
 
 
@@ -49,7 +64,11 @@ def preview(public_id: str) -> ResponseReturnValue:
 @allowed(Permission.look)
 def preview_mail(public_id: str) -> Response:
     _campaign, version = _content(public_id)
-    response = make_response(content.preview(version, None, _language()).html)
+    whose = _whose()
+    html = content.preview(version, whose, None if whose else _language()).html
+    if request.args.get("view") == "dark":
+        html = html.replace("</head>", f"{DARK}</head>", 1)
+    response = make_response(html)
     images = "https: data:" if "images" in request.args else "data:"
     response.headers["Content-Security-Policy"] = FRAME_POLICY.format(images=images)
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
@@ -81,7 +100,7 @@ def send_test(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("admin.preview", public_id=public_id))
 
 
-def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, object]:
+def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
     """Who gets it and why not more; where the segment cannot be read any more, its fault."""
     topic = db.session.get_one(Topic, campaign.topic_id)
     also = reach.condition(version) if version.audience else None
@@ -100,3 +119,28 @@ def _content(public_id: str) -> tuple[Campaign, CampaignVersion]:
 def _language() -> str:
     wish = request.values.get("language", "en")
     return wish if wish in LANGUAGES else "en"
+
+
+def _people(version: CampaignVersion, topic: Topic) -> tuple[list[Contact], list[blanks.Blank]]:
+    """Some of those who get it, and at least one for whom a field is empty."""
+    now, also = clock.now(), reach.condition(version)
+    empty = blanks.of(version, topic, now, also)
+    people = blanks.samples(version, topic, now, also)
+    for blank in empty[:1]:
+        if all(one.public_id != blank.example for one in people):
+            people.append(contacts.by_public_id(blank.example))
+    return people, empty
+
+
+def _whose() -> Contact | None:
+    """The contact to see it as, by public id. Who may not see addresses sees a stand-in with everything masked."""
+    wish = request.args.get("as", "")
+    if not wish:
+        return None
+    found = contacts.by_public_id(wish)
+    if me().may(Permission.see_addresses):
+        return found
+    hidden = {
+        key: f"{value[:1]}•••" if isinstance(value, str) and value else value for key, value in found.attributes.items()
+    }
+    return Contact(email=mask(found.email), language=found.language, attributes=hidden, public_id=found.public_id)
