@@ -59,6 +59,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
+    web_workers: int = 1
     proxies: int = 0
     journal_dir: Path | None = None
     checkpoint_key_file: str = ""  # default: made in DATA_DIR at first use
@@ -113,12 +114,12 @@ _PREFIXED = {
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "FORGET_AFTER_DAYS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
-    "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "ENV", "FAILPOINTS",
+    "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
 _WHOLE_NUMBERS = {
-    "relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "proxies": (0, 5),
+    "relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "web_workers": (1, 64), "proxies": (0, 5),
     "event_cap": (1, 10_000_000),
     "post_days": (4, 400),  # longer than a provider tries again: a token that is good once stands with its post
     "hold_seconds": (0, 3600),

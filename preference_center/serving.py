@@ -3,7 +3,7 @@
 import multiprocessing
 
 
-def serve(target: str, host: str, port: int, threads: int) -> None:
+def serve(target: str, host: str, port: int, threads: int, processes: int = 1) -> None:
     """`target` is `module:factory`. A worker process that crashes is replaced."""
     from granian.constants import Interfaces
     from granian.log import LogLevels
@@ -15,6 +15,7 @@ def serve(target: str, host: str, port: int, threads: int) -> None:
         port=port,
         interface=Interfaces.WSGI,
         factory=True,
+        workers=processes,
         websockets=False,
         blocking_threads=min(threads, 2 * multiprocessing.cpu_count() + 1),  # more than that it warns of
         log_level=LogLevels.warning,

@@ -36,7 +36,7 @@ def web() -> None:
 
     settings = config.read()
     supervisor.check_port(settings.host, settings.port)
-    serving.serve("preference_center.wsgi:site", settings.host, settings.port, _THREADS)
+    serving.serve("preference_center.wsgi:site", settings.host, settings.port, _THREADS, settings.web_workers)
 
 
 @click.command(epilog="Example: preference-center worker delivery campaigns")

@@ -167,8 +167,8 @@ def _better_read(source: str, rows: list[dict[str, Any]]) -> set[str]:
         if any(getattr(event, name) != row[name] for name in _READ):
             values = {
                 name: row[name] for name in (*_READ, "effect", "due_at", "message_id", "contact_id", "matched_by")
-            }
-            db.session.execute(update(DeliveryEvent).where(DeliveryEvent.id == event.id).values(values, looks=0))
+            } | {"looks": 0}
+            db.session.execute(update(DeliveryEvent).where(DeliveryEvent.id == event.id).values(values))
             row["public_id"] = event.public_id
             changed.add(event.key)
     return changed
