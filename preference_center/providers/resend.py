@@ -22,6 +22,13 @@ _KINDS = {
 _NOT_TRIED = {"Suppressed", "OnAccountSuppressionList"}
 _ABOUT_US = {"ContentRejected", "AttachmentRejected", "MessageTooLarge"}
 _CLASSES = {"Permanent": BounceClass.hard, "Transient": BounceClass.soft}
+# before there were types, only their sentences told; these are theirs, not those of the remote server
+_SENTENCES = {
+    "sent a hard bounce message": BounceClass.hard,
+    "sent a general bounce message": BounceClass.soft,
+    "inbox was full": BounceClass.soft,
+}
+_SUPPRESSED = "has suppressed sending to this address"
 
 
 class Resend:
@@ -62,7 +69,7 @@ def _event(item: dict[str, Any], number: str) -> Event:
     data = facts.record(item.get("data"))
     bounce = facts.record(data.get("bounce"))
     kind = _KINDS.get(facts.words(item.get("type")), Kind.unknown)
-    if kind is Kind.bounced and facts.words(bounce.get("subType")) in _NOT_TRIED:
+    if kind is Kind.bounced and _not_tried(bounce):
         kind = Kind.rejected
     return Event(
         kind,
@@ -79,10 +86,17 @@ def _event(item: dict[str, Any], number: str) -> Event:
     )
 
 
+def _not_tried(bounce: dict[str, Any]) -> bool:
+    said = facts.words(bounce.get("message"), 1000)
+    return facts.words(bounce.get("subType")) in _NOT_TRIED or _SUPPRESSED in said
+
+
 def _class(bounce: dict[str, Any]) -> BounceClass:
     if facts.words(bounce.get("subType")) in _ABOUT_US:
         return BounceClass.block
+    said = facts.words(bounce.get("message"), 1000)
     given = _CLASSES.get(facts.words(bounce.get("type")))
+    given = given or next((meant for sentence, meant in _SENTENCES.items() if sentence in said), None)
     return given or facts.classed(None, bounce.get("message"), otherwise=BounceClass.soft)
 
 

@@ -52,6 +52,19 @@ def test_without_the_one_clock_nobody_knows_when_it_was() -> None:
     assert event.key != one.key
 
 
+@pytest.mark.parametrize("given", [1795172400000, "1795172400000", 1795172400])
+def test_seconds_where_milliseconds_should_be_are_seconds(given: object) -> None:
+    (event,) = read("brevo", payload("brevo/batched")[1] | {"ts_epoch": given})
+    assert event.occurred_at is not None
+    assert event.occurred_at.isoformat() == "2026-11-20T11:00:00+00:00"
+
+
+@pytest.mark.parametrize("given", [None, True, -1, 1e999, "soon", 10**20, [], "1" * 30])
+def test_what_is_no_time_is_none(given: object) -> None:
+    (event,) = read("brevo", payload("brevo/batched")[1] | {"ts_epoch": given})
+    assert event.occurred_at is None
+
+
 @pytest.mark.parametrize("custom", [None, 7, "", "plain", "[]", '{"pc_mark": 7}', '{"pc_mark": "a b"}', "[" * 5000])
 def test_a_header_that_is_not_ours_gives_no_mark(custom: object) -> None:
     (event,) = read("brevo", payload("brevo/batched")[1] | {"X-Mailin-custom": custom})

@@ -32,10 +32,10 @@ _KEY = re.compile(rf"[!-~]{{1,{LONGEST_KEY}}}\Z")
 
 
 def json_of(body: bytes | str) -> Any:
-    """What the JSON says. Not-a-number becomes None, and of a name that comes twice the last counts."""
+    """What the JSON says; of a name that comes twice, the last counts."""
     try:
         text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
-        return json.loads(text, parse_constant=lambda _: None)
+        return json.loads(text)
     except (ValueError, RecursionError):
         raise Unreadable("the body is not JSON that can be read") from None
 
@@ -114,9 +114,12 @@ def seconds(value: Any) -> datetime | None:
 
 
 def milliseconds(value: Any) -> datetime | None:
+    """A time given as Unix milliseconds; a number too small to be of this century is one of seconds after all."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):
         value = int(value)
-    return seconds(value / 1000) if isinstance(value, int) and 0 <= value < 1e14 else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1e14:
+        return None
+    return seconds(value if value < 1e11 else value / 1000)
 
 
 def iso(value: Any) -> datetime | None:
