@@ -19,6 +19,8 @@ def events() -> None:
 
 
 events.add_command(mailbox.mail)
+events.add_command(mailbox.letters)
+events.add_command(mailbox.letter)
 
 
 @events.command("list", epilog="Example: preference-center events list --provider mailgun --kind complained --limit 20")

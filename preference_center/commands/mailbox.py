@@ -97,3 +97,41 @@ def _as_data(found: "Reading", number: int) -> dict[str, Any]:
         "hint": finding.hint,
         "tied": found.tie is not None,
     }
+
+
+@click.command(epilog="Example: preference-center events letters --limit 20")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@desk.as_json
+def letters(limit: int, as_json: bool) -> None:
+    """Mails that came back and wait for a person: letters, and reports that nothing ties to a message of ours."""
+    with desk.app():
+        from preference_center.webhooks import mailbox as mails
+
+        rows = [
+            {
+                "id": post.public_id,
+                "received_at": post.received_at,
+                "why": post.trouble,
+                "way": post.name,
+                "size": post.size,
+            }
+            for post in mails.for_a_person(limit)
+        ]
+    if as_json:
+        desk.print_json(rows)
+        return
+    desk.print_table(
+        ("id", "received", "why", "came by", "bytes"),
+        [(row["id"], desk.local(row["received_at"]), row["why"], row["way"], row["size"]) for row in rows],
+        "Nothing waits for a person.",
+    )
+
+
+@click.command(epilog="Example: preference-center events letter ID > letter.eml")
+@click.argument("public_id", metavar="ID")
+def letter(public_id: str) -> None:
+    """One of them as it came, to be read in a mail program."""
+    with desk.app():
+        from preference_center.webhooks import mailbox as mails
+
+        sys.stdout.buffer.write(mails.raw_of(public_id))

@@ -63,11 +63,20 @@ def fetch_configured(stop: Callable[[], bool] = lambda: False) -> int:
         return 0
 
 
+def look(account: Account) -> int:
+    """How many mails lie there, for a check of the settings; nothing is marked."""
+    return _in_plain_words(account, lambda line: len((_done(line.uid("SEARCH", None, "ALL"))[0] or b"").split()))  # type: ignore[arg-type]
+
+
 def fetch(account: Account, stop: Callable[[], bool] = lambda: False) -> int:
     """Store what is new in the mailbox; how many mails that were. Unavailable, in plain words, when the server does not let us."""
+    return _in_plain_words(account, lambda line: _fetch_new(line, stop))
+
+
+def _in_plain_words(account: Account, work: Callable[[imaplib.IMAP4], int]) -> int:
     try:
         with _open(account) as line:
-            return _fetch_new(line, stop)
+            return work(line)
     except imaplib.IMAP4.error:
         raise Unavailable("The mailbox refused the login or a command: see PREFERENCE_CENTER_MAILBOX_URL.") from None
     except (OSError, ssl.SSLError, EOFError) as trouble:

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flask import current_app
+from sqlalchemy import select
 
 from preference_center.config import Settings
 from preference_center.contacts import addresses
+from preference_center.db import db
 from preference_center.delivery import marks, queries
 from preference_center.delivery.marks import Place
-from preference_center.errors import Invalid
+from preference_center.errors import Invalid, NotFound
 from preference_center.providers.base import BounceClass, Event, Kind, Post
 from preference_center.webhooks import inbox
+from preference_center.webhooks.models import InboundPost
 from preference_center.webhooks.reports import reading
 from preference_center.webhooks.reports.base import Finding, Meaning, Report
 from preference_center.webhooks.reports.parts import SIZE_LIMIT
@@ -97,6 +100,21 @@ def understand(raw: bytes, sent_to: Sequence[str] = ()) -> Reading:
         detail=" ".join((finding.hint or finding.detail).split())[:500] or None,
     )
     return Reading(findings, tie, [event])
+
+
+def for_a_person(limit: int) -> list[InboundPost]:
+    """Mails of which nothing came, the newest first: letters, and reports without a mark of ours."""
+    noted = select(InboundPost).where(InboundPost.provider == SOURCE, InboundPost.trouble.is_not(None))
+    return list(db.session.scalars(noted.order_by(InboundPost.id.desc()).limit(limit)))
+
+
+def raw_of(public_id: str) -> bytes:
+    """A stored mail as it came, up to what is kept of it."""
+    wanted = select(InboundPost).where(InboundPost.provider == SOURCE, InboundPost.public_id == public_id)
+    post = db.session.scalar(wanted)
+    if post is None:
+        raise NotFound("There is no such mail, or it is kept no longer.")
+    return inbox.open_sealed(post).body
 
 
 def is_ours(address: str) -> bool:

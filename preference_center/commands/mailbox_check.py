@@ -1,0 +1,24 @@
+"""The check of `doctor` for what comes back by mail."""
+
+from preference_center.config import Settings
+from preference_center.errors import Unavailable
+
+
+def look(settings: Settings) -> tuple[bool, str]:
+    """Whether bounces and unsubscribe mails are read, and a line about it."""
+    ways = [f"taken at {settings.mailbox_listen}"] if settings.mailbox_listen else []
+    if settings.mailbox_url:
+        from preference_center.webhooks import imap
+
+        try:
+            mails = imap.look(imap.Account.at(settings.mailbox_url))
+        except Unavailable as trouble:
+            return False, trouble.message
+        ways.append(f"fetched by IMAP (now {mails} mails there)")
+    if ways:
+        return True, f"bounces and unsubscribe mails are {' and '.join(ways)}."
+    return (
+        False,
+        "nothing here reads bounces and unsubscribe mails, unless your mail server pipes them to `events mail`. "
+        "Set PREFERENCE_CENTER_MAILBOX_URL or PREFERENCE_CENTER_MAILBOX_LISTEN; see docs/mailbox.md.",
+    )
