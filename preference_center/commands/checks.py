@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from preference_center import clock, config, embedded
-from preference_center.commands import faults, relay_check
+from preference_center.commands import faults, mailbox_check, relay_check
 from preference_center.config import Settings
 from preference_center.mail.relay import Relay
 
@@ -39,6 +39,7 @@ def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
     for name, check in (
         ("data folder", _folder), ("disk", _disk), ("database", _database), ("migrations", _migrations), ("queue", _queue),
         ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock), ("requests", _requests),
+        ("mailbox", _mailbox),
     ):  # fmt: skip
         yield name, partial(check, settings)
 
@@ -151,6 +152,11 @@ def _relay(settings: Settings) -> Finding:
     except ValueError as wrong:
         return FAULT, f"RELAY_URL: {wrong}."
     return relay_check.look(relay, _SECONDS)
+
+
+def _mailbox(settings: Settings) -> Finding:
+    reads, words = mailbox_check.look(settings)
+    return OK if reads else WARNING, words
 
 
 def _domain(settings: Settings) -> Finding:
