@@ -13,7 +13,7 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 BOTH = ([], ["--embedded-postgresql"])  # SQLite, and a PostgreSQL of our own
-RUNS = {"import_contacts": BOTH, "audience": BOTH, "verify_ledger": BOTH, "bounces": ([],)}
+RUNS = {"send": ([],), "import_contacts": BOTH, "audience": BOTH, "verify_ledger": BOTH, "bounces": ([],)}
 
 
 def run_all(word: str) -> int:
