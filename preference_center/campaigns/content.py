@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from flask import current_app
@@ -186,7 +187,7 @@ def fields_for(
 
 def _written(value: Any) -> str:
     if isinstance(value, str):
-        return header_text(value, MAX_VALUE)
+        return _line(value)
     if value is None or value is False:
         return ""
     if value is True:
@@ -194,6 +195,11 @@ def _written(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return header_text(declared_attributes.written(value), MAX_VALUE)
+
+
+@lru_cache(maxsize=4096)  # names and cities come again
+def _line(value: str) -> str:
+    return header_text(value, MAX_VALUE)
 
 
 @dataclass(frozen=True)
