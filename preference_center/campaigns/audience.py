@@ -23,6 +23,16 @@ class Funnel:
     allowed: int
     reasons: dict[Reason, int]  # the largest first
 
+    @property
+    def steps(self) -> list[tuple[Reason, int, int]]:
+        """The way from matched to allowed in the order the judge asks: reason, how many it takes away, how many are left."""
+        found, left = [], self.matched
+        for reason in Reason:
+            if taken := self.reasons.get(reason, 0):
+                left -= taken
+                found.append((reason, taken, left))
+        return found
+
 
 def verdicts(version: CampaignVersion, topic: Topic, at: datetime) -> Select[Any]:
     """`SELECT contact_id, record_id, reason` for everybody in the version's segment; `reason` is NULL for who may be mailed."""

@@ -14,11 +14,12 @@ from sqlalchemy import func, or_, select
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.segments import queries
-from preference_center.segments.rules import Rule
+from preference_center.segments.rules import And, Rule, joined
 
 RANGES = 40
 IDS_IN_A_RANGE = 500
 SHOWN = 10
+MAX_TRIED = 8
 _GOLDEN = 0.618034  # its multiples fall everywhere between 0 and 1, and nowhere twice
 
 
@@ -48,6 +49,15 @@ def estimate(rule: Rule, at: datetime) -> Estimate:
 def count(rule: Rule, at: datetime) -> int:
     """Exactly, however long that takes."""
     return db.session.scalar(select(func.count()).select_from(Contact).where(queries.meant_by(rule, at))) or 0
+
+
+def narrowest(rule: Rule, at: datetime) -> Rule | None:
+    """Of a rule that means nobody: the part without which it would mean the most people."""
+    if not isinstance(rule, And):
+        return None
+    without = [joined(And, [other for other in rule.rules if other is not part]) for part in rule.rules[:MAX_TRIED]]
+    sizes = [estimate(other, at).number for other in without]
+    return rule.rules[sizes.index(max(sizes))] if max(sizes) else None
 
 
 def sample(rule: Rule, at: datetime, limit: int = SHOWN) -> list[Contact]:

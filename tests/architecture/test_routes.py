@@ -26,6 +26,8 @@ from preference_center.db import db, transaction
 from preference_center.preferences import branding, forms
 from preference_center.privacy import links as rights_links
 from preference_center.privacy.models import Opens
+from preference_center.segments import named
+from preference_center.segments import queries as segments
 from preference_center.signed_links import Power
 from tests.support import links, make
 
@@ -89,6 +91,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
             file.write(b"email\nbo@example.org\n")
             file.seek(0)
             upload = imports.receive(file, "people.csv", "cli")
+        segment = named.add("Polish", segments.read("language = pl"), "cli")
         invited = invitations.invite("owner@example.com", Role.owner)
         other = invitations.invite("new@example.com", Role.viewer)
         invited.user.tf_primary_method, invited.user.tf_totp_secret = "authenticator", "set"
@@ -98,6 +101,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
             "public_id of campaigns": campaign.public_id,
             "public_id of imports": upload.public_id,
             "public_id of users": other.user.public_id,
+            "public_id of segments": segment.public_id,
         }
         tokens = {
             "/p/": signed_links.ring().sign(Power.manage, [contact.public_id, contact.link_epoch]),

@@ -13,6 +13,7 @@ from preference_center.web.admin import (  # noqa: F401 importing a resource reg
     previews,
     progress,
     schedules,
+    segments,
     sessions,
     topics,
     users,
