@@ -117,7 +117,8 @@ def _is_lasting(code: str | None, text: str, smtp_code: int | None) -> bool:
     replies = [reply for reply in replies if 400 <= reply < 600]
     if replies:
         return max(replies) >= 500
-    return not (code or "5").startswith("4")
+    # 4.0.0 without a reply is what large hosts give up with, for whatever reason: then the words decide
+    return code == "4.0.0" or not (code or "5").startswith("4")
 
 
 def flat(text: str) -> str:
