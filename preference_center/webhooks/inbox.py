@@ -131,7 +131,9 @@ class _Slip:
 
 def _store(rows: Sequence[dict[str, Any]]) -> None:
     insert = (postgresql.insert if is_postgresql() else sqlite.insert)(_table).on_conflict_do_nothing()
-    with db.engine.connect().execution_options(immediate=True) as connection, connection.begin():
+    # On PostgreSQL a statement alone is a transaction: one way to the server and back instead of three.
+    mode = {"isolation_level": "AUTOCOMMIT"} if is_postgresql() else {"immediate": True}
+    with db.engine.connect().execution_options(**mode) as connection, connection.begin():
         connection.execute(insert, list(rows))
 
 

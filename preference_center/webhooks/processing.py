@@ -13,16 +13,18 @@ import structlog
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import OperationalError
 
-from preference_center import clock, providers
+from preference_center import clock
 from preference_center.db import db, transaction
 from preference_center.delivery.events import recording, reputation, waiting
+from preference_center.delivery.events.recording import Report
+from preference_center.delivery.marks import Place
 from preference_center.providers.base import Unreadable
-from preference_center.webhooks import inbox, mailbox, ringing
+from preference_center.webhooks import hooks, inbox, mailbox, ringing
 from preference_center.webhooks.models import InboundPost, PostState
 
 log = structlog.get_logger()
 
-AT_A_TIME = 50
+AT_A_TIME = 200
 BYTES = 512 * 1024  # of bodies in one batch: about a thousand events
 _TRIES = 5
 _LOCKED = 4  # how often a batch is tried again at once when a row of it is held by somebody else
@@ -79,8 +81,11 @@ def _patiently(work: Callable[[], int]) -> int:
 
 def _batch(size: int) -> int:
     posts = _claim(size)
+    reports: dict[str, list[Report]] = {}
     for post in posts:
-        _read(post)
+        reports.setdefault(post.provider, []).extend(_read(post))
+    for source, told in sorted(reports.items()):
+        recording.record_all(source, told, places=mailbox.PLACES if source == mailbox.SOURCE else (Place.metadata,))
     return len(posts)
 
 
@@ -105,26 +110,22 @@ def _claim(size: int) -> list[InboundPost]:
     return posts
 
 
-def _read(post: InboundPost) -> None:
-    post.processed_at, post.next_try_at, post.trouble = clock.now(), None, None
-    if post.provider == mailbox.SOURCE:
-        _read_mail(post)
-        return
+def _read(post: InboundPost) -> list[Report]:
+    """What this post reports. One of which nothing comes says why, so that it is counted and a person can look at it."""
+    post.state, post.processed_at, post.next_try_at, post.trouble = PostState.done, clock.now(), None, None
+    opened = inbox.open_sealed(post)
     try:
-        events = providers.named(post.provider).read(inbox.open_sealed(post))
+        if post.provider == mailbox.SOURCE:
+            found = mailbox.read(opened)
+            events, post.trouble = found.events, found.note and found.note[:200]
+        else:
+            events = hooks.at(post.provider).provider.read(opened)
     except Unreadable as fault:
         post.state, post.trouble = PostState.unreadable, str(fault)[:200]
         log.warning("post.unreadable", post=post.public_id, provider=post.provider)
-        return
-    done = recording.record(post.provider, events, post.received_at, post_id=post.id)
-    post.state, post.events = PostState.done, done.stored + done.repeated
-
-
-def _read_mail(post: InboundPost) -> None:
-    """A mail of which nothing came is noted, so that it is counted and a person can look at it."""
-    found = mailbox.read(inbox.open_sealed(post))
-    done = recording.record(post.provider, found.events, post.received_at, places=mailbox.PLACES, post_id=post.id)
-    post.state, post.events, post.trouble = PostState.done, done.stored + done.repeated, found.note
+        return []
+    post.events = len(events)
+    return [Report(event, post.received_at, post.id) for event in events]
 
 
 def _step_aside(post: InboundPost, words: str) -> None:

@@ -33,6 +33,15 @@ _ADDRESS = re.compile(r"[^\s@'\"<>(,;:]+@[^\s@'\"<>),;]+")
 _FAR = timedelta(days=1)  # what is said to happen later than that from now has no time of its own
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An event with when it reached us, and in which stored post."""
+
+    event: Event
+    received_at: datetime
+    post_id: int | None = None
+
+
 @dataclass
 class Recorded:
     """What became of some events: `stored` are new, the others had come before."""
@@ -46,40 +55,35 @@ class Recorded:
 
 
 def record(
-    source: str,
-    events: Sequence[Event],
-    received_at: datetime,
-    *,
-    places: Sequence[Place] = (Place.metadata,),
-    post_id: int | None = None,
+    source: str, events: Sequence[Event], received_at: datetime, *, places: Sequence[Place] = (Place.metadata,)
 ) -> Recorded:
     """Keep and obey these events. `places`: where the marks in `Event.mark` were found; a mark of another place proves nothing.
 
     Inside a `transaction()`. Where a row is held by somebody else for longer than a moment it raises OperationalError, and the
     whole is tried again later: it never makes a sending worker wait.
     """
+    return record_all(source, [Report(event, received_at) for event in events], places=places)
+
+
+def record_all(source: str, reports: Sequence[Report], *, places: Sequence[Place] = (Place.metadata,)) -> Recorded:
+    """The same for what came in many posts, by the same few statements."""
     done = Recorded()
     if is_postgresql():
         db.session.execute(text("SET LOCAL lock_timeout = '700ms'"))  # shorter than the search for deadlocks
-    for start in range(0, len(events), AT_A_TIME):
-        done.add(_some(source, events[start : start + AT_A_TIME], received_at, places, post_id))
+    for start in range(0, len(reports), AT_A_TIME):
+        done.add(_some(source, reports[start : start + AT_A_TIME], places))
     return done
 
 
-def _some(
-    source: str, events: Sequence[Event], received_at: datetime, places: Sequence[Place], post_id: int | None
-) -> Recorded:
-    first = {event.key: event for event in reversed(events)}  # of a repeat inside one post, the first
-    events = [first[key] for key in sorted(first)]  # in one order, so that two at once cannot wait for each other
-    wanted = [_wanted(event, received_at, places) for event in events]
+def _some(source: str, reports: Sequence[Report], places: Sequence[Place]) -> Recorded:
+    first = {report.event.key[:200]: report for report in reversed(reports)}  # of a repeat, the first
+    reports = [first[key] for key in sorted(first)]  # in one order, so that two at once cannot wait for each other
+    wanted = [_wanted(report, places) for report in reports]
     matches = correlating.find(source, wanted)
-    rows = [
-        _row(source, event, want, match, received_at, post_id)
-        for event, want, match in zip(events, wanted, matches, strict=True)
-    ]
+    rows = [_row(source, report, want, match) for report, want, match in zip(reports, wanted, matches, strict=True)]
     for row, public_id in zip(rows, new_public_ids(len(rows)), strict=True):
         row["public_id"] = public_id
-    capping.hold_back(source, rows, received_at)
+    capping.hold_back(source, rows, clock.now())
     new = _insert(rows)
     new |= _better_read(source, [row for row in rows if row["key"] not in new])
     effects = Effects()
@@ -90,7 +94,8 @@ def _some(
     return Recorded(len(new), len(rows) - len(new))
 
 
-def _wanted(event: Event, received_at: datetime, places: Sequence[Place]) -> Wanted:
+def _wanted(report: Report, places: Sequence[Place]) -> Wanted:
+    event, received_at = report.event, report.received_at
     number, by = correlating.proven(event.mark, event.message_id, places) or (None, None)
     occurred_at = event.occurred_at or received_at
     if occurred_at > received_at + _FAR:
@@ -108,9 +113,8 @@ def _hashed(recipient: str | None) -> bytes | None:
         return None
 
 
-def _row(
-    source: str, event: Event, want: Wanted, match: Match | None, received_at: datetime, post_id: int | None
-) -> dict[str, Any]:
+def _row(source: str, report: Report, want: Wanted, match: Match | None) -> dict[str, Any]:
+    event = report.event
     effect = Effect.applied if match or want.proven == TEST or event.kind is Kind.unknown else Effect.waiting
     return {
         "source": source,
@@ -130,8 +134,8 @@ def _row(
         "status": event.status and event.status[:12],
         "detail": event.detail and _ADDRESS.sub("<address>", event.detail)[:500],
         "occurred_at": want.occurred_at,
-        "received_at": received_at,
-        "post_id": post_id,
+        "received_at": report.received_at,
+        "post_id": report.post_id,
     }
 
 

@@ -1,0 +1,225 @@
+"""Posts events of providers to two web workers while a worker reads them; prints events a second, answer times and seconds to drain.
+
+python bench/webhooks.py [--events 5000] [--connections 32] [--embedded-postgresql]
+
+Each post is signed, each event names a message of ours, all are new. Posts of one event and of 500 are measured apart.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+KEY, LOGIN = "an-http-webhook-signing-key-0000", "hook:a-password-nobody-guesses-00"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument(
+        "--events", type=int, default=5000, help="in posts of one; five times as many in posts of 500"
+    )
+    arguments.add_argument("--connections", type=int, default=32)
+    arguments.add_argument("--embedded-postgresql", action="store_true", help="start a PostgreSQL of our own")
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        _measure(Path(folder), chosen)
+
+
+def _measure(folder: Path, chosen: argparse.Namespace) -> None:
+    from preference_center import embedded
+    from preference_center.app import create_app
+    from preference_center.db import db
+    from tests.conftest import make_settings
+    from tests.support.bell import WrittenBell
+    from tests.support.databases import create_database
+
+    url = create_database("pc_bench") if chosen.embedded_postgresql else f"sqlite:///{folder / 'bench.db'}"
+    settings = make_settings(folder, url, redis_url=None, testing=False)
+    app = create_app(settings, bell=WrittenBell())
+    with app.app_context(), embedded.running(settings):
+        db.create_all()
+        marks = _messages(chosen.events)
+        singles = [_single(mark, number) for number, mark in enumerate(marks)]
+        batches = [_batch(marks, number) for number in range(max(1, chosen.events // 100))]
+        with _site(settings) as port:
+            asyncio.run(
+                _post(port, [_single("0", 10**9 + n) for n in range(200)], 8)
+            )  # the first requests import things
+            for size, requests in ((1, singles), (500, batches)):
+                print(json.dumps({"database": db.engine.dialect.name} | _run(port, requests, size, chosen.connections)))
+                sys.stdout.flush()
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _run(port: int, requests: list[bytes], size: int, connections: int) -> dict[str, object]:
+    from sqlalchemy import func, select
+
+    from preference_center.db import db
+    from preference_center.delivery.events.models import DeliveryEvent
+    from preference_center.webhooks.models import InboundPost, PostState
+
+    def waiting() -> int:
+        db.session.rollback()
+        return db.session.scalar(select(func.count()).where(InboundPost.state != PostState.done)) or 0
+
+    while waiting():
+        time.sleep(0.2)
+    before = db.session.scalar(select(func.count(DeliveryEvent.id))) or 0
+    db.session.rollback()
+    started = time.perf_counter()
+    answers = asyncio.run(_post(port, requests, connections))
+    seconds = time.perf_counter() - started
+    while waiting():
+        time.sleep(0.1)
+    drained = time.perf_counter() - started - seconds
+    took = sorted(took for _, took in answers)
+    return {
+        "events_a_post": size,
+        "posts": len(requests),
+        "not_answered_200": sum(status != 200 for status, _ in answers),
+        "seconds": round(seconds, 2),
+        "events_a_second": round(len(requests) * size / seconds),
+        "p50_ms": round(took[len(took) // 2] * 1000),
+        "p99_ms": round(took[int(len(took) * 0.99)] * 1000),
+        "longest_ms": round(took[-1] * 1000),
+        "drained_after_s": round(drained, 1),
+        "events_stored": (db.session.scalar(select(func.count(DeliveryEvent.id))) or 0) - before,
+        "load_of_the_machine": round(os.getloadavg()[0], 1),
+    }
+
+
+async def _post(port: int, requests: list[bytes], connections: int) -> list[tuple[int, float]]:
+    """All of them, over so many kept connections; status and seconds of each."""
+    queue, answers = iter(requests), list[tuple[int, float]]()
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in queue:
+            begun = time.perf_counter()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
+            await reader.readexactly(length)
+            answers.append((int(head[9:12]), time.perf_counter() - begun))
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return answers
+
+
+def _messages(count: int) -> list[str]:
+    """So many messages that have left; their marks."""
+    from preference_center import clock
+    from preference_center.campaigns.models import Campaign, CampaignState
+    from preference_center.contacts import addresses
+    from preference_center.contacts.models import Contact
+    from preference_center.db import db, transaction
+    from preference_center.delivery import marks
+    from preference_center.delivery.marks import Place
+    from preference_center.delivery.models import Message, MessageState
+    from tests.support import make
+
+    now = clock.now()
+    with transaction():
+        topic = make.topic()
+        campaign = Campaign(
+            name="Bench", topic_id=topic.id, state=CampaignState.sent, created_at=now, updated_at=now, started_at=now
+        )
+        people = []
+        for number in range(count):
+            address = addresses.parse(f"person{number}@example.org")
+            people.append(Contact(email=address.email, address_hash=address.hash, created_at=now, updated_at=now))
+        db.session.add_all([campaign, *people])
+        db.session.flush()
+        sent = [
+            Message(campaign_id=campaign.id, contact_id=one.id, state=MessageState.sent, attempt=1, changed_at=now)
+            for one in people
+        ]
+        db.session.add_all(sent)
+        db.session.flush()
+        return [marks.make(message.id, Place.metadata) for message in sent]
+
+
+def _single(mark: str, number: int) -> bytes:
+    """One event, as Mailgun posts it."""
+    timestamp, token = str(int(time.time())), hashlib.sha256(str(number).encode()).hexdigest()[:50]
+    proof = hmac.new(KEY.encode(), f"{timestamp}{token}".encode(), hashlib.sha256).hexdigest()
+    event = {
+        "event": "delivered", "id": token[:22], "timestamp": time.time(), "recipient": f"person{number}@example.org",
+        "user-variables": {"pc_mark": mark}, "delivery-status": {"code": 250, "message": "OK"},
+        "message": {"headers": {"message-id": f"{token[:20]}@example.org"}}, "tags": [], "flags": {"is-test-mode": False},
+    }  # fmt: skip
+    signature = {"timestamp": timestamp, "token": token, "signature": proof}
+    return _request("mailgun", {"signature": signature, "event-data": event})
+
+
+def _batch(marks: list[str], number: int) -> bytes:
+    """500 events, as SparkPost posts them."""
+    events = [
+        {"msys": {"message_event": {
+            "type": "delivery", "event_id": f"{number}-{at}", "rcpt_to": f"person{at}@example.org",
+            "timestamp": str(int(time.time())), "rcpt_meta": {"pc_mark": marks[(500 * number + at) % len(marks)]},
+            "message_id": f"{number}-{at}", "ip_pool": "shared", "subject": "Spring", "friendly_from": "news@example.com",
+        }}}
+        for at in range(500)
+    ]  # fmt: skip
+    return _request("sparkpost", events, f"Authorization: Basic {b64encode(LOGIN.encode()).decode()}\r\n")
+
+
+def _request(provider: str, body: object, headers: str = "") -> bytes:
+    data = json.dumps(body).encode()
+    head = f"POST /hooks/{provider} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}"
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+
+
+@contextmanager
+def _site(settings: object) -> Iterator[int]:
+    """Two web workers, and a worker for the queue."""
+    from tests.support.house import environment
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = environment(settings) | {  # type: ignore[arg-type]
+        "PREFERENCE_CENTER_PORT": str(port),
+        "PREFERENCE_CENTER_WEB_WORKERS": "2",
+        "PREFERENCE_CENTER_HOOK_MAILGUN_KEYS": KEY,
+        "PREFERENCE_CENTER_HOOK_SPARKPOST_LOGINS": LOGIN,
+    }
+    commands = (["-m", "preference_center", "web"], ["-m", "worker", "webhooks"])
+    running = [subprocess.Popen([sys.executable, *command], env=own, stderr=subprocess.DEVNULL) for command in commands]
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        time.sleep(2)
+        yield port
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            process.wait(20)
+
+
+if __name__ == "__main__":
+    main()
