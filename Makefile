@@ -2,6 +2,7 @@
 #
 #   make demo    a working product on embedded parts, with a mail catcher to look into
 #   make test    the whole suite, on SQLite, PostgreSQL, Valkey, real SMTP and Chromium
+#   make faults  the fault matrix at length: kills, restarts, races, the soak (PEOPLE=50000 for the whole of it)
 #   make check   lint, format, types, templates
 #   make bench   the measurements of bench/
 #   make migration ARGS="what it does"    the next migration, drafted from the models
@@ -26,7 +27,7 @@ ARGS ?=
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help demo test check bench migration lock clean chromium
+.PHONY: help demo test faults check bench migration lock clean chromium
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +38,9 @@ demo: $(DEMO_INSTALLED)
 
 test: $(TEST_INSTALLED) chromium
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+faults: $(TEST_INSTALLED)
+	@$(BIN)/python -m pytest -s -o python_files="test_*.py long_*.py" tests/faults $(ARGS)
 
 check: $(TEST_INSTALLED)
 	@$(BIN)/ruff check .

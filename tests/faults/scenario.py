@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import redis
@@ -84,10 +84,8 @@ class Scenario:
 
     def ring(self, job: jobs.Job, *args: int) -> None:
         """A queue that is away is left alone."""
-        try:
+        with suppress(redis.RedisError, OSError):
             self.own.app.extensions["bell"].ring(job, args)
-        except (redis.RedisError, OSError):
-            pass
 
     def look(self) -> CampaignState | None:
         """Where the campaign is; its figures must close at this very moment (P6). None while the database is away."""

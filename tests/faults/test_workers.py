@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
@@ -147,8 +148,7 @@ def _end_all_leases() -> None:
 
 
 def _children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as found:
-        return [int(one) for one in found.read().split()]
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
 def _stopped(pid: int) -> list[int]:
@@ -162,7 +162,6 @@ def _lives(pid: int) -> bool:
 
 def _state(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as found:
-            return found.read().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return ""
