@@ -24,9 +24,9 @@ def findings(part: Part) -> list[Finding]:
     if any(not fields.one(name) for name in _REQUIRED):
         return [Finding(Meaning.unknown, feedback_type=kind or None, hint="a complaint without its required fields")]
     named = [value for name in _NAMES for value in fields.all(name)[:_RECIPIENTS]]
-    found = list(dict.fromkeys(filter(None, map(first_address, named)))) or [None]
+    found: list[str | None] = [*dict.fromkeys(filter(None, map(first_address, named)))]
     meaning = _MEANINGS.get(kind, Meaning.complaint)
-    return [Finding(meaning, recipient, feedback_type=kind) for recipient in found[:_RECIPIENTS]]
+    return [Finding(meaning, recipient, feedback_type=kind) for recipient in (found or [None])[:_RECIPIENTS]]
 
 
 _JUNK = "x-hmxmroriginalrecipient"
