@@ -30,6 +30,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "mailbox": ("mailbox:mailbox", "Run the listener for bounces and unsubscribe mails alone."),
     "explain": ("people:explain", "May we mail this person on this topic, and why?"),
     "links": ("people:links", "A person's own links, for support."),
+    "tracking": ("tracking:tracking", "Offer people the switch to be seen opening and clicking, or take it away."),
     "ledger": ("ledger:ledger", "The consent ledger: verify."),
     "privacy": ("privacy:privacy", "A person's data: export, erase; and what is kept no longer."),
     "keys": ("keys:keys", "The keys that sign links: add, list."),

@@ -64,6 +64,8 @@ class Settings:
     journal_dir: Path | None = None
     checkpoint_key_file: str = ""  # default: made in DATA_DIR at first use
     forget_after_days: int = 1095  # after the last consent of a contact has ended; 0: never
+    storage_location: str = ""  # where the data lies, for records and receipts, such as: Germany
+    recipients: str = ""  # who else gets data, for the same, with ; between, such as the company that carries mail
     hooks: Mapping[str, str] = field(
         default_factory=dict
     )  # PREFERENCE_CENTER_HOOK_… of all providers, by what follows that
@@ -112,7 +114,7 @@ _HOOK = "PREFERENCE_CENTER_HOOK_"  # of one provider each, which alone knows wha
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
-    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "FORGET_AFTER_DAYS",
+    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",

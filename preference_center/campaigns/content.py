@@ -15,7 +15,7 @@ from jinja2 import Template, TemplateError
 from sqlalchemy import select
 
 from preference_center import i18n
-from preference_center.campaigns import compiling, footer, linting, markup, sandbox
+from preference_center.campaigns import compiling, following, footer, linting, markup, sandbox
 from preference_center.campaigns.linting import Finding
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.campaigns.slots import Slots
@@ -69,6 +69,7 @@ class Renderer:
         self._quick_preheader = Slots(self._compiled["preheader"], autoescape=False, encoded=False)
         self._spoken: dict[str, tuple[Slots, Slots]] = {}
         self._shown: dict[str, tuple[Template, Template]] = {}
+        self._followed: dict[str, Slots] = {}
 
     def render(self, fields: Mapping[str, str], language: str) -> Rendered:
         """The mail for one contact, to be looked at: `fields` from fields_for(). RenderError when it cannot be made."""
@@ -83,9 +84,11 @@ class Renderer:
         _check_size(*made)
         return Rendered(values["subject"], *made)
 
-    def encode(self, fields: Mapping[str, str], language: str) -> Encoded:
-        """The same mail as quoted-printable: what is sent."""
+    def encode(self, fields: Mapping[str, str], language: str, *, ways: Mapping[str, str] | None = None) -> Encoded:
+        """The same mail as quoted-printable: what is sent. `ways`: the addresses of following.py, for who agreed to be seen."""
         html, text = self._spoken.get(language) or self._speak(language)
+        if ways is not None:
+            html, fields = self._followed.get(language) or self._follow(language), {**fields, **ways}
         try:
             subject = _subject(self._quick_subject.fill(fields).decode())
             values = {**fields, "language": language, "subject": subject}
@@ -107,6 +110,14 @@ class Renderer:
         made = Slots(html, autoescape=True), Slots(text, autoescape=False)
         if len(self._spoken) < _KEPT:  # a language tag comes from outside
             self._spoken[language] = made
+        return made
+
+    def _follow(self, language: str) -> Slots:
+        spoken = footer.spoken(i18n.best(language))
+        html = following.followed(self._compiled["html"]).replace(compiling.FOOTER, spoken.html, 1)
+        made = Slots(html, autoescape=True)
+        if len(self._followed) < _KEPT:
+            self._followed[language] = made
         return made
 
     def _show(self, language: str) -> tuple[Template, Template]:

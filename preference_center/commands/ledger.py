@@ -143,12 +143,16 @@ def proof(email: str, topic_key: str, file: Path) -> None:
 )
 @desk.as_json
 def check(file: Path, key: str | None, as_json: bool) -> None:
-    """Check a proof file. Needs no database, no settings and no network."""
+    """Check a proof file or a receipt. Needs no database, no settings and no network."""
     from preference_center.consent.chain import checking
     from preference_center.errors import Invalid
 
+    content = file.read_bytes()
     try:
-        found = checking.check(file.read_bytes(), key)
+        if checking.is_receipt(content):
+            _tell_of_receipt(file, checking.check_receipt(content, key), key, as_json)
+            return
+        found = checking.check(content, key)
     except Invalid as wrong:
         raise click.ClickException(f"{file} does not hold: {wrong.message}")
     data, checkpoint = found.data, found.checkpoint
@@ -177,4 +181,19 @@ def check(file: Path, key: str | None, as_json: bool) -> None:
     if key is None:
         click.echo(
             f"Signed with the key {found.key}: compare it with the one you had from elsewhere, or name that with --key."
+        )
+
+
+def _tell_of_receipt(file: Path, data: "dict[str, Any]", key: str | None, as_json: bool) -> None:
+    if as_json:
+        desk.print_json({"holds": True, "key": data["key"], "pinned": key is not None, "record": data["record"]})
+        return
+    record = data["record"]
+    event, processing, controller = record["event"], record["processing"], record["pii_controllers"][0]
+    click.echo(f"{file} holds: not a byte was changed since {controller['party_name']} signed it on {data['issued']}.")
+    about = processing.get("topic", processing["purpose"])
+    click.echo(f"  {event['event_time']}  {about}: {event['event_type']}, record {record['record_id']}")
+    if key is None:
+        click.echo(
+            f"Signed with the key {data['key']}: compare it with the one you had from elsewhere, or name that with --key."
         )

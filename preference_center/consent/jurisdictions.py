@@ -55,6 +55,7 @@ class Rules:
     soft_opt_in_months: int | None
     age: int
     answer: Answer
+    authority: dict[str, str]  # who supervises there: name and url
     sources: tuple[Source, ...]
 
     def allows(self, basis: LegalBasis, purpose: Purpose) -> bool:
@@ -102,6 +103,7 @@ def _rules(key: str, said: dict[str, Any]) -> Rules:
         soft_opt_in_months=said.get("soft_opt_in_months"),
         age=said["age"],
         answer=Answer(**said["answer"]),
+        authority=said["authority"],
         sources=tuple(Source(one["law"], one["article"], one["url"], one.get("read")) for one in said["sources"]),
     )
 

@@ -6,7 +6,7 @@ judge. A withdrawal that committed before the claim is therefore always seen, an
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import among, db, is_postgresql
-from preference_center.delivery import waves
+from preference_center.delivery import tracking, waves
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics.models import Topic
 
@@ -39,6 +39,7 @@ class Claimed:
     attributes: dict[str, Any]
     consent_source: str
     consent_at: datetime | None
+    follow: str | None = None  # the random name of a mail whose reader agreed to be seen (tracking.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int, after: int = 0)
     mailed = [row.contact_id for row, _ in allowed]
     caps.note(mailed, campaign.id, now)
     cadences.note(topic, [one for one in mailed if one in spaced], campaign.id, now)
-    return [Claimed(row.id, row.attempt + 1, *tuple(verdict)[3:]) for row, verdict in allowed]
+    names = tracking.names({row.id: row.contact_id for row, _ in allowed}, now)
+    claimed = [Claimed(row.id, row.attempt + 1, *tuple(verdict)[3:]) for row, verdict in allowed]
+    return [replace(one, follow=names.get(one.id)) for one in claimed] if names else claimed
 
 
 def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[Any]:

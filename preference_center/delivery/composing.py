@@ -10,7 +10,7 @@ from flask import current_app
 from flask_babel import force_locale, format_date, gettext
 
 from preference_center import clock, i18n, providers, signed_links
-from preference_center.campaigns import content
+from preference_center.campaigns import content, following
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.config import Settings
 from preference_center.delivery import marks
@@ -84,13 +84,20 @@ class Composer:
                 claimed.language, form.topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date()
             ),
         )
-        mail = self.renderer.encode(fields, claimed.language)
+        mail = self.renderer.encode(fields, claimed.language, ways=claimed.follow and self._ways(claimed.follow))
         head = self._head(claimed, recipient, mail.subject, unsubscribe)
         data = form.frame.around(head, mail.text, mail.html)
         if self.signers is not None:
             data = self.signers.sign(data)
         sender = f"bounce+{marks.make(claimed.id, Place.return_path)}@{self.bounce_domain}"
         return Envelope(claimed.id, sender, claimed.email, data, dotless=True)
+
+    def _ways(self, name: str) -> dict[str, str]:
+        """Where links and image lead in the mail of who agreed to be seen."""
+        return {
+            following.CLICK: f"{self.settings.public_url}/r/{name}-",
+            following.OPEN: f"{self.settings.public_url}/o/{name}.gif",
+        }
 
     def _head(self, claimed: Claimed, recipient: str, subject: str, unsubscribe: str) -> bytes:
         """The header lines that are this contact's own, as `mime.header_lines` would write them."""

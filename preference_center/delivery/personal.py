@@ -3,7 +3,7 @@ a campaign keep adding up."""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign, CampaignVersion
@@ -12,8 +12,9 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, rows_as_data
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.tracking import TrackedMessage
 
-TABLES = (Message, DeliveryEvent)
+TABLES = (Message, DeliveryEvent, TrackedMessage)
 KEPT_BACK: dict[str, str] = {}
 
 
@@ -31,7 +32,11 @@ def held(contact: Contact) -> dict[str, list[dict[str, Any]]]:
     for row in rows:
         campaign = names.get(row["campaign_id"])
         row |= {"campaign": campaign and campaign.name, "subject": campaign and campaign.subject}
-    return {"messages": rows, "delivery_events": rows_as_data(DeliveryEvent, where=_events_of(contact))}
+    return {
+        "messages": rows,
+        "delivery_events": rows_as_data(DeliveryEvent, where=_events_of(contact)),
+        "tracked_messages": rows_as_data(TrackedMessage, where=TrackedMessage.contact_id == contact.id),
+    }
 
 
 def forget(contact: Contact) -> None:
@@ -45,6 +50,9 @@ def forget(contact: Contact) -> None:
         .execution_options(**quietly)
     )
     db.session.execute(update(Message).where(mine).values(reply=None).execution_options(**quietly))
+    db.session.execute(
+        delete(TrackedMessage).where(TrackedMessage.contact_id == contact.id).execution_options(**quietly)
+    )
     db.session.execute(
         update(DeliveryEvent)
         .where(_events_of(contact))

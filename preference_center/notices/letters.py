@@ -89,6 +89,14 @@ def consent_ending(contact: Contact, payload: dict[str, Any]) -> _Facts:
     return _("%(topics)s ends on %(day)s, unless you want more", topics=names, day=day), facts
 
 
+def receipt(contact: Contact, payload: dict[str, Any]) -> _Facts:
+    """A person's own record, which they asked to have in the mailbox."""
+    here = f"{_manage(contact)}/consents/{payload['record']}"
+    names = ", ".join(topic["name"] for topic in _topics(payload))
+    facts = {"reference": payload["record"], "names": names, "day": _day(payload["at"]), "url": here}
+    return _("Receipt %(reference)s", reference=payload["record"]), facts
+
+
 def requests_due(payload: dict[str, Any]) -> _Facts:
     """Tells ourselves which requests of people the law wants answered soon. Numbers only: no name goes by mail."""
     due = [{"id": one["id"], "due": _day(one["due"])} for one in payload["requests"]]
@@ -109,6 +117,7 @@ _KINDS: dict[Kind, Callable[[Contact, dict[str, Any]], _Facts]] = {
     Kind.confirm_address: confirm_address,
     Kind.address_changed: address_changed,
     Kind.consent_ending: consent_ending,
+    Kind.receipt: receipt,
 }
 _TO_US: dict[Kind, Callable[[dict[str, Any]], _Facts]] = {Kind.requests_due: requests_due}
 

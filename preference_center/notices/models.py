@@ -20,6 +20,7 @@ class Kind(StrEnum):
     confirm_address = "confirm_address"  # to the new address
     address_changed = "address_changed"  # to the old one
     consent_ending = "consent_ending"
+    receipt = "receipt"
     requests_due = "requests_due"  # to the organisation
 
 

@@ -56,7 +56,16 @@ class Choices:
 
     @property
     def by_mail(self) -> list[Choice]:
-        return [choice for choice in self.topics if choice.topic.purpose.channel == "email"]
+        return [choice for choice in self.topics if choice.topic.purpose.mails]
+
+    @property
+    def besides(self) -> list[Choice]:
+        """What we may do with mail besides sending it, such as seeing whether it is opened: a consent of its own each."""
+        return [
+            choice
+            for choice in self.topics
+            if not choice.topic.purpose.mails and choice.topic.purpose.channel == "email"
+        ]
 
     @property
     def by_other_ways(self) -> list[Choice]:

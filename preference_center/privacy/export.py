@@ -26,6 +26,7 @@ KEPT = {
     "consent_evidence": "with the record; the key is destroyed at erasure",
     "consent_records": "as proof, without a name after erasure",
     "messages": "with the campaign's figures, without a name after erasure",
+    "tracked_messages": "as long as the message, only where the person agreed to be seen; deleted at erasure",
     "mailings": "as long as the longest frequency cap looks back",
     "notices": "90 days",
     "suppressions": "as long as the address must not be mailed; they hold a keyed hash, no address",

@@ -56,6 +56,11 @@ def retire(topic: Topic) -> None:
     topic.retired_at = topic.retired_at or clock.now()
 
 
+def take_up(topic: Topic) -> None:
+    """In use again, as it was."""
+    topic.retired_at = None
+
+
 def by_key(key: str) -> Topic:
     topic = db.session.scalar(select(Topic).where(Topic.key == key))
     if topic is None:

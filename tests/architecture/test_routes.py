@@ -113,6 +113,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         rights_links.ask(contact, Opens.data)
         uniquifier = invited.user.fs_uniquifier
     tokens["/d/"] = links.rights(contact).rpartition("/")[2]
+    tokens["/o/"], tokens["/r/"] = "nothing", "nothing-0"
     client = app.test_client()
     with client.session_transaction(base_url=SITE) as session:
         session |= {"token": token, "seen": clock.now().timestamp(), "_user_id": uniquifier, "_fresh": False}

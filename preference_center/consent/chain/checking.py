@@ -44,6 +44,41 @@ def check(content: bytes, key: str | None = None) -> Checked:
     return Checked(data, data["key"], checkpoint, [entry["record"] for entry in data["records"]])
 
 
+RECEIPT = "dpv:ConsentReceipt"
+
+
+def is_receipt(content: bytes) -> bool:
+    """Whether this is a receipt, and no proof file."""
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and data.get("@type") == RECEIPT
+
+
+def check_receipt(content: bytes, key: str | None = None) -> dict[str, Any]:
+    """The receipt's data; Invalid, with one line, unless every byte is as it was signed and the text is the one it names."""
+    try:
+        data: dict[str, Any] = json.loads(content)
+        whole = signed.render(data) == content
+    except (ValueError, RecursionError):
+        raise Invalid("It is no JSON: it was changed, or is no receipt.")
+    if data.get("@type") != RECEIPT:
+        raise Invalid("It is no receipt.")
+    if "signature" not in data:
+        raise Invalid("It was not signed: it can be read, but proves nothing of itself.")
+    if key is not None and data.get("key") != key.strip().lower():
+        raise Invalid(f"It was signed with another key than the one you named: {data.get('key')}.")
+    if not whole:
+        raise Invalid("It is not written as it was signed: a space, a line break or a spelling was changed.")
+    if not signed.is_signed(data):
+        raise Invalid("The signature does not belong to the content: something was changed.")
+    wording = data["record"].get("wording")
+    if wording and hashlib.sha256(wording["text"].encode()).hexdigest() != wording["sha256"]:
+        raise Invalid("The text in it is not the one that was shown.")
+    return data
+
+
 def _read(content: bytes) -> dict[str, Any]:
     try:
         data = json.loads(content)

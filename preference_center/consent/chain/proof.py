@@ -22,8 +22,11 @@ from preference_center.errors import NotFound, Unavailable
 from preference_center.topics.models import Topic
 
 
-def make(contact: Contact, topic: Topic) -> bytes:
-    """The file's bytes. NotFound when the person never said anything; Unavailable while a record waits for its seal."""
+def make(contact: Contact, topic: Topic, *, personal: bool = True) -> bytes:
+    """The file's bytes. NotFound when the person never said anything; Unavailable while a record waits for its seal.
+
+    Without `personal` it holds neither the address nor the locked detail: what it proves is the same.
+    """
     settings: Settings = current_app.extensions["settings"]
     records = _records(contact, topic)
     if not records:
@@ -32,7 +35,8 @@ def make(contact: Contact, topic: Topic) -> bytes:
     if len(seals) < len(records):
         raise Unavailable("A record of this person waits for its seal. It is set within seconds; ask again then.")
     paths, checkpoint = _paths([seal["seq"] for seal in seals.values()], settings)
-    chain_key, opened, texts = keys.chain_key(), vault.open_salted(contact.id), _texts(records)
+    chain_key, texts = keys.chain_key(), _texts(records)
+    opened = vault.open_salted(contact.id) if personal else {}
     data = {
         "schema": checking.SCHEMA,
         "made_at": clock.now().isoformat(timespec="seconds"),
@@ -41,7 +45,7 @@ def make(contact: Contact, topic: Topic) -> bytes:
             "postal_address": settings.postal_address,
             "contact": settings.contact_email or settings.from_address,
         },
-        "person": {"id": contact.public_id, "number": contact.id, "email": contact.email},
+        "person": {"id": contact.public_id, "number": contact.id, "email": contact.email if personal else None},
         "topic": {"key": topic.key, "name": topic.name(contact.language), "purpose": topic.purpose_key},
         "records": [
             {

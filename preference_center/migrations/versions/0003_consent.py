@@ -39,9 +39,21 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("rule_set", sa.String(length=12), nullable=True))
     with op.batch_alter_table("data_requests", schema=None) as batch_op:
         batch_op.add_column(sa.Column("escalated_at", UTCDateTime(), nullable=True))
+    op.create_table(
+        "tracked_messages",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("contact_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tracked_messages")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_tracked_messages_message_id")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("tracked_messages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_tracked_messages_contact_id"), ["contact_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_table("tracked_messages")
     with op.batch_alter_table("data_requests", schema=None) as batch_op:
         batch_op.drop_column("escalated_at")
     with op.batch_alter_table("delivery_runs", schema=None) as batch_op:

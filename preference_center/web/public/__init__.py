@@ -17,6 +17,7 @@ from preference_center.web.public import (  # noqa: E402, F401 - importing a pag
     receipts,
     renewal,
     subscribe,
+    tracking,
     unsubscribe,
 )
 

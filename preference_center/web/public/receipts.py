@@ -1,12 +1,16 @@
-"""GET /p/<token>/consents, …/<record> and …/<record>.json: a person's own records, and a receipt to print or keep."""
+"""GET /p/<token>/consents, …/<record> and …/<record>.json: a person's own records, a receipt of each to print or keep, and proofs.
 
-from flask import json, make_response, render_template
+POST …/<record>/mail sends the receipt to the mailbox. A proof file got here holds no address: the link may have been forwarded.
+"""
+
+from flask import make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from preference_center import i18n
+from preference_center.db import transaction
 from preference_center.preferences import receipts
 from preference_center.signed_links import Power
-from preference_center.web.guards import Link, signed_link
+from preference_center.web.guards import Link, LinkForm, limiter, refuse_other_sites, signed_link
 from preference_center.web.public import pages, words
 
 
@@ -18,6 +22,7 @@ def consents(link: Link) -> ResponseReturnValue:
         contact=link.contact,
         token=link.token,
         history=receipts.history(link.contact),
+        provable=receipts.provable(link.contact),
         language=i18n.current_language(),
         words=words,
     )
@@ -26,22 +31,53 @@ def consents(link: Link) -> ResponseReturnValue:
 @pages.get("/p/<token>/consents/<record>")
 @signed_link(Power.manage)
 def receipt(link: Link, record: str) -> ResponseReturnValue:
-    return render_template(
-        "public/receipt.html",
-        contact=link.contact,
-        token=link.token,
-        receipt=receipts.receipt(link.contact, record),
-        language=i18n.current_language(),
-        words=words,
-    )
+    return _receipt(link, record)
+
+
+@pages.post("/p/<token>/consents/<record>/mail")
+@signed_link(Power.manage)
+def mail_receipt(link: Link, record: str) -> ResponseReturnValue:
+    refuse_other_sites()
+    if not LinkForm(link).validate():
+        return _receipt(link, record), 400
+    with transaction():
+        receipts.mail(link.contact, receipts.receipt(link.contact, record))
+    return _receipt(link, record)
 
 
 @pages.get("/p/<token>/consents/<record>.json")
 @signed_link(Power.manage)
 def receipt_file(link: Link, record: str) -> ResponseReturnValue:
     found = receipts.receipt(link.contact, record)
-    data = receipts.as_data(found, link.contact, i18n.current_language())
-    answer = make_response(json.dumps(data, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
-    answer.headers["Content-Type"] = "application/ld+json"
-    answer.headers["Content-Disposition"] = f'attachment; filename="receipt-{found.record.public_id}.json"'
+    return _file(
+        receipts.as_file(found, link.contact, i18n.current_language()),
+        "application/ld+json",
+        f"receipt-{found.record.public_id}.json",
+    )
+
+
+@pages.get("/p/<token>/proof/<key>.json")
+@limiter.limit("20 per hour")
+@signed_link(Power.manage)
+def proof_file(link: Link, key: str) -> ResponseReturnValue:
+    return _file(receipts.proof(link.contact, key), "application/json", f"proof-{key}.json")
+
+
+def _receipt(link: Link, record: str) -> str:
+    return render_template(
+        "public/receipt.html",
+        contact=link.contact,
+        token=link.token,
+        receipt=receipts.receipt(link.contact, record),
+        language=i18n.current_language(),
+        form=LinkForm(link),
+        mailed=request.method == "POST",
+        words=words,
+    )
+
+
+def _file(content: bytes, kind: str, name: str) -> ResponseReturnValue:
+    answer = make_response(content)
+    answer.headers["Content-Type"] = kind
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

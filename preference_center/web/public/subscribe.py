@@ -89,7 +89,7 @@ def _read(offers: list[Offer]) -> _Answer:
         address = addresses.parse(typed)
     except Invalid:
         faults["email"] = _("Enter an address like name@example.com.")
-    if not chosen:
+    if all(offer.topic.purpose_key == "tracking" for offer in chosen):
         faults["topic"] = _("Tick what you want to get.")
     return _Answer(typed.strip(), address, chosen, faults)
 

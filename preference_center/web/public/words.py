@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from babel.dates import format_date, format_datetime
+from flask import render_template
 from flask_babel import get_locale
 
 from preference_center.consent.models import Action, ConsentRecord
@@ -52,7 +53,7 @@ def _headline(act: str, changed: bool) -> str:
     }.get(act, _("Saved."))
 
 
-_ON = (Action.given, Action.confirmed)
+_ON = (Action.given, Action.confirmed, Action.renewed)
 _OFF = (Action.withdrawn, Action.objected)
 
 
@@ -114,6 +115,7 @@ def event(record: ConsentRecord, contact: Contact) -> str:
         "requested": _("asked for, not confirmed yet"),
         "given": _("turned on"),
         "confirmed": _("confirmed from your mailbox"),
+        "renewed": _("extended"),
         "refused": _("refused"),
         "withdrawn": _("turned off"),
         "objected": _("objection"),
@@ -140,12 +142,8 @@ def purpose(key: str) -> str:
 
 
 def basis(record: ConsentRecord) -> str:
-    return {
-        "consent": _("your consent"),
-        "double_opt_in": _("your consent, confirmed from your mailbox"),
-        "existing_customer": _("you are our customer and did not object"),
-        "legitimate_interest": _("our legitimate interest, which you may object to"),
-    }.get(record.legal_basis or "", "")
+    """What it rests on, in the words of that basis (`templates/public/bases/`)."""
+    return render_template(f"public/bases/{record.legal_basis}.html").strip() if record.legal_basis else ""
 
 
 def other_way(channel: str) -> str:

@@ -166,13 +166,15 @@ def test_an_expired_confirmation_explains_itself(client: FlaskClient, scene: Sce
 def test_the_answer_is_the_same_for_everybody(client: FlaskClient, scene: Scene) -> None:
     """S66: new, pending, confirmed, suppressed and erased addresses; each costs one write."""
     with transaction():
-        register.suppress(addresses.parse("gone@example.org").hash, Cause.erased, "test")
+        register.suppress(addresses.parse("gone@example.org").hash, Cause.complaint, "test")
+        register.suppress(addresses.parse("erased@example.org").hash, Cause.erased, "test")
     pages = {}
     for name, email in {
         "new": NEW,
         "pending": NEW,
         "confirmed": "anna@example.org",
         "suppressed": "gone@example.org",
+        "erased": "erased@example.org",
     }.items():
         before = digest()
         page = sign_up(client, "news", email=email).replace(email, "…")
@@ -186,6 +188,7 @@ def test_the_answer_is_the_same_for_everybody(client: FlaskClient, scene: Scene)
         (Kind.confirm_subscription, NoticeState.queued),
         (Kind.new_link, NoticeState.queued),
         (Kind.confirm_subscription, NoticeState.dropped),
+        (Kind.confirm_subscription, NoticeState.queued),  # only the owner of the mailbox can come back
     ]
 
 

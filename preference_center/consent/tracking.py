@@ -1,0 +1,69 @@
+"""The consent to be seen opening and clicking: apart from every consent to mail, off until a person ticks its own box.
+
+Where the owner offers it, it is a topic of the purpose `tracking`, with its own text in each language; no mail goes on it. Without
+such a topic nobody is ever asked, and nothing is followed.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select
+
+from preference_center import i18n
+from preference_center.consent import eligibility, wordings
+from preference_center.consent.eligibility import Reason
+from preference_center.consent.models import State, Subscription
+from preference_center.db import db
+from preference_center.i18n import gettext as _
+from preference_center.topics import catalogue
+from preference_center.topics.models import Topic, TopicText
+
+KEY = PURPOSE = "tracking"
+_NOT_ABOUT_THIS = (None, Reason.paused_by_contact, Reason.frequency_cap)  # these say when to mail, not what is agreed
+
+
+def offer() -> Topic:
+    """Give people the switch, on the preference page and the sign-up form. It is off for everybody."""
+    there = _any()
+    if there is not None:
+        catalogue.take_up(there)
+        return there
+    texts = {}
+    for language in i18n.LANGUAGES:
+        with i18n.in_language(language):
+            texts[language] = TopicText(
+                language=language,
+                name=_("Let us see whether you open and click"),
+                description=_("We use it to write less of what nobody reads. Your emails are the same without it."),
+            )
+    made = catalogue.add(KEY, texts, PURPOSE)
+    wordings.publish_defaults(made)
+    return made
+
+
+def stop() -> None:
+    """Nothing is followed any more, also in mail that was sent already; what people said stays."""
+    there = topic()
+    if there is not None:
+        catalogue.retire(there)
+
+
+def topic() -> Topic | None:
+    """The switch, where the owner offers it."""
+    found = _any()
+    return found if found is not None and found.retired_at is None else None
+
+
+def consenting(contact_ids: Collection[int], at: datetime) -> set[int]:
+    """Who of these may be followed now. The one judge is asked, for those who ever said yes."""
+    switch = topic()
+    if switch is None:
+        return set()
+    own = (Subscription.topic_id == switch.id, Subscription.contact_id.in_(contact_ids))
+    said = list(db.session.scalars(select(Subscription.contact_id).where(*own, Subscription.state == State.given)))
+    verdicts = eligibility.verdicts(switch, said, at) if said else {}
+    return {contact_id for contact_id, verdict in verdicts.items() if verdict.reason in _NOT_ABOUT_THIS}
+
+
+def _any() -> Topic | None:
+    return db.session.scalar(select(Topic).where(Topic.purpose_key == PURPOSE).order_by(Topic.id).limit(1))
