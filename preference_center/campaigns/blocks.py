@@ -273,7 +273,8 @@ def _plain(text: str) -> str:
 
 def _html(markdown: str) -> str:
     """Markdown as HTML on one line, with merge fields put back as they were."""
-    secret, tags = secrets.token_hex(5), []
+    secret = secrets.token_hex(5)
+    tags: list[str] = []
     protected = ""
     for part, is_tag in _parts(markdown):
         protected += f"pc{secret}t{len(tags)}z" if is_tag else part

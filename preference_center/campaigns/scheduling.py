@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from preference_center import clock, jobs
-from preference_center.campaigns import approvals, content, queries, timing
+from preference_center.campaigns import approvals, content, experiments, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
 from preference_center.campaigns.timing import Plan
 from preference_center.db import db
@@ -214,6 +214,7 @@ def _ready(fields: dict[str, Any]) -> dict[str, Any]:
     ready = {**fields, "segment": str(segments.read(segment)) if segment else ""}
     ready["format"] = _format(fields["format"])
     ready["compiled"] = content.compile(ready)
+    ready["experiment"] = experiments.read(ready["experiment"], ready)
     return ready
 
 

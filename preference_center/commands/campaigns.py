@@ -1,8 +1,9 @@
 """`campaigns`: written, scheduled, stopped and looked at from the command line."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -50,6 +51,12 @@ def campaigns() -> None:
     metavar="NAME|TEXT",
     help="Whom it is meant for: a segment or a rule; default: everyone. May be repeated. Consent is asked in any case.",
 )
+@click.option(
+    "--try",
+    "experiment",
+    type=click.File(encoding="utf-8"),
+    help="Other contents to try first, as JSON: share, metric, wait_minutes, variants.",
+)
 @click.option("--exclude", multiple=True, metavar="NAME|TEXT", help="Whom it is not meant for. May be repeated.")
 def create(
     name: str,
@@ -59,6 +66,7 @@ def create(
     text: Path | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    experiment: TextIO | None,
     **contents: Path | None,
 ) -> None:
     """Write a draft; prints its id. What cannot be rendered is refused with its line."""
@@ -67,6 +75,7 @@ def create(
         raise click.UsageError("Name the content once: --mjml FILE, --html FILE, --markdown FILE or --blocks FILE.")
     [(kind, file)] = given.items()
     source, plain = _read(file), _read(text) if text else ""
+    tried = _json(experiment) if experiment else {}
     with desk.app():
         from preference_center.accounts import audit
         from preference_center.campaigns import scheduling
@@ -84,6 +93,7 @@ def create(
                 preheader=preheader,
                 text_source=plain,
                 segment=segments.choose(include, exclude),
+                experiment=tried,
                 actor=desk.ACTOR,
             )
             audit.note(desk.ACTOR, "campaign.created", "campaign", campaign.public_id)
@@ -249,6 +259,38 @@ def test(id: str, addresses: tuple[str, ...], language: str) -> None:
     click.echo(f"The test is on its way to {', '.join(addresses)}.")
 
 
+@campaigns.command(epilog="Example: preference-center campaigns pick 4fq2m7c3x5k6zr2a B")
+@click.argument("id")
+@click.argument("letter", required=False)
+@desk.as_json
+def pick(id: str, letter: str | None, as_json: bool) -> None:
+    """How the contents of an experiment do; with a letter: send that one to everybody else."""
+    with desk.app():
+        from dataclasses import asdict
+
+        from preference_center.accounts import audit
+        from preference_center.campaigns import experiments, queries
+        from preference_center.db import transaction
+        from preference_center.delivery import trials
+
+        if letter:
+            with transaction():
+                trials.pick(queries.by_public_id(id), experiments.LETTERS.find(letter.upper()[:1] or "?"))
+                audit.note(desk.ACTOR, "campaign.winner_picked", "campaign", id, variant=letter.upper()[:1])
+        campaign = queries.by_public_id(id)
+        scores = [{"letter": one.letter} | asdict(one) for one in trials.scores(campaign)]
+        winner = campaign.winner
+    if as_json:
+        desk.print_json({"winner": None if winner is None else scores[winner]["letter"], "scores": scores})
+        return
+    for one in scores:
+        parts = ", ".join(
+            f"{one[name]} {name.replace('_', ' ')}"
+            for name in ("people", "handed_over", "delivered", "opened", "clicked")
+        )
+        click.echo(f"{one['letter']}{' (winner)' if one['variant'] == winner else ''}: {parts}")
+
+
 def _made(module: str, verb: str, public_id: str, *arguments: Any) -> None:
     """Make a campaign out of another one by a verb of a room, and print its id."""
     with desk.app():
@@ -275,6 +317,16 @@ def _move(public_id: str, verb: str, *arguments: Any) -> None:
         with transaction():
             getattr(scheduling, verb)(queries.by_public_id(public_id), *arguments)
             audit.note(desk.ACTOR, f"campaign.{verb}", "campaign", public_id)
+
+
+def _json(file: TextIO) -> dict[str, Any]:
+    try:
+        found = json.load(file)
+    except ValueError as fault:
+        raise click.ClickException(f"{file.name} is no JSON: {fault}.") from None
+    if not isinstance(found, dict):
+        raise click.ClickException(f"{file.name} holds no JSON object.")
+    return found
 
 
 def _read(file: Path) -> str:

@@ -40,6 +40,7 @@ class Claimed:
     consent_source: str
     consent_at: datetime | None
     follow: str | None = None  # the random name of a mail whose reader agreed to be seen (tracking.py)
+    variant: int = 0  # of an experiment: which content (trials.py)
 
 
 @dataclass(frozen=True, slots=True)

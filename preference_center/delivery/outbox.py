@@ -13,7 +13,7 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts.models import Contact
 from preference_center.db import db, is_postgresql
-from preference_center.delivery import reach, waves
+from preference_center.delivery import reach, trials, waves
 from preference_center.delivery.models import Message, MessageState
 from preference_center.topics.models import Topic
 
@@ -64,3 +64,4 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "next_try_at", "changed_at"]
     into = (postgresql.insert if is_postgresql() else sqlite.insert)(Message)
     db.session.execute(into.from_select(columns, rows).on_conflict_do_nothing())
+    trials.split(campaign, version, after, to)

@@ -25,12 +25,13 @@ from preference_center.config import Settings
 from preference_center.consent import jurisdictions
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db, is_postgresql, transaction
-from preference_center.delivery import chunks, closing, outcomes
+from preference_center.delivery import chunks, closing, outcomes, trials
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.lookout import Lookout
 from preference_center.delivery.models import MessageState, Run
+from preference_center.delivery.trials import Composers
 from preference_center.errors import DomainError
 from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind
@@ -72,7 +73,7 @@ class _Turn:
     campaign_id: int
     journal: Journal
     courier: Courier
-    composer: Composer
+    composer: Composer | Composers
     give_up_at: datetime
     stop: Callable[[], bool]
     lookout: Lookout
@@ -123,7 +124,7 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
             return None
         topic = db.session.get_one(Topic, campaign.topic_id)
         try:
-            composer = Composer(campaign, version, topic)
+            composer = trials.composer(campaign, version, topic)
         except (DomainError, UnusableKey, OSError) as fault:  # nobody's mail can be written until a person mends it
             _pause(campaign_id, f"The mail cannot be written: {fault}")
             return None
@@ -172,6 +173,8 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         if not _extend(turn.run_id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
         chunk = chunks.claim(turn.run, campaign, topic, turn.size, turn.last_id)
+        if campaign.decide_at is not None:
+            chunk = trials.with_contents(campaign, chunk)
         failpoints.hit("claim.before_commit")
     failpoints.hit("claim.committed")
     turn.claimed_at = time.monotonic()

@@ -41,11 +41,11 @@ def columns(campaign: Campaign, waits: dict[str | None, datetime]) -> tuple[Any,
     if not waits:
         return cast(null(), kind), cast(null(), Message.reason.type)
     over = {zone for zone, at in waits.items() if at >= campaign.gives_up_at()}
-    due_at = case(*((_lives_in(zone), literal(at, kind)) for zone, at in waits.items()), else_=null())
+    due_at = case(*((lives_in(zone), literal(at, kind)) for zone, at in waits.items()), else_=null())
     if not over:
         return due_at, cast(null(), Message.reason.type)
     reason = Reason.quiet_hours_over if timing.settings().quiet_hours else Reason.too_late
-    return due_at, case((or_(*map(_lives_in, over)), reason.value), else_=null())
+    return due_at, case((or_(*map(lives_in, over)), reason.value), else_=null())
 
 
 def awake(campaign: Campaign, rows: list[Row[int, int]], now: datetime) -> list[Row[int, int]]:
@@ -70,7 +70,7 @@ def _put_off(campaign: Campaign, zone: str | None, own: Iterable[int], until: da
     """These, and many more who live there, so that the next claims need not find out one by one."""
     more = (
         select(Message.id)
-        .join(Contact, and_(Contact.id == Message.contact_id, _lives_in(zone)))
+        .join(Contact, and_(Contact.id == Message.contact_id, lives_in(zone)))
         .where(Message.campaign_id == campaign.id, Message.state == MessageState.queued)
         .where(or_(Message.next_try_at.is_(None), Message.next_try_at <= now))
         .order_by(Message.id)
@@ -90,5 +90,5 @@ def _put_off(campaign: Campaign, zone: str | None, own: Iterable[int], until: da
     )
 
 
-def _lives_in(zone: str | None) -> ColumnElement[bool]:
+def lives_in(zone: str | None) -> ColumnElement[bool]:
     return Contact.time_zone.is_(None) if zone is None else Contact.time_zone == zone

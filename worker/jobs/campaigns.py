@@ -3,7 +3,7 @@
 from preference_center import clock
 from preference_center.campaigns import scheduling
 from preference_center.db import transaction
-from preference_center.delivery import outbox
+from preference_center.delivery import outbox, trials
 from worker.context import job, repeat
 
 
@@ -11,6 +11,9 @@ from worker.context import job, repeat
 def start_due() -> None:
     with transaction():
         scheduling.start_due(clock.now())
+    for campaign_id in trials.open_ones():
+        with transaction():
+            trials.look(campaign_id)
 
 
 @job

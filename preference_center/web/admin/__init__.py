@@ -5,6 +5,7 @@ from flask import Flask
 from preference_center.web.admin import (  # noqa: F401 importing a resource registers its pages
     campaigns,
     campaigns_again,
+    campaigns_templates,
     contacts,
     forms,
     home,

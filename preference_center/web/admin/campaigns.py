@@ -28,21 +28,30 @@ MAX_BYTES = 2 * 1024 * 1024
 WRITTEN = ("subject", "preheader", "format", "source", "text_source", "segment")
 
 
+FORMATS = [("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML"), ("blocks", _l("Blocks (JSON)"))]
+METRICS = [
+    ("clicked", _l("more clicks, of those who agreed to be seen")),
+    ("opened", _l("more openings, of those who agreed to be seen")),
+    ("delivered", _l("more delivered")),
+    ("person", _l("one of us picks")),
+]
+
+
 class CampaignForm(FlaskForm):  # type: ignore[misc]
     version = IntegerField(validators=[Optional()], widget=HiddenInput())
     name = StringField(_l("Name"), [InputRequired(_l("Give the campaign a name.")), Length(max=120)])
     topic = SelectField(_l("Topic"))
     subject = StringField(_l("Subject"), [InputRequired(_l("Write a subject.")), Length(max=250)])
     preheader = StringField(_l("Preheader"), [Length(max=250)])
-    format = SelectField(
-        _l("Written in"),
-        choices=options(
-            [("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML"), ("blocks", _l("Blocks (JSON)"))]
-        ),
-    )
+    format = SelectField(_l("Written in"), choices=options(FORMATS))
     source = TextAreaField(_l("Content"), [InputRequired(_l("Write the content."))])
     text_source = TextAreaField(_l("Text part"))
     segment = TextAreaField(_l("Only for"), [Length(max=100_000)])
+    other_subject = StringField(_l("The other subject"), [Length(max=250)])
+    other_source = TextAreaField(_l("The other content"))
+    share = IntegerField(_l("How many percent try it"), [Optional()])
+    metric = SelectField(_l("Who wins"), choices=options(METRICS), validate_choice=False)
+    wait = IntegerField(_l("Minutes to wait"), [Optional()])
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
@@ -52,7 +61,17 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     def written(self) -> dict[str, Any]:
         """What was typed, with the line ends of text rather than of forms."""
         fields = {name: (self[name].data or "").replace("\r\n", "\n") for name in WRITTEN}
-        return fields | {"name": self.name.data}
+        return fields | {"name": self.name.data, "experiment": self.experiment()}
+
+    def experiment(self) -> dict[str, Any]:
+        """One other content to try; more than one are written from the command line."""
+        other = {"subject": self.other_subject.data, "source": (self.other_source.data or "").replace("\r\n", "\n")}
+        variant = {name: value for name, value in other.items() if value and value.strip()}
+        if not variant:
+            return {}
+        return {
+            "share": self.share.data, "metric": self.metric.data or "", "wait_minutes": self.wait.data, "variants": [variant]
+        }  # fmt: skip
 
 
 @pages.get("/campaigns")
@@ -110,9 +129,10 @@ def save_campaign(public_id: str) -> ResponseReturnValue:
             with transaction():
                 found = queries.by_public_id(public_id)
                 topic = catalogue.by_key(form.topic.data)
-                scheduling.save(
-                    found, on_version=form.version.data or 0, actor=me().actor, topic=topic, **form.written()
-                )
+                fields = form.written()
+                if len((queries.version(found).experiment or {}).get("variants", ())) > 1:
+                    del fields["experiment"]  # the form shows one other content; what it does not show it leaves alone
+                scheduling.save(found, on_version=form.version.data or 0, actor=me().actor, topic=topic, **fields)
                 number = found.version
                 audit.note(me().actor, "campaign.saved", "campaign", public_id, version=number)
         except Conflict as conflict:
@@ -166,7 +186,21 @@ def _write(form: CampaignForm, found: Campaign | None) -> str:
 def _form_for(found: Campaign, version: CampaignVersion) -> CampaignForm:
     keys = {topic.id: topic.key for topic in catalogue.everything()}
     values = {name: getattr(version, name) for name in WRITTEN} | {"format": ContentFormat(version.format).value}
+    values |= _tried(version)
     return CampaignForm(formdata=None, name=found.name, topic=keys[found.topic_id], version=found.version, **values)
+
+
+def _tried(version: CampaignVersion) -> dict[str, Any]:
+    """The fields of the experiment, where the version has one; what says the same as the first content stays empty."""
+    plan = version.experiment or {}
+    other = (plan.get("variants") or [{}])[0]
+    return {
+        "other_subject": "" if other.get("subject") == version.subject else other.get("subject", ""),
+        "other_source": "" if other.get("source") == version.source else other.get("source", ""),
+        "share": plan.get("share", 20),
+        "metric": plan.get("metric", "clicked"),
+        "wait": plan.get("wait_minutes", 240),
+    }
 
 
 def _onward(public_id: str) -> ResponseReturnValue:

@@ -5,11 +5,12 @@ from flask.typing import ResponseReturnValue
 
 from preference_center import clock
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import approvals, queries, timing
+from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import CampaignState
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db
 from preference_center.delivery import queries as delivery
+from preference_center.delivery import trials
 from preference_center.delivery.models import MessageState
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
@@ -26,10 +27,18 @@ def progress(public_id: str) -> ResponseReturnValue:
     waiting = figures.queued + figures.sending
     through = figures.audience - waiting
     ahead = int((campaign.scheduled_at - clock.now()).total_seconds()) if campaign.scheduled_at else 0
+    version = queries.version(campaign, campaign.approved_version)
+    tried = version.experiment and campaign.started_at
     return render_template(
         "admin/progress.html",
         campaign=campaign,
-        version=queries.version(campaign, campaign.approved_version),
+        version=version,
+        scores=trials.scores(campaign) if tried else [],
+        subjects=[experiments.content_of(version, n).subject for n in range(experiments.count(version))]
+        if tried
+        else [],
+        can_pick=campaign.decide_at is not None and campaign.winner is None,
+        decides=campaign.decide_at if campaign.decide_at != trials.NEVER else None,
         topic=db.session.get_one(Topic, campaign.topic_id),
         f=figures,
         waiting=waiting,

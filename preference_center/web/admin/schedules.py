@@ -18,10 +18,11 @@ from wtforms.validators import InputRequired, Optional
 from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import content, queries, scheduling, timing
+from preference_center.campaigns import content, experiments, queries, scheduling, timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.timing import Plan
 from preference_center.db import transaction
+from preference_center.delivery import trials
 from preference_center.errors import Conflict, Invalid
 from preference_center.wall_clock import Shift
 from preference_center.web.admin import words
@@ -111,6 +112,20 @@ def steer(public_id: str, verb: str) -> ResponseReturnValue:
     else:
         flash(said, "good")
     return redirect(url_for("admin.campaign", public_id=public_id))
+
+
+@pages.post("/campaigns/<public_id>/pick/<letter>")
+@allowed(Permission.send)
+def pick_winner(public_id: str, letter: str) -> ResponseReturnValue:
+    try:
+        with transaction():
+            trials.pick(queries.by_public_id(public_id), experiments.LETTERS.find(letter))
+            audit.note(me().actor, "campaign.winner_picked", "campaign", public_id, variant=letter[:1])
+    except (Conflict, Invalid) as refused:
+        flash(refused.message, "warn")
+    else:
+        flash(_("%(letter)s goes to everybody else.", letter=letter), "good")
+    return redirect(url_for("admin.progress", public_id=public_id))
 
 
 def stamp(campaign: Campaign) -> str:

@@ -1,0 +1,97 @@
+"""Trying several contents on a share of the audience, and sending the best to the rest.
+
+Who tries which is decided by a keyed hash of campaign and contact: the same whoever fills the outbox, and in no way to be guessed
+or chosen. The variants are part of the version, and so of what is approved and frozen.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from flask import current_app
+
+from preference_center.campaigns import content
+from preference_center.campaigns.models import CampaignVersion, ContentFormat
+from preference_center.errors import Invalid
+
+VARIED = ("subject", "preheader", "format", "source", "text_source")
+LETTERS = "ABCD"
+_PARTS = 10_000
+
+
+class Metric(StrEnum):
+    clicked = "clicked"  # of those who agreed to be seen
+    opened = "opened"  # of those who agreed to be seen; mailboxes open by themselves, so this is the weakest
+    delivered = "delivered"
+    person = "person"  # somebody looks and picks
+
+
+def read(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment as a version keeps it, each variant compiled; empty for none. Invalid says which variant and why."""
+    if not given:
+        return {}
+    variants = given.get("variants") or []
+    if not 1 <= len(variants) < len(LETTERS):
+        _wrong(f"An experiment tries 1 to {len(LETTERS) - 1} other contents beside the first.")
+    share, wait = given.get("share"), given.get("wait_minutes")
+    if isinstance(share, bool) or not isinstance(share, int) or not 1 <= share <= 90:
+        _wrong("The share that tries is 1 to 90 percent.")
+    if isinstance(wait, bool) or not isinstance(wait, int) or not 1 <= wait <= 7 * 24 * 60:
+        _wrong("The wait is between a minute and seven days.")
+    if given.get("metric") not in list(Metric):
+        _wrong(f"The winner is chosen by one of: {', '.join(Metric)}.")
+    made = [_variant(one, base, LETTERS[number]) for number, one in enumerate(variants, 1)]
+    return {"share": share, "wait_minutes": wait, "metric": str(given["metric"]), "variants": made}
+
+
+def content_of(version: CampaignVersion, variant: int | None) -> CampaignVersion:
+    """The version itself for the first content, else one that says what the variant says; it is not stored."""
+    if not variant:
+        return version
+    fields = version.experiment["variants"][variant - 1]
+    made = CampaignVersion(
+        campaign_id=version.campaign_id,
+        number=version.number,
+        segment=version.segment,
+        **{name: fields[name] for name in VARIED},
+        compiled=fields["compiled"],
+    )
+    made.format = ContentFormat(fields["format"])
+    made.sha256 = made.digest()
+    return made
+
+
+def count(version: CampaignVersion) -> int:
+    """How many contents there are, the first one included."""
+    return 1 + len((version.experiment or {}).get("variants", ()))
+
+
+def assigned(version: CampaignVersion, contact_id: int) -> int | None:
+    """Which content this contact tries; None for who waits for the winner."""
+    key: bytes = current_app.extensions["address_key"]
+    name = f"{version.campaign_id}:{contact_id}".encode()
+    drawn = int.from_bytes(hashlib.blake2b(name, key=key, digest_size=8, person=b"pc.trial.v1").digest(), "big")
+    if drawn % _PARTS >= version.experiment["share"] * _PARTS // 100:
+        return None
+    return drawn // _PARTS % count(version)
+
+
+def _variant(given: Mapping[str, Any], base: Mapping[str, Any], letter: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping) or (unknown := set(given) - {*VARIED, "compiled"}):
+        _wrong(f"Variant {letter}: there is no {', '.join(sorted(unknown))}.")
+    fields = {name: given.get(name, base[name]) for name in VARIED}
+    if "source" in given and "text_source" not in given:
+        fields["text_source"] = ""
+    if all(fields[name] == base[name] for name in VARIED):
+        _wrong(f"Variant {letter} says the same as the first one.")
+    fields["format"] = str(fields["format"])
+    try:
+        return {**fields, "compiled": content.compile(fields)}
+    except Invalid as fault:
+        message = f"Variant {letter}: {fault.message}"
+        raise Invalid(message, {"experiment": message}) from None
+
+
+def _wrong(what: str) -> NoReturn:
+    raise Invalid(what, {"experiment": what})

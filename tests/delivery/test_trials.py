@@ -1,0 +1,244 @@
+"""Experiments: who tries what, what the rest waits for, who wins, and that the figures close all the while."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select, update
+
+from preference_center import clock, config, jobs
+from preference_center.campaigns import experiments, queries, scheduling
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.delivery import chunks, closing, outbox, trials
+from preference_center.delivery import queries as figures
+from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.trials import Score
+from preference_center.errors import Conflict, Invalid
+from preference_center.topics.models import Topic
+from preference_center.wall_clock import Hours
+from tests.support import make
+from tests.support.bell import WrittenBell
+
+pytestmark = pytest.mark.both_databases
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+PEOPLE = 24
+TRY = {
+    "share": 50,
+    "metric": "delivered",
+    "wait_minutes": 60,
+    "variants": [{"subject": "Other"}, {"source": "# Other"}],
+}
+
+
+@pytest.fixture
+def march() -> Iterator[Any]:
+    with time_machine.travel(NOW, tick=False) as now:
+        yield now
+
+
+@pytest.fixture
+def nobody(march: Any, app: Flask) -> Topic:
+    with transaction():
+        return make.topic()
+
+
+@pytest.fixture
+def topic(march: Any, app: Flask) -> Topic:
+    with transaction():
+        topic = make.topic()
+        for n in range(PEOPLE):
+            make.follower(topic, f"p{n}@example.org", time_zone="Asia/Tokyo" if n % 2 else None)
+    return topic
+
+
+def started(topic: Topic, **more: Any) -> Campaign:
+    with transaction():
+        campaign = scheduling.create("Try", topic, "First", "markdown", "Hello", experiment=TRY | more)
+        scheduling.schedule(campaign, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now())
+        outbox.fill_range(campaign.id)
+    return campaign
+
+
+def claimed(campaign: Campaign, topic: Topic) -> list[chunks.Claimed]:
+    now = clock.now()
+    with transaction():
+        run = Run(campaign_id=campaign.id, host="here", journal="1.journal", started_at=now, lease_until=now)
+        db.session.add(run)
+        db.session.flush()
+        fresh = db.session.get_one(Campaign, campaign.id)
+        return trials.with_contents(fresh, chunks.claim(run, fresh, topic, 100))
+
+
+def ended(campaign: Campaign, variant: int, state: MessageState, most: int = 1000) -> None:
+    with transaction():
+        some = select(Message.id).where(Message.campaign_id == campaign.id, Message.variant == variant)
+        ids = list(db.session.scalars(some.where(Message.state == MessageState.sending).limit(most)))
+        db.session.execute(update(Message).where(Message.id.in_(ids)).values(state=state))
+
+
+def look(campaign: Campaign) -> None:
+    with transaction():
+        trials.look(campaign.id)
+
+
+def test_the_share_tries_and_the_rest_waits_and_the_sum_closes(topic: Topic) -> None:
+    campaign = started(topic)
+    tries = Counter(db.session.scalars(select(Message.variant)))
+    assert set(tries) == {None, 0, 1, 2} and 3 <= tries[None] <= 21
+    assert figures.figures(campaign).audience == figures.figures(campaign).queued == PEOPLE
+    assert len(claimed(campaign, topic)) == PEOPLE - tries[None]
+    assert not closing.has_due(campaign)
+    with transaction():
+        assert not closing.finish_if_done(queries.lock(campaign.id))
+    assert figures.figures(campaign).audience == PEOPLE
+
+
+def test_whoever_fills_the_outbox_gives_everybody_the_same_content(topic: Topic) -> None:
+    campaign = started(topic)
+    version = queries.version(campaign)
+    for row in db.session.execute(select(Message.contact_id, Message.variant)):
+        assert row.variant == experiments.assigned(version, row.contact_id)
+
+
+def test_the_draw_is_even_and_differs_from_campaign_to_campaign(nobody: Topic) -> None:
+    version = queries.version(started(nobody, share=90))
+    drawn = Counter(experiments.assigned(version, number) for number in range(20_000))
+    assert 1_750 < drawn[None] < 2_250
+    assert max(drawn[n] for n in range(3)) - min(drawn[n] for n in range(3)) < 500
+    other = queries.version(started(nobody, share=90))
+    same = sum(experiments.assigned(version, n) == experiments.assigned(other, n) for n in range(1_000))
+    assert same < 450
+
+
+def test_the_winner_goes_to_the_rest_once_the_wait_is_over(topic: Topic, march: Any, bell: WrittenBell) -> None:
+    campaign = started(topic)
+    look(campaign)
+    assert campaign.decide_at == trials.NEVER, "the wait begins when all who try it have it"
+    trying = claimed(campaign, topic)
+    assert {one.variant for one in trying} == {0, 1, 2}
+    for variant, state in ((0, MessageState.sent), (1, MessageState.delivered), (2, MessageState.sent)):
+        ended(campaign, variant, state)
+    look(campaign)
+    assert campaign.decide_at == NOW + timedelta(hours=1) and campaign.winner is None
+    march.move_to(NOW + timedelta(minutes=59))
+    look(campaign)
+    assert campaign.winner is None and claimed(campaign, topic) == []
+    march.move_to(NOW + timedelta(hours=1))
+    bell.rung.clear()
+    look(campaign)
+    assert campaign.winner == 1 and bell.rung == [(jobs.DELIVER.path, (campaign.id,))]
+    rest = claimed(campaign, topic)
+    assert len(rest) == PEOPLE - len(trying) and {one.variant for one in rest} == {1}
+    assert figures.figures(campaign).audience == PEOPLE
+    assert [one.people for one in trials.scores(campaign)] == [sum(t.variant == n for t in trying) for n in range(3)]
+
+
+def test_a_person_picks_once(topic: Topic) -> None:
+    campaign = started(topic, metric="person")
+    claimed(campaign, topic)
+    for variant in range(3):
+        ended(campaign, variant, MessageState.sent)
+    look(campaign)
+    for wrong in (-1, 3):
+        with pytest.raises(Invalid), transaction():
+            trials.pick(campaign, wrong)
+    with transaction():
+        trials.pick(campaign, 2)
+    with pytest.raises(Conflict), transaction():
+        trials.pick(campaign, 1)
+    assert {one.variant for one in claimed(campaign, topic)} == {2}
+
+
+def test_where_nobody_picks_the_rest_is_closed_as_too_late(topic: Topic, march: Any) -> None:
+    campaign = started(topic, metric="person")
+    claimed(campaign, topic)
+    for variant in range(3):
+        ended(campaign, variant, MessageState.sent)
+    look(campaign)
+    march.move_to(NOW + timedelta(days=8))
+    look(campaign)
+    assert figures.figures(campaign).queued > 0
+    march.move_to(NOW + timedelta(days=9))
+    look(campaign)
+    assert set(figures.figures(campaign).skipped) == {"too_late"} and figures.figures(campaign).audience == PEOPLE
+
+
+def test_a_cancel_closes_those_who_wait_too(topic: Topic) -> None:
+    campaign = started(topic)
+    with transaction():
+        scheduling.cancel(campaign)
+        chunks.close_waiting(campaign.id, "cancelled")  # type: ignore[arg-type]
+    assert figures.figures(campaign).skipped == {"cancelled": PEOPLE}
+    look(campaign)
+    assert campaign.winner is None
+
+
+def test_the_winner_waits_for_quiet_hours_like_any_mail(app: Flask, topic: Topic, march: Any) -> None:
+    app.extensions["settings"] = config.with_(app.extensions["settings"], quiet_hours=Hours.parse("20:00-08:00"))
+    campaign = started(topic)
+    claimed(campaign, topic)
+    for variant in range(3):
+        ended(campaign, variant, MessageState.sent)
+    look(campaign)
+    march.move_to(NOW + timedelta(hours=2, minutes=1))  # 20:01 in Tokyo
+    look(campaign)
+    rows = db.session.execute(
+        select(Contact.time_zone, Message.next_try_at)
+        .join(Message, Message.contact_id == Contact.id)
+        .where(Message.variant.is_(None))
+    )
+    morning = datetime(2026, 3, 2, 23, tzinfo=UTC)
+    assert {(zone, at) for zone, at in rows} == {("Asia/Tokyo", morning), (None, None)}
+
+
+@pytest.mark.parametrize(
+    ("scores", "metric", "winner"),
+    [
+        ([(10, 5, 0, 0), (10, 6, 0, 0)], "delivered", 1),
+        ([(10, 5, 0, 2), (20, 6, 0, 3)], "clicked", 0),
+        ([(10, 5, 1, 0), (10, 5, 1, 0)], "opened", 0),
+        ([(0, 0, 0, 0), (0, 0, 0, 0)], "clicked", 0),
+    ],
+)
+def test_the_highest_share_wins_and_of_equal_ones_the_first(
+    scores: list[tuple[int, int, int, int]], metric: str, winner: int
+) -> None:
+    found = [
+        Score(n, handed, handed, delivered, opened, clicked)
+        for n, (handed, delivered, opened, clicked) in enumerate(scores)
+    ]
+    assert trials.best(found, metric) == winner
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"share": 0}, {"share": 91}, {"share": True}, {"metric": "luck"}, {"wait_minutes": 0}, {"wait_minutes": 20_000},
+        {"variants": []}, {"variants": [{"subject": "x"}] * 4}, {"variants": [{"subject": "First"}]},
+        {"variants": [{"source": "{{ nobody }}"}]}, {"variants": [{"segment": "x"}]},
+    ],
+)  # fmt: skip
+def test_an_experiment_that_cannot_be_is_refused(nobody: Topic, wrong: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as refused:
+        started(nobody, **wrong)
+    assert set(refused.value.faults) == {"experiment"}
+
+
+def test_the_variants_are_part_of_what_is_approved(nobody: Topic) -> None:  # P7
+    campaign = started(nobody)
+    version = queries.version(campaign)
+    assert experiments.content_of(version, 1).subject == "Other" and experiments.content_of(version, 1).is_intact()
+    assert experiments.content_of(version, 0) is version
+    changed = {**version.experiment, "share": 90}
+    with transaction():
+        version.experiment = changed
+    assert not version.is_intact()
+    assert campaign.state is CampaignState.sending

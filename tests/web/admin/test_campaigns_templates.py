@@ -1,0 +1,116 @@
+"""Templates and experiments in the console."""
+
+import pytest
+from sqlalchemy import select, update
+
+from preference_center import clock
+from preference_center.campaigns import queries, scheduling, templates
+from preference_center.campaigns.models import Campaign, Template
+from preference_center.db import db, transaction
+from preference_center.delivery import outbox
+from preference_center.delivery.models import Message, MessageState
+from preference_center.topics.models import Topic
+from tests.web.admin.conftest import Console, words
+
+FIELDS = {
+    "name": "Monthly",
+    "subject": "News",
+    "format": "markdown",
+    "source": "Hello",
+    "preheader": "",
+    "text_source": "",
+}
+
+
+@pytest.fixture
+def path(marketer: Console) -> str:
+    marketer.get("/admin/templates/new")
+    return marketer.post("/admin/templates/new", FIELDS).headers["Location"]
+
+
+def test_a_template_is_written_changed_and_used(marketer: Console, path: str, people: Topic) -> None:
+    assert "Monthly" in marketer.text("/admin/templates")
+    assert marketer.post(path, FIELDS | {"version": "1", "subject": "Two"}).status_code == 302
+    answer = marketer.post(f"{path}/start", {"name": "March", "topic": "news"})
+    made = queries.newest(1)[0]
+    assert answer.headers["Location"] == f"/admin/campaigns/{made.public_id}"
+    assert (made.name, queries.version(made).subject) == ("March", "Two")
+    marketer.get(path)
+    marketer.post(f"{path}/retire")
+    assert "No templates yet" in marketer.text("/admin/templates")
+
+
+def test_the_second_editor_sees_what_was_saved_and_loses_nothing(marketer: Console, path: str) -> None:  # P13
+    marketer.post(path, FIELDS | {"version": "1", "source": "Theirs"})
+    answer = marketer.post(path, FIELDS | {"version": "1", "source": "Mine"})
+    assert answer.status_code == 409
+    assert "Theirs" in words(answer) and "Mine" in words(answer) and "Somebody else saved" in words(answer)
+    assert marketer.post(path, FIELDS | {"version": "2", "source": "Mine"}).status_code == 302
+    assert [one.source for one in templates.versions(db.session.scalars(select(Template)).one())] == [
+        "Mine",
+        "Theirs",
+        "Hello",
+    ]
+
+
+def test_a_fault_stands_beside_its_field(marketer: Console, path: str) -> None:
+    answer = marketer.post(path, FIELDS | {"version": "1", "source": "{{ nobody }}"})
+    assert answer.status_code == 422 and "There is no field" in words(answer)
+
+
+def test_a_viewer_looks_only(viewer: Console, app: object) -> None:
+    with transaction():
+        made = templates.create("Monthly", subject="News", format="markdown", source="Hello")
+        path = f"/admin/templates/{made.public_id}"
+    assert viewer.get(path).status_code == 200
+    for where in (path, f"{path}/start", f"{path}/retire"):
+        assert viewer.post(where, FIELDS).status_code == 403
+
+
+def _campaign() -> Campaign:
+    db.session.rollback()
+    return queries.newest(1)[0]
+
+
+def test_an_experiment_is_written_in_the_editor_and_picked_on_the_progress_page(
+    marketer: Console, people: Topic
+) -> None:
+    marketer.get("/admin/campaigns/new")
+    tried = {"other_subject": "Better news", "share": "50", "metric": "person", "wait": "60"}
+    marketer.post("/admin/campaigns/new", FIELDS | {"topic": "news", "segment": ""} | tried)
+    campaign = _campaign()
+    path = f"/admin/campaigns/{campaign.public_id}"
+    assert 'value="Better news"' in marketer.get(path).get_data(as_text=True)
+    with transaction():
+        scheduling.schedule(campaign, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now())
+        outbox.fill_range(campaign.id)
+        db.session.execute(update(Message).where(Message.variant.is_not(None)).values(state=MessageState.sent))
+    text = marketer.text(f"{path}/progress")
+    assert "A · News" in text and "B · Better news" in text and "Send B to the rest" in text
+    marketer.post(f"{path}/pick/B")
+    assert _campaign().winner == 1
+    assert "B won" in marketer.text(f"{path}/progress")
+    marketer.post(f"{path}/pick/A")
+    assert _campaign().winner == 1
+
+
+def test_more_contents_than_the_editor_shows_stay(marketer: Console, people: Topic) -> None:
+    plan = {"share": 20, "metric": "clicked", "wait_minutes": 60, "variants": [{"subject": "B"}, {"subject": "C"}]}
+    with transaction():
+        made = scheduling.create("Try", people, "A", "markdown", "Hello", experiment=plan)
+    path = f"/admin/campaigns/{made.public_id}"
+    marketer.get(path)
+    changed = FIELDS | {"name": "Try", "topic": "news", "segment": "", "version": "1", "subject": "A", "source": "Hi"}
+    assert marketer.post(path, changed).status_code == 302
+    assert [one["subject"] for one in queries.version(_campaign()).experiment["variants"]] == ["B", "C"]
+
+
+def test_an_experiment_that_cannot_be_is_told(marketer: Console, people: Topic) -> None:
+    marketer.get("/admin/campaigns/new")
+    answer = marketer.post(
+        "/admin/campaigns/new",
+        FIELDS | {"topic": "news", "other_subject": "x", "share": "99", "metric": "clicked", "wait": "60"},
+    )
+    assert answer.status_code == 422 and "1 to 90 percent" in words(answer)
