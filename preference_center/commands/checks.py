@@ -38,7 +38,8 @@ def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
     yield "settings", partial(_said, OK, "complete.")
     for name, check in (
         ("data folder", _folder), ("disk", _disk), ("database", _database), ("migrations", _migrations), ("queue", _queue),
-        ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock), ("requests", _requests),
+        ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock),
+        ("requests", _requests),
         ("mailbox", _mailbox),
     ):  # fmt: skip
         yield name, partial(check, settings)

@@ -34,6 +34,8 @@ RULES = {
     Reason.no_consent: "without consent there is no mail (ePrivacy 13(1))",
     Reason.not_confirmed: "a wish from a form counts once the owner of the address confirms it",
     Reason.expired: "consent that was given for a time ends with it",
+    Reason.jurisdiction: "what the consent rests on does not carry advertising where the person lives (jurisdictions.toml)",
+    Reason.under_age: "below the age of their country a guardian has to agree (GDPR 8, LGPD 14)",
     Reason.paused_by_contact: "who takes a break is not mailed until it ends",
     Reason.frequency_cap: "who asked for fewer mails of this topic gets no more than that",
 }
@@ -92,6 +94,7 @@ def _as_data(record: ConsentRecord) -> dict[str, Any]:
         "source_ref": record.source_ref,
         "actor": record.actor,
         "until": record.until,
+        "rules": record.rules,
         "happened_at": record.happened_at,
         "recorded_at": record.recorded_at,
         "evidence": vault.open(record.contact_id).get(record.id),

@@ -27,8 +27,11 @@ def ledger() -> None:
 @click.option(
     "--key", "keys", multiple=True, help="A public key that once signed checkpoints, besides the present one."
 )
+@click.option(
+    "--evidence", is_flag=True, help="Open all locked evidence too, and compare it with its records. Takes longer."
+)
 @desk.as_json
-def verify(file: Path | None, keys: tuple[str, ...], as_json: bool) -> None:
+def verify(file: Path | None, keys: tuple[str, ...], evidence: bool, as_json: bool) -> None:
     """Make the whole chain anew and compare; rebuild every contact's state and compare. Changes nothing; exit status 1 when
     anything differs."""
     with desk.app() as app:
@@ -49,6 +52,13 @@ def verify(file: Path | None, keys: tuple[str, ...], as_json: bool) -> None:
             wrong = [contact_id for contact_id, _stored, _rebuilt in projection.differences(connection)]
         named = list(db.session.scalars(select(Contact.public_id).where(Contact.id.in_(wrong[:_SHOWN]))))
         faults, lost = list(finding.faults), vault.missing()
+        opened = 0
+        if evidence:
+            for told in vault.verified():
+                if told is None:
+                    opened += 1
+                elif len(faults) < _SHOWN:
+                    faults.append(told)
     if lost:
         faults.append(f"The evidence of consent records is missing, and nobody erased it: {', '.join(lost[:_SHOWN])}.")
     if wrong:
@@ -63,6 +73,7 @@ def verify(file: Path | None, keys: tuple[str, ...], as_json: bool) -> None:
                 "unsealed": finding.unsealed,
                 "checkpoints": finding.checkpoints,
                 "head": finding.head.hex(),
+                "evidence": opened,
                 "differences": len(wrong),
                 "contacts": named,
                 "faults": faults,
@@ -70,6 +81,8 @@ def verify(file: Path | None, keys: tuple[str, ...], as_json: bool) -> None:
         )
     elif not faults:
         _tell(finding)
+        if evidence:
+            click.echo(f"{opened} locked details were opened, and are those of their records.")
     if faults:
         raise click.ClickException("\n".join(faults))
 
@@ -197,3 +210,29 @@ def _tell_of_receipt(file: Path, data: "dict[str, Any]", key: str | None, as_jso
         click.echo(
             f"Signed with the key {data['key']}: compare it with the one you had from elsewhere, or name that with --key."
         )
+
+
+@ledger.command(
+    epilog='Example: preference-center ledger guardian kid@example.org --topic news --by "mother, form of 3 May"'
+)
+@click.argument("email")
+@click.option("--topic", "topic_key", required=True, help="The topic's key.")
+@click.option("--by", required=True, help="Who agreed, and how that is known. It is locked away with the record.")
+def guardian(email: str, topic_key: str, by: str) -> None:
+    """Write down that a parent or guardian agreed for somebody who is too young to agree alone."""
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.commands import explaining
+        from preference_center.consent import ledger as consents
+        from preference_center.consent import projection
+        from preference_center.consent.ledger import Evidence
+        from preference_center.db import transaction
+        from preference_center.topics import catalogue
+        from preference_center.topics.purposes import LegalBasis
+
+        with transaction():
+            contact, topic = explaining.known(email), catalogue.by_key(topic_key)
+            said = Evidence("admin", desk.ACTOR, actor=projection.GUARDIAN, detail={"guardian": by})
+            made = consents.grant(contact, topic, LegalBasis.consent, said)
+            audit.note(desk.ACTOR, "consent.by_guardian", "contact", contact.public_id, topic=topic.key)
+    click.echo("Written down." if made else "The topic is on already.")

@@ -46,6 +46,7 @@ def add(key: str, name: str, purpose: str, description: str, cadence: str, langu
 @click.option("--heading", help="The group it stands in when there are more than eight topics.")
 @click.option("--public/--hidden", default=None, help="Shown to people who do not follow it, or not.")
 @click.option("--choose-how-often/--as-they-come", default=None, help="Whether people may choose how often.")
+@click.option("--valid-months", type=click.IntRange(0, 120), help="How long a consent lasts; 0: until it is withdrawn.")
 def edit(
     key: str,
     language: str,
@@ -55,6 +56,7 @@ def edit(
     heading: str | None,
     public: bool | None,
     choose_how_often: bool | None,
+    valid_months: int | None,
 ) -> None:
     """Change a topic's texts in one language, or how it is shown. What is not named stays."""
     with desk.app():
@@ -68,6 +70,8 @@ def edit(
             if any(word is not None for word in (name, description, cadence, heading)):
                 catalogue.amend(topic, language, name=name, description=description, cadence=cadence, heading=heading)
                 wordings.publish_defaults(topic)
+            if valid_months is not None:
+                catalogue.limit_consent(topic, valid_months or None)
             if public is not None:
                 catalogue.show(topic, public)
             if choose_how_often is not None:

@@ -8,7 +8,7 @@ chain valid: the record holds only a digest of the detail, salted with 16 random
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
@@ -22,7 +22,7 @@ from preference_center.db import db, insert_rows, is_postgresql
 from preference_center.errors import Unavailable
 
 SALT = 16
-_NONCE = 12
+_NONCE, _AT_ONCE = 12, 500
 _keys = cast(Table, ContactKey.__table__)
 _evidence = cast(Table, ConsentEvidence.__table__)
 
@@ -92,6 +92,47 @@ def destroy(contact_id: int) -> None:
     if not cast(Any, db.session.execute(gone)).rowcount:
         db.session.add(ContactKey(contact_id=contact_id, wrapped=None, destroyed_at=clock.now()))
         db.session.flush()
+
+
+def verified() -> Iterator[str | None]:
+    """Open all evidence, contact by contact; for each piece nothing, or what is wrong with it."""
+    last = 0
+    while True:
+        locked = select(ConsentEvidence.contact_id).where(ConsentEvidence.contact_id > last).distinct()
+        ids = list(db.session.scalars(locked.order_by(ConsentEvidence.contact_id).limit(_AT_ONCE)))
+        if not ids:
+            return
+        last = ids[-1]
+        wrapped, master = dict(_wrapped(ids)), AESGCM(keys.vault_key())
+        rows = (
+            select(
+                ConsentEvidence.contact_id,
+                ConsentEvidence.record_id,
+                ConsentEvidence.detail,
+                ConsentRecord.public_id,
+                ConsentRecord.contact_id.label("owner"),
+                ConsentRecord.evidence_digest.label("digest"),
+            )
+            .outerjoin(ConsentRecord, ConsentRecord.id == ConsentEvidence.record_id)
+            .where(ConsentEvidence.contact_id.in_(ids))
+            .order_by(ConsentEvidence.record_id)
+        )
+        openers: dict[int, AESGCM] = {}
+        for kept in db.session.execute(rows):
+            told = f"The evidence of consent record {kept.public_id or kept.record_id}"
+            key = wrapped.get(kept.contact_id)
+            if key is None:
+                yield f"{told} is kept though its key was destroyed."
+                continue
+            try:
+                if kept.contact_id not in openers:
+                    openers[kept.contact_id] = _unwrap(master, kept.contact_id, key)
+                opened = _open(openers[kept.contact_id], kept.contact_id, kept.record_id, kept.detail)
+            except Unavailable:
+                yield f"{told} was changed or moved: it cannot be opened."
+                continue
+            whole = kept.owner == kept.contact_id and kept.digest == digest_of(opened)
+            yield None if whole else f"{told} is not the one that was sealed with it."
 
 
 def missing() -> list[str]:

@@ -128,3 +128,21 @@ def test_any_detail_comes_back_as_it_was_and_fits_its_digest(anna: Contact, deta
     from preference_center.consent.chain import signed
 
     assert vault.digest_of(salt + signed.canonical(opened)) == record.evidence_digest
+
+
+def test_verifying_opens_every_detail_and_names_the_record_that_is_wrong(anna: Contact) -> None:  # S70
+    assert list(vault.verified()) == [None, None, None]
+    first, second, third = db.session.scalars(select(ConsentRecord).order_by(ConsentRecord.id)).all()
+    with transaction():
+        one, two = db.session.get_one(ConsentEvidence, first.id), db.session.get_one(ConsentEvidence, second.id)
+        one.detail, two.detail = two.detail, one.detail
+        db.session.get_one(ConsentRecord, third.id).evidence_digest = bytes(32)
+    found = list(vault.verified())
+    assert [
+        told is not None and record.public_id in told
+        for told, record in zip(found, (first, second, third), strict=True)
+    ] == [True] * 3
+    assert "cannot be opened" in str(found[0]) and "not the one that was sealed" in str(found[2])
+    with transaction():
+        vault.destroy(anna.id)
+    assert len(list(vault.verified())) == 1, "what was erased is not missed"
