@@ -56,18 +56,22 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
         marks = _messages(chosen.events)
         singles = [_single(mark, number) for number, mark in enumerate(marks)]
         batches = [_batch(marks, number) for number in range(max(1, chosen.events // 100))]
-        with _site(settings) as port:
+        with _site(settings) as (port, web):
             asyncio.run(
                 _post(port, [_single("0", 10**9 + n) for n in range(200)], 8)
             )  # the first requests import things
             for size, requests in ((1, singles), (500, batches)):
-                print(json.dumps({"database": db.engine.dialect.name} | _run(port, requests, size, chosen.connections)))
+                print(
+                    json.dumps(
+                        {"database": db.engine.dialect.name} | _run(port, web, requests, size, chosen.connections)
+                    )
+                )
                 sys.stdout.flush()
         db.session.remove()
         db.engine.dispose()
 
 
-def _run(port: int, requests: list[bytes], size: int, connections: int) -> dict[str, object]:
+def _run(port: int, web: int, requests: list[bytes], size: int, connections: int) -> dict[str, object]:
     from sqlalchemy import func, select
 
     from preference_center.db import db
@@ -82,9 +86,10 @@ def _run(port: int, requests: list[bytes], size: int, connections: int) -> dict[
         time.sleep(0.2)
     before = db.session.scalar(select(func.count(DeliveryEvent.id))) or 0
     db.session.rollback()
-    started = time.perf_counter()
+    worked, started = _cpu(web), time.perf_counter()
     answers = asyncio.run(_post(port, requests, connections))
     seconds = time.perf_counter() - started
+    worked = _cpu(web) - worked
     while waiting():
         time.sleep(0.1)
     drained = time.perf_counter() - started - seconds
@@ -98,10 +103,19 @@ def _run(port: int, requests: list[bytes], size: int, connections: int) -> dict[
         "p50_ms": round(took[len(took) // 2] * 1000),
         "p99_ms": round(took[int(len(took) * 0.99)] * 1000),
         "longest_ms": round(took[-1] * 1000),
+        "web_cpu_ms_a_post": round(worked / len(requests) * 1000, 2),
         "drained_after_s": round(drained, 1),
         "events_stored": (db.session.scalar(select(func.count(DeliveryEvent.id))) or 0) - before,
         "load_of_the_machine": round(os.getloadavg()[0], 1),
     }
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that this process and its children have taken."""
+    stats = [file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat")]
+    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = sum(int(stat[11]) + int(stat[12]) for stat in [own, *(stat for stat in stats if int(stat[1]) == pid)])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def _post(port: int, requests: list[bytes], connections: int) -> list[tuple[int, float]]:
@@ -189,7 +203,7 @@ def _request(provider: str, body: object, headers: str = "") -> bytes:
 
 
 @contextmanager
-def _site(settings: object) -> Iterator[int]:
+def _site(settings: object) -> Iterator[tuple[int, int]]:
     """Two web workers, and a worker for the queue."""
     from tests.support.house import environment
 
@@ -213,7 +227,7 @@ def _site(settings: object) -> Iterator[int]:
             except OSError:
                 time.sleep(0.2)
         time.sleep(2)
-        yield port
+        yield port, running[0].pid
     finally:
         for process in running:
             process.send_signal(signal.SIGTERM)

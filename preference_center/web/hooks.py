@@ -30,18 +30,18 @@ def init(app: Flask) -> None:
 
 
 @pages.get("/<provider>")
-@pages.get("/<provider>/<name>")
-def greet(provider: str, name: str = "") -> ResponseReturnValue:
+@pages.get("/<provider>/<account>")
+def greet(provider: str, account: str = "") -> ResponseReturnValue:
     """Also HEAD, which some send when a hook is made. Says no more than that this address is the right one."""
-    hook = hooks.at(provider, name)
+    hook = hooks.at(provider, account)
     greeting = hook.provider.greet(_post(b""), hook.secrets)
     return _words(greeting or f"Events of {hook.provider.name} are taken here, by POST.")
 
 
 @pages.post("/<provider>")
-@pages.post("/<provider>/<name>")
-def receive(provider: str, name: str = "") -> ResponseReturnValue:
-    hook = hooks.at(provider, name)
+@pages.post("/<provider>/<account>")
+def receive(provider: str, account: str = "") -> ResponseReturnValue:
+    hook = hooks.at(provider, account)
     try:
         greeting = inbox.accept(hook, _post(_body()), clock.now())
     except Forged as fault:
