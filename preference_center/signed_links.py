@@ -28,6 +28,7 @@ class Power(StrEnum):
     manage = "manage"
     rights = "rights"
     confirm = "confirm"
+    view = "view"
 
 
 _LIFE: dict[Power, int | None] = {
@@ -35,6 +36,7 @@ _LIFE: dict[Power, int | None] = {
     Power.manage: 180 * DAY,
     Power.rights: 15 * 60,
     Power.confirm: 7 * DAY,
+    Power.view: 180 * DAY,
 }
 
 
@@ -157,7 +159,7 @@ def nonce(name: str) -> str:
     return base64.urlsafe_b64encode(digest.digest()).decode()
 
 
-_PATHS = {Power.unsub: "/u/", Power.manage: "/p/", Power.rights: "/d/", Power.confirm: "/c/"}
+_PATHS = {Power.unsub: "/u/", Power.manage: "/p/", Power.rights: "/d/", Power.confirm: "/c/", Power.view: "/v/"}
 
 
 def url(power: Power, payload: list[Any]) -> str:

@@ -15,7 +15,7 @@ FOOTER = "{{ footer }}"
 
 ABOUT_CONTACT = frozenset({"email", "language"})
 ABOUT_MAIL = frozenset({"organisation", "postal_address", "topic"})
-IN_BODY = frozenset({"unsubscribe_url", "preferences_url", "why", "subject", "preheader", "footer"})
+IN_BODY = frozenset({"unsubscribe_url", "preferences_url", "browser_url", "why", "subject", "preheader", "footer"})
 RESERVED = ABOUT_CONTACT | ABOUT_MAIL | IN_BODY
 
 

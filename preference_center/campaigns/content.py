@@ -179,6 +179,7 @@ def fields_for(
     preferences_url: str,
     topic: str,
     why: str,
+    browser_url: str = "",
 ) -> dict[str, str]:
     """Everything a template may say about one contact, as clean single lines. `why` says when and how they agreed."""
     settings: Settings = current_app.extensions["settings"]
@@ -190,6 +191,7 @@ def fields_for(
         why=why,
         unsubscribe_url=unsubscribe_url,
         preferences_url=preferences_url,
+        browser_url=browser_url,
         organisation=settings.organisation,
         postal_address=settings.postal_address,
     )
@@ -233,6 +235,7 @@ def preview(version: CampaignVersion, contact: Contact | None = None, language: 
         attributes=contact.attributes if contact else {key: _sample(key, kind) for key, kind in declared.items()},
         unsubscribe_url="#preview",
         preferences_url="#preview",
+        browser_url="#preview",
         topic=_topic_name(version, language),
         why=footer.sample_reason(language),
     )

@@ -156,6 +156,7 @@ _ALWAYS_THERE = frozenset(
         "topic",
         "unsubscribe_url",
         "preferences_url",
+        "browser_url",
         "why",
         "subject",
         "preheader",

@@ -24,7 +24,7 @@ MAX_OUTPUT = 1_000_000
 MAX_SIGNS = 5_000  # beyond, a reader of Markdown needs seconds
 TOO_LARGE = "The finished mail would be larger than 1 MB."
 WHERE = "source"
-LINK_FIELDS = frozenset({"unsubscribe_url", "preferences_url"})
+LINK_FIELDS = frozenset({"unsubscribe_url", "preferences_url", "browser_url"})
 
 _ADDRESS = re.compile(r"""(?<=\s)((?:href|src|background)=")([^"]*)(?=")""")
 _STYLE = re.compile(r"""(?<=\s)style="([^"]*)\"""")

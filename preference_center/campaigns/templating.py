@@ -36,7 +36,7 @@ FILTERS: dict[str, tuple[range | frozenset[str] | type[str], bool]] = {
     "number": (range(7), False),
 }  # fmt: skip
 
-_ALIASES = {"unsubscribe": "unsubscribe_url", "preferences": "preferences_url"}
+_ALIASES = {"unsubscribe": "unsubscribe_url", "preferences": "preferences_url", "browser": "browser_url"}
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">="}
 _BLOCKS = ("if", "elif", "else", "endif")
 

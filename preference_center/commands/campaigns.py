@@ -291,6 +291,23 @@ def pick(id: str, letter: str | None, as_json: bool) -> None:
         click.echo(f"{one['letter']}{' (winner)' if one['variant'] == winner else ''}: {parts}")
 
 
+@campaigns.command(epilog="Example: preference-center campaigns archive 4fq2m7c3x5k6zr2a")
+@click.argument("id")
+@click.option("--remove", is_flag=True, help="Take it out again.")
+def archive(id: str, remove: bool) -> None:
+    """Show a campaign of a public topic under /archive/ once it is sent. Nobody's own details stand in it."""
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.campaigns import archive as shelf
+        from preference_center.campaigns import queries
+        from preference_center.db import transaction
+
+        with transaction():
+            (shelf.take_out if remove else shelf.put)(queries.by_public_id(id))
+            audit.note(desk.ACTOR, f"campaign.archive_{'hide' if remove else 'show'}", "campaign", id)
+    click.echo(f"Campaign {id} is {'not in the archive any more' if remove else 'in the archive once it is sent'}.")
+
+
 def _made(module: str, verb: str, public_id: str, *arguments: Any) -> None:
     """Make a campaign out of another one by a verb of a room, and print its id."""
     with desk.app():

@@ -13,6 +13,7 @@ FIELDS = ("email", "language", "time_zone", "country", "status", "consented_at",
 # merge fields that every mail has; no attribute may hide them
 RESERVED = frozenset(FIELDS) | {
     "organisation", "postal_address", "topic", "unsubscribe", "unsubscribe_url", "preferences", "preferences_url", "why",
+    "browser", "browser_url",
     "subject", "preheader", "footer", "contact",
 }  # fmt: skip
 _OTHER_NAMES = {"jurisdiction": "country", "zone": "time_zone", "lang": "language", "consent_date": "consented_at"}

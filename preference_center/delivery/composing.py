@@ -79,6 +79,7 @@ class Composer:
             attributes={name: value for name, value in claimed.attributes.items() if name in form.spoken_of},
             unsubscribe_url=unsubscribe,
             preferences_url=signed_links.url(Power.manage, [claimed.public_id, claimed.link_epoch]),
+            browser_url=self._seen_at(claimed) if "browser_url" in form.spoken_of else "",
             topic=form.topic,
             why=why(
                 claimed.language, form.topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date()
@@ -91,6 +92,9 @@ class Composer:
             data = self.signers.sign(data)
         sender = f"bounce+{marks.make(claimed.id, Place.return_path)}@{self.bounce_domain}"
         return Envelope(claimed.id, sender, claimed.email, data, dotless=True)
+
+    def _seen_at(self, claimed: Claimed) -> str:
+        return signed_links.url(Power.view, [claimed.public_id, claimed.link_epoch, claimed.id])
 
     def _ways(self, name: str) -> dict[str, str]:
         """Where links and image lead in the mail of who agreed to be seen."""

@@ -89,7 +89,7 @@ def open_link(power: Power, token: str) -> Link:
         contact = contacts.by_public_id(public_id)
     except NotFound:
         raise DeadLink("This link opens nothing.") from None
-    if power is Power.manage and (contact.erased_at is not None or payload[1:] != [contact.link_epoch]):
+    if power in (Power.manage, Power.view) and (contact.erased_at is not None or payload[1:2] != [contact.link_epoch]):
         raise DeadLink("This link opens nothing.")
     return Link(power, token, contact, payload[1:])
 

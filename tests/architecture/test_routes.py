@@ -18,11 +18,13 @@ from werkzeug.test import TestResponse
 from preference_center import clock, signed_links
 from preference_center.accounts import invitations, sessions
 from preference_center.accounts.permissions import Role
-from preference_center.campaigns import scheduling
+from preference_center.campaigns import scheduling, templates
+from preference_center.campaigns.models import CampaignState
 from preference_center.consent import wordings
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import imports
 from preference_center.db import db, transaction
+from preference_center.delivery.models import Message, MessageState
 from preference_center.preferences import branding, forms
 from preference_center.privacy import links as rights_links
 from preference_center.privacy.models import Opens
@@ -87,6 +89,12 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         look = branding.current().digest  # type: ignore[union-attr]
         contact = make.follower(topic)
         campaign = scheduling.create("Autumn", topic, "Hello", "markdown", "Hello *you*.\n", actor="cli")
+        issue = scheduling.create("Winter", topic, "Hello", "markdown", "Hello *you*.\n", actor="cli")
+        issue.state, issue.approved_version = CampaignState.sent, 1
+        issue.started_at = issue.archived_at = clock.now()
+        letter = Message(campaign_id=issue.id, contact_id=contact.id, state=MessageState.sent, changed_at=clock.now())
+        db.session.add(letter)
+        model = templates.create("Monthly", subject="News", format="markdown", source="Hello")
         with (tmp_path / "people.csv").open("wb+") as file:
             file.write(b"email\nbo@example.org\n")
             file.seek(0)
@@ -102,10 +110,12 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
             "public_id of imports": upload.public_id,
             "public_id of users": other.user.public_id,
             "public_id of segments": segment.public_id,
+            "public_id of templates": model.public_id,
         }
         tokens = {
             "/p/": signed_links.ring().sign(Power.manage, [contact.public_id, contact.link_epoch]),
             "/u/": signed_links.ring().sign(Power.unsub, [contact.public_id, topic.key, 0]),
+            "/v/": signed_links.ring().sign(Power.view, [contact.public_id, contact.link_epoch, letter.id]),
             "/c/": signed_links.ring().sign(Power.confirm, [contact.public_id, "wish"]),
             "/admin/invitation/": other.url.rpartition("/")[2],
         }
@@ -114,16 +124,21 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
         uniquifier = invited.user.fs_uniquifier
     tokens["/d/"] = links.rights(contact).rpartition("/")[2]
     tokens["/o/"], tokens["/r/"] = "nothing", "nothing-0"
+    app.extensions["hooks"]["mailgun/shop"] = app.extensions["hooks"]["mailgun"]
     client = app.test_client()
     with client.session_transaction(base_url=SITE) as session:
         session |= {"token": token, "seen": clock.now().timestamp(), "_user_id": uniquifier, "_fresh": False}
     values = ids | {
         "public_id": "",
         "key": "news",
+        "issue": issue.public_id,
+        "letter": "A",
         "language": "en",
         "filename": "css/tokens.css",
         "number": "1",
         "record": record,
+        "provider": "mailgun",
+        "account": "shop",
         "form": "news",
         "digest": look,
     }
@@ -199,9 +214,8 @@ def missing_headers(rule: Rule | None, answer: TestResponse) -> list[str]:
     policy = headers.get("Content-Security-Policy", "")
     console = answer.request.path.startswith("/admin")
     static = rule is not None and rule.endpoint in ("static", "public.look")
-    mail = (
-        rule is not None and rule.endpoint == "admin.preview_mail"
-    )  # in a frame of ours, with inline styles as all mail
+    framed = ("admin.preview_mail", "public.archive_mail", "public.view_mail_itself")
+    mail = rule is not None and rule.endpoint in framed  # in a frame of ours, with inline styles as all mail
     wanted = {
         "policy begins with nothing": policy.startswith("default-src 'none'"),
         "nothing unsafe in it": (mail or "unsafe" not in policy) and "*" not in policy,

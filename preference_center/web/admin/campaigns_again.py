@@ -1,4 +1,4 @@
-"""A campaign out of another one: a copy, once more for those who did not get it, a correction for those who did."""
+"""After a campaign: a copy, once more for those who did not get it, a correction for those who did, the public archive."""
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import copying, queries
+from preference_center.campaigns import archive, copying, queries
 from preference_center.campaigns.models import Campaign
 from preference_center.db import transaction
 from preference_center.delivery import reach
@@ -29,6 +29,24 @@ def copy_campaign(public_id: str, verb: str) -> ResponseReturnValue:
         return redirect(url_for("admin.campaign", public_id=public_id))
     flash(_("A draft was made. Nothing is sent before you say so."), "good")
     return redirect(url_for("admin.campaign", public_id=made_id))
+
+
+@pages.post("/campaigns/<public_id>/<any(show,hide):verb>")
+@allowed(Permission.write_campaigns)
+def set_archive(public_id: str, verb: str) -> ResponseReturnValue:
+    try:
+        with transaction():
+            found = queries.by_public_id(public_id)
+            (archive.put if verb == "show" else archive.take_out)(found)
+            audit.note(me().actor, f"campaign.archive_{verb}", "campaign", public_id)
+    except Invalid as refused:
+        flash(refused.message, "warn")
+    else:
+        flash(
+            _("It is in the public archive.") if verb == "show" else _("It is not in the public archive any more."),
+            "good",
+        )
+    return redirect(url_for("admin.progress", public_id=public_id))
 
 
 @pages.get("/campaigns/<public_id>/again")

@@ -8,6 +8,7 @@ from preference_center.web.guards import DeadLink
 pages = Blueprint("public", __name__)
 
 from preference_center.web.public import (  # noqa: E402, F401 - importing a page registers it
+    archive,
     confirm,
     data_rights,
     dead_links,

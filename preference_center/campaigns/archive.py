@@ -1,0 +1,80 @@
+"""The public archive: what was sent on public topics, where its author says so. Never anybody's own copy: fields stand empty."""
+
+from flask import current_app
+from sqlalchemy import ColumnElement, and_, select
+
+from preference_center import clock
+from preference_center.campaigns import content, experiments, queries
+from preference_center.campaigns.content import Rendered
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
+from preference_center.config import Settings
+from preference_center.db import db
+from preference_center.errors import Invalid, NotFound
+from preference_center.topics.models import Topic
+
+_SHOWN: ColumnElement[bool] = and_(
+    Campaign.archived_at.is_not(None), Campaign.state == CampaignState.sent, Topic.public, Topic.retired_at.is_(None)
+)
+
+
+def put(campaign: Campaign) -> None:
+    """Show it in the archive: at once where it was sent, else as soon as that is done. Invalid where its topic is not public."""
+    campaign = queries.lock(campaign.id)
+    topic = db.session.get_one(Topic, campaign.topic_id)
+    if not topic.public:
+        raise Invalid(f"The topic {topic.key} is not public, so its mails are not shown to everybody.")
+    campaign.archived_at = campaign.archived_at or clock.now()
+
+
+def take_out(campaign: Campaign) -> None:
+    queries.lock(campaign.id).archived_at = None
+
+
+def topics() -> list[Topic]:
+    """The public topics that have something in the archive."""
+    some = select(Campaign.topic_id).join(Topic, Topic.id == Campaign.topic_id).where(_SHOWN)
+    return list(db.session.scalars(select(Topic).where(Topic.id.in_(some)).order_by(Topic.position, Topic.id)))
+
+
+def topic_with(key: str) -> Topic:
+    """A topic of the archive by its key. NotFound for one without anything in it: strangers learn nothing of other topics."""
+    found = next((topic for topic in topics() if topic.key == key), None)
+    if found is None:
+        raise NotFound("There is nothing here.")
+    return found
+
+
+def of(topic: Topic, limit: int = 50) -> list[tuple[Campaign, CampaignVersion]]:
+    """What was sent on a topic with the version that went out, the newest first."""
+    went_out = and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.approved_version)
+    rows = db.session.execute(
+        select(Campaign, CampaignVersion)
+        .join(Topic, Topic.id == Campaign.topic_id)
+        .join(CampaignVersion, went_out)
+        .where(_SHOWN, Campaign.topic_id == topic.id)
+        .order_by(Campaign.started_at.desc(), Campaign.id.desc())
+        .limit(limit)
+    )
+    return [(campaign, experiments.content_of(version, campaign.winner)) for campaign, version in rows]
+
+
+def one(topic: Topic, public_id: str) -> tuple[Campaign, CampaignVersion]:
+    for campaign, version in of(topic, limit=1000):
+        if campaign.public_id == public_id:
+            return campaign, version
+    raise NotFound("There is nothing here.")
+
+
+def page(topic: Topic, version: CampaignVersion, language: str, why: str) -> Rendered:
+    """The mail as it reads to nobody in particular. Its links for leaving lead to where one asks for one's own link."""
+    settings: Settings = current_app.extensions["settings"]
+    fields = content.fields_for(
+        email="",
+        language=language,
+        attributes={},
+        unsubscribe_url=f"{settings.public_url}/link",
+        preferences_url=f"{settings.public_url}/link",
+        topic=topic.name(language),
+        why=why,
+    )
+    return content.renderer(version).render(fields, language)
