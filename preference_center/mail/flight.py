@@ -19,6 +19,7 @@ class Step(Enum):
     body = auto()
     dot = auto()
     empty_dot = auto()
+    chunk = auto()  # a whole message in one BDAT, its end included
 
 
 PHASES = {
@@ -29,6 +30,7 @@ PHASES = {
     Step.body: Phase.body,
     Step.dot: Phase.dot,
     Step.empty_dot: Phase.mail,
+    Step.chunk: Phase.dot,
 }
 
 
@@ -43,18 +45,18 @@ class Flight:
     utf8: bool = False
     deadline: float = math.inf
     refusal: Result | None = None
-    dot_left: bool = False
+    dot_at: float = math.inf  # where its end stands among all octets of its connection
     given_back: bool = False
 
-    def commands(self, features: Features) -> tuple[tuple[Step, bytes], ...]:
-        """MAIL, RCPT and DATA for this message (RFC 5321; RFC 6531 for addresses beyond ASCII)."""
+    def commands(self, features: Features, *, chunked: bool = False) -> tuple[tuple[Step, bytes], ...]:
+        """MAIL, RCPT and DATA for this message (RFC 5321; RFC 6531 for addresses beyond ASCII), or BDAT with all of it (RFC 3030)."""
         options = b""
         if self.utf8:
             options = b" BODY=8BITMIME SMTPUTF8" if features.eight_bit else b" SMTPUTF8"
         return (
             (Step.mail, b"MAIL FROM:<%b>%b\r\n" % (self.sender, options)),
             (Step.rcpt, b"RCPT TO:<%b>\r\n" % self.recipient),
-            (Step.data, b"DATA\r\n"),
+            (Step.chunk, b"BDAT %d LAST\r\n%b" % (len(self.data), self.data)) if chunked else (Step.data, b"DATA\r\n"),
         )
 
 

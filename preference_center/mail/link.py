@@ -62,6 +62,16 @@ class Link:
         """Whether all that was written has left this process."""
         return self._wire is not None and self._wire.flushed
 
+    @property
+    def written(self) -> int:
+        """All octets that were given to this connection."""
+        return self._wire.written if self._wire is not None else 0
+
+    @property
+    def sent(self) -> int:
+        """Those of them that have left this process."""
+        return self._wire.sent if self._wire is not None else 0
+
     def connect(self, words: str = "it has no address") -> None:
         """Try the next address. RelayTrouble when none is left; `words` say why the last one failed."""
         while self._addresses:

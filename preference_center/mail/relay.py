@@ -9,7 +9,7 @@ from typing import Literal, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _HELLO = re.compile(r"[A-Za-z0-9.\[\]:_-]{1,255}\Z")
-_OPTIONS = ("tls", "verify", "ca_file", "hello")
+_OPTIONS = ("tls", "verify", "ca_file", "hello", "in_flight")
 _EXAMPLE = "write it as smtp://user:password@host:port or smtps://user:password@host:port"
 
 
@@ -17,7 +17,8 @@ _EXAMPLE = "write it as smtp://user:password@host:port or smtps://user:password@
 class Relay:
     """One relay. `hello` is the name we greet with; `ca_file` a PEM file of authorities to trust instead of the system's.
 
-    With "starttls" and "implicit" nothing is ever sent in clear; there is no falling back.
+    `in_flight`: how many messages may be on their way at once on one connection, if the relay offers CHUNKING; so many are in doubt
+    when it breaks. With "starttls" and "implicit" nothing is ever sent in clear; there is no falling back.
     """
 
     host: str
@@ -28,6 +29,7 @@ class Relay:
     verify: bool = True
     ca_file: str | None = None
     hello: str = "localhost"
+    in_flight: int = 1
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -57,6 +59,7 @@ class Relay:
             verify=_yes(options.get("verify", "yes")),
             ca_file=options.get("ca_file"),
             hello=hello,
+            in_flight=_number("in_flight", options.get("in_flight", "1"), 1, 64),
         )
 
     def tls_context(self) -> ssl.SSLContext:
@@ -122,6 +125,12 @@ def _yes(value: str) -> bool:
     if value not in ("yes", "no"):
         raise ValueError("verify= in the relay URL must be yes or no")
     return value == "yes"
+
+
+def _number(name: str, value: str, least: int, most: int) -> int:
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise ValueError(f"{name}= in the relay URL must be a whole number from {least} to {most}")
+    return int(value)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,8 +1,9 @@
 """One connection's conversation: messages out, replies matched to the command they answer (RFC 5321, 2920).
 
-In one flight travel the final dot of one message and MAIL, RCPT and DATA of the next; the next body waits for its own
+In one flight travel body and final dot of one message and MAIL, RCPT and DATA of the next; the next body waits for its own
 354, which comes after the dot's reply. So exactly one message on a connection can be in doubt at any moment.
-BDAT would be another way to carry a body: it begins in `_may_send`, and its replies would be one more `Step`.
+Where the operator asked for more in flight and the relay offers CHUNKING, whole messages follow each other in BDAT (RFC 3030);
+then so many may be in doubt. RSET stands between them, since nobody knows yet how the one before has ended.
 """
 
 import contextlib
@@ -31,6 +32,9 @@ from preference_center.mail.outcomes import (
 from preference_center.mail.relay import Relay
 from preference_center.mail.wire import Gibberish, Gone
 
+TOGETHER = 65_536  # octets of a body that goes in one write with its dot
+_ENDS = (Step.dot, Step.chunk)
+
 
 class Session:
     """One connection, from connecting to its end. Once `ended`, `trouble` says whether that tells of the relay."""
@@ -55,7 +59,8 @@ class Session:
         self._replies: deque[Reply] = deque()
         self._deadline = math.inf
         self._carried = 0
-        self._kept = self._dying = self._needs_reset = False
+        self._kept = self._dying = self._needs_reset = self._writing = False
+        self._in_flight = relay.in_flight
         self._link = Link(relay, addresses, limits, selector, self)
         try:
             self._link.connect()
@@ -75,7 +80,17 @@ class Session:
     @property
     def ready(self) -> bool:
         """Whether it can begin a message now."""
-        return not (self._expected or self._unsaid or self.ended or self.retiring or self._link.opening)
+        if self.ended or self.retiring or self._link.opening:
+            return False
+        if not self._expected and not self._unsaid:
+            return True
+        more = self._carried < self._limits.messages_per_connection and self._chunked
+        return more and sum(step is Step.chunk for step, _ in self._expected) < self._in_flight
+
+    @property
+    def _chunked(self) -> bool:
+        offered = self._link.features
+        return self._in_flight > 1 and offered.chunking and offered.pipelining
 
     @property
     def features(self) -> Features:
@@ -92,6 +107,7 @@ class Session:
         try:
             self._line_up(flight)
             self._say()
+            self._writing = self._chunked and not self._link.flushed
             self._restart_clock()
         except Gone as gone:
             self._gone(gone)
@@ -140,18 +156,23 @@ class Session:
 
     def _line_up(self, flight: Flight) -> None:
         """Note down what is to be said for one message."""
-        if self._needs_reset:
+        chunked = self._chunked
+        if self._needs_reset or (chunked and self._expected):
             self._needs_reset = False
             self._unsaid.append((Step.reset, None, b"RSET\r\n"))
-        self._unsaid.extend((step, flight, line) for step, line in flight.commands(self._link.features))
+        lines = flight.commands(self._link.features, chunked=chunked)
+        self._unsaid.extend((step, flight, line) for step, line in lines)
         flight.deadline = math.inf
         self._carried += 1
+        if chunked:
+            self._journal.dot(flight.envelope.key)
+            flight.dot_at = self._link.written + sum(len(line) for _, _, line in self._unsaid) - 1
 
-    def _say(self, first: bytes = b"") -> None:
+    def _say(self, *first: bytes) -> None:
         """Write what may be written now: everything with PIPELINING, one command at a time without."""
         if self._dying:
             return
-        lines = [first] if first else []
+        lines = [*first]
         while self._unsaid and (self._link.features.pipelining or not self._expected):
             step, flight, line = self._unsaid.popleft()
             self._expected.append((step, flight))
@@ -161,28 +182,39 @@ class Session:
 
     def _go_on_writing(self) -> None:
         """When a body has left this process entirely, its dot may follow."""
-        if not self._expected or self._expected[0][0] is not Step.body or self._dying:
+        if not self._expected or self._dying:
             return
-        flight = self._expected[0][1]
-        if flight is not None and self._link.flushed:
-            self._dot(flight)
-        self._restart_clock()
+        step, flight = self._expected[0]
+        if step is Step.body:
+            if flight is not None and self._link.flushed:
+                self._dot(flight)
+            self._restart_clock()
+        elif step in _ENDS and self._writing:
+            self._writing = not self._link.flushed
+            self._restart_clock()
 
-    def _dot(self, flight: Flight) -> None:
-        """The moment of doubt begins here: journal first, then the dot, with the next message's commands behind it."""
+    def _dot(self, flight: Flight, body: bytes = b"") -> None:
+        """The moment of doubt begins here: journal first, then the dot, with the next message's commands behind it.
+
+        A small body goes in the same write: it fits the system's buffer, so nothing can come between it and its dot for long.
+        """
         more = not self.retiring and self._carried < self._limits.messages_per_connection
         follower = self.desk.take(self._link.features) if more and self._link.features.pipelining else None
         if follower is not None:
             self._line_up(follower)
         self._journal.dot(flight.envelope.key)
-        self._expected[0] = (Step.dot, flight)
-        flight.dot_left = True
-        try:
-            self._say(b".\r\n")
-            failpoints.hit("smtp.dot")
-        except Gone as gone:
-            flight.dot_left = gone.left
-            raise
+        if body:
+            self._expected.appendleft((Step.dot, flight))
+        else:
+            self._expected[0] = (Step.dot, flight)
+        flight.dot_at = self._link.written + len(body)
+        self._say(body, b".\r\n")
+        self._writing = not self._link.flushed
+        failpoints.hit("smtp.dot")
+
+    def _has_left(self, flight: Flight) -> bool:
+        """Whether the end of this message has left this process: from then on it may have been accepted."""
+        return self._link.sent > flight.dot_at
 
     # Hearing.
 
@@ -206,8 +238,13 @@ class Session:
             if flight is None:
                 if step is Step.reset and not reply.ok:
                     raise Gibberish("the relay refused RSET")
-            elif step is Step.dot:
+            elif step in _ENDS and flight.refusal is None and self._has_left(flight):
                 self._delivered(flight, reply)
+            elif step is Step.chunk and flight.refusal is not None:
+                self._close_case(flight)  # its octets were read and thrown away (RFC 3030 2)
+                self._needs_reset = True
+            elif step in _ENDS:
+                self._interrupted(flight, reply)
             elif step is Step.data:
                 self._may_send(flight, reply)
             elif step is Step.body:
@@ -220,7 +257,7 @@ class Session:
         self._kept = False
         if self._unsaid:
             self._say()
-        if step is Step.data:
+        if step is Step.data and self._expected and self._expected[0][0] is Step.body:
             self._go_on_writing()
 
     def _refused(self, step: Step, flight: Flight, reply: Reply) -> None:
@@ -255,10 +292,13 @@ class Session:
             self.desk.report(Result(flight.envelope.key, Outcome.not_sent, Phase.data, None, None, text))
             self._end(self.trouble)
             return
+        failpoints.hit("smtp.body")
+        if len(flight.data) <= TOGETHER and not self._dying:
+            self._dot(flight, flight.data)
+            return
         self._expected.appendleft((Step.body, flight))
         if not self._dying:
             self._link.write(flight.data)
-            failpoints.hit("smtp.body")
 
     def _delivered(self, flight: Flight, reply: Reply) -> None:
         """The answer to the final dot."""
@@ -271,6 +311,7 @@ class Session:
             self.desk.report(Result(key, Outcome.accepted, Phase.dot, reply.code, reply.enhanced, reply.text))
         else:
             self._refuse(flight, Phase.dot, reply)
+            self._needs_reset = self._chunked
             self._close_case(flight)
 
     def _interrupted(self, flight: Flight, reply: Reply) -> None:
@@ -289,8 +330,13 @@ class Session:
         self._retire(trouble_in(phase, reply))
 
     def _close_case(self, flight: Flight) -> None:
-        if flight.refusal is not None:
-            self.desk.report(flight.refusal)
+        if flight.refusal is None:
+            return
+        if flight.refusal.phase is not Phase.dot and flight.dot_at < math.inf and flight.refusal.code is not None:
+            self._journal.reply(
+                flight.envelope.key, flight.refusal.code
+            )  # its end is in the journal, and meant nothing
+        self.desk.report(flight.refusal)
 
     # Endings.
 
@@ -307,7 +353,7 @@ class Session:
         if not self._kept:
             self._retire(trouble_in(PHASES[step], reply))
             if flight is not None:
-                if step is Step.dot:
+                if step in _ENDS:
                     self._journal.reply(flight.envelope.key, reply.code)
                 self._forget(flight)
                 self._refuse(flight, PHASES[step], reply)
@@ -342,7 +388,8 @@ class Session:
         step, flight = next((item for item in self._expected if item[1] is not None), (None, None))
         if step is None or flight is None:
             return
-        if step is Step.mail and not flight.given_back and (self._kept or self._carried > 1):
+        unheard = step is Step.mail and not self._has_left(flight)
+        if unheard and not flight.given_back and (self._kept or self._carried > 1):
             # Not a word about it: it met a connection that had been given up before. It is tried again, once.
             flight.given_back = True
             return
@@ -350,16 +397,24 @@ class Session:
         if flight.refusal is not None:
             self._close_case(flight)
             return
-        outcome = Outcome.uncertain if step is Step.dot and flight.dot_left else Outcome.not_sent
+        self._settle_as_it_stands(step, flight, words)
+
+    def _settle_as_it_stands(self, step: Step, flight: Flight, words: str) -> None:
+        outcome = Outcome.not_sent
+        if self._has_left(flight):
+            step, outcome = Step.dot, Outcome.uncertain
         self.desk.report(Result(flight.envelope.key, outcome, PHASES[step], None, None, clean(words)))
 
     def _give_back_rest(self) -> None:
-        """Messages that had to wait behind another one and whose body never began: another connection takes them."""
+        """Messages that had to wait behind another one and whose end never left: another connection takes them."""
         waiting = [flight for _, flight in self._expected] + [flight for _, flight, _ in self._unsaid]
         for flight in dict.fromkeys(flight for flight in waiting if flight is not None):
             if flight.refusal is not None:
                 self._close_case(flight)
-            elif not flight.dot_left:
+            elif self._has_left(flight):
+                self._settle_as_it_stands(Step.dot, flight, "the connection broke before the relay answered")
+            else:
+                flight.dot_at = math.inf
                 self.desk.give_back(flight)
         self._expected.clear()
         self._unsaid.clear()
@@ -392,7 +447,7 @@ class Session:
             self._deadline = math.inf
             return
         step, flight = self._expected[0]
-        if step is Step.dot:
+        if step in _ENDS and flight is not None and self._has_left(flight):
             self._deadline = now + self._limits.final_dot
             return
         if flight is not None and flight.deadline == math.inf:

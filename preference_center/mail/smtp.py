@@ -147,10 +147,7 @@ class Courier:
 
     def _put_to_work(self, desk: "_Desk") -> None:
         for session in self._sessions:
-            if session.ready:
-                flight = desk.take(session.features)
-                if flight is None:
-                    break
+            while session.ready and (flight := desk.take(session.features)) is not None:
                 session.start(flight)
         self._bury(desk)
         opening = sum(session.opening for session in self._sessions)

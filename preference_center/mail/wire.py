@@ -21,12 +21,11 @@ _REPLY_LIMIT = 128
 
 
 class Gone(Exception):
-    """The connection ended. `last_words` are replies that came before; `left` says whether any of the last write went."""
+    """The connection ended. `last_words` are replies that came before."""
 
-    def __init__(self, text: str, last_words: list[Reply] | None = None, *, left: bool = False) -> None:
+    def __init__(self, text: str, last_words: list[Reply] | None = None) -> None:
         super().__init__(text)
         self.last_words = last_words or []
-        self.left = left
 
 
 class Gibberish(Gone):
@@ -40,6 +39,7 @@ class Wire:
         self.sock: socket.socket = socket.socket(family, socket.SOCK_STREAM)
         self._tls: ssl.SSLSocket | None = None
         self._out = memoryview(b"")
+        self.written = 0  # octets since the beginning
         self._in = b""
         self._lines: list[str] = []
         self.wanted = WRITE
@@ -93,25 +93,29 @@ class Wire:
         """Whether all that was written has left this process."""
         return not self._out
 
+    @property
+    def sent(self) -> int:
+        """How many octets have left this process since the beginning."""
+        return self.written - len(self._out)
+
     def write(self, data: bytes) -> None:
         """Send, and keep what does not fit now. Gone when the connection is broken."""
+        self.written += len(data)
         self._out = memoryview(bytes(self._out) + data) if self._out else memoryview(data)
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits, as far as it goes. Gone.left tells whether a byte of it went before the connection broke."""
-        left = False
+        """Send what waits, as far as it goes."""
         try:
             while self._out:
                 self._out = self._out[self.sock.send(self._out) :]
-                left = True
             self.wanted = READ
         except (BlockingIOError, ssl.SSLWantWriteError):
             self.wanted = READ | WRITE
         except ssl.SSLWantReadError:
             self.wanted = READ
         except OSError as error:
-            raise Gone(_words(error), self._last_words(), left=left) from None
+            raise Gone(_words(error), self._last_words()) from None
 
     def read(self) -> list[Reply]:
         """All replies that are complete by now. Gone at the end of the connection, with what came before it."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from preference_center.mail import session
 from preference_center.mail.smtp import Envelope, Outcome, Phase, Relay, TroubleKind
 from tests.mail.handing import Notes, hand, quick, send, to
 from tests.support.relay import FakeRelay
@@ -276,6 +277,13 @@ def test_gibberish_before_the_dot_is_not_sent_and_after_it_uncertain() -> None:
         assert courier.trouble is not None and courier.trouble.kind is TroubleKind.closing
 
 
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each dot in a write of its own, as behind a large body."""
+    monkeypatch.setattr(session, "TOGETHER", 0)
+
+
+@pytest.mark.usefixtures("apart")
 def test_a_dot_that_could_not_leave_is_not_in_doubt() -> None:
     """The relay resets the connection between body and dot; the next envelope is pulled just then and makes time for it."""
     reset = threading.Event()
@@ -309,6 +317,7 @@ def test_a_dot_that_could_not_leave_is_not_in_doubt() -> None:
     assert notes.lines == [("dot", 0)]
 
 
+@pytest.mark.usefixtures("apart")
 def test_a_dot_that_left_is_in_doubt_even_when_the_connection_breaks_at_once(relay: FakeRelay) -> None:
     def supply() -> Iterator[Envelope]:
         anna, ben = to("anna+dropbeforedot", "ben")

@@ -1,0 +1,145 @@
+"""Several messages in flight on one connection by BDAT (RFC 3030): what arrives, what is refused, what is in doubt."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+import pytest
+
+from preference_center.mail.relay import Relay
+from preference_center.mail.smtp import Outcome, Phase
+from tests.mail.handing import Notes, hand, quick, to
+from tests.support.relay import FakeRelay
+
+HELLO = b"250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+
+
+class Server:
+    """Speaks just enough SMTP, and does with each whole message what `judge` says: a reply, or None to hang up."""
+
+    def __init__(self, judge: Callable[[str, int], bytes | None], offers: bytes = HELLO) -> None:
+        self.judge, self.offers = judge, offers
+        self.taken: list[tuple[str, str, bytes]] = []
+        self.most_waiting = self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"smtp://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with sock, sock.makefile("rb") as lines, suppress(OSError):
+                self._talk(sock, lines)
+
+    def _talk(self, sock: socket.socket, lines: BinaryIO) -> None:
+        sock.sendall(b"220 x\r\n")
+        sender = recipient = ""
+        for line in lines:
+            word = line[:4].upper()
+            reply: bytes | None = b"250 ok\r\n"
+            if word == b"EHLO":
+                reply = self.offers
+            elif word == b"MAIL":
+                reply = b"503 nested MAIL\r\n" if sender else reply
+                sender = sender or line.decode().strip()
+            elif word == b"RCPT":
+                refused = b"nobody" in line
+                reply = b"550 5.1.1 no such user\r\n" if refused else reply
+                recipient = "" if refused else line.decode().strip()
+            elif word == b"RSET":
+                sender = recipient = ""
+            elif word == b"BDAT":
+                data = lines.read(int(line.split()[1]))
+                if not recipient:
+                    reply = b"554 no valid recipients\r\n"  # the transaction stays open, as in Postfix
+                else:
+                    reply = self.judge(recipient, len(self.taken))
+                    if reply is None:
+                        return
+                    if reply.startswith(b"2"):
+                        self.taken.append((sender, recipient, data))
+                        sender = recipient = ""
+            sock.sendall(reply)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextmanager
+def server(
+    judge: Callable[[str, int], bytes | None] = lambda _to, _n: b"250 ok\r\n", **more: bytes
+) -> Iterator[Server]:
+    made = Server(judge, **more)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("in_flight", [2, 8])
+def test_many_messages_on_one_connection_arrive_whole_and_once_each_under_its_own_sender(in_flight: int) -> None:
+    envelopes = to(*(f"u{number}" for number in range(60)), text=".dot\n\n.\nFrom here\n")
+    with server() as relay, quick(Relay.from_url(f"{relay.url}?in_flight={in_flight}")) as courier:
+        results = hand(courier, envelopes)
+        assert {result.outcome for result in results.values()} == {Outcome.accepted}
+        assert [(sender, recipient, data) for sender, recipient, data in relay.taken] == [
+            (f"MAIL FROM:<{one.sender}>", f"RCPT TO:<{one.recipient}>", one.data) for one in envelopes
+        ]
+        assert relay.connections == 1
+
+
+def test_a_refused_recipient_between_others_harms_nobody_and_lends_nobody_its_sender() -> None:
+    envelopes = to("anna", "nobody1", "ben", "nobody2", "cora")
+    with server() as relay, quick(Relay.from_url(f"{relay.url}?in_flight=4")) as courier:
+        results = hand(courier, envelopes)
+        assert [results[n].outcome for n in range(5)] == [
+            Outcome.accepted, Outcome.permanent, Outcome.accepted, Outcome.permanent, Outcome.accepted,
+        ]  # fmt: skip
+        assert (results[1].phase, results[1].enhanced) == (Phase.rcpt, "5.1.1")
+        assert [sender for sender, _, _ in relay.taken] == [f"MAIL FROM:<{envelopes[n].sender}>" for n in (0, 2, 4)]
+
+
+def test_a_message_refused_after_its_last_octet_is_refused_and_the_next_ones_go_on() -> None:
+    judge = lambda recipient, _n: b"452 full\r\n" if "ben" in recipient else b"250 ok\r\n"  # noqa: E731
+    with server(judge) as relay, quick(Relay.from_url(f"{relay.url}?in_flight=3")) as courier:
+        results = hand(courier, to("anna", "ben", "cora", "dora"))
+        assert [results[n].outcome for n in range(4)] == [
+            Outcome.accepted, Outcome.temporary, Outcome.accepted, Outcome.accepted,
+        ]  # fmt: skip
+
+
+def test_when_the_connection_breaks_no_more_than_those_in_flight_are_in_doubt_and_all_are_accounted_for() -> None:
+    notes = Notes()
+    once = iter([None])
+    judge = lambda _to, number: next(once, b"250 ok\r\n") if number == 10 else b"250 ok\r\n"  # noqa: E731
+    with server(judge) as relay, quick(Relay.from_url(f"{relay.url}?in_flight=4"), journal=notes) as courier:
+        results = hand(courier, to(*(f"u{number}" for number in range(40))))
+        assert len(results) == 40
+        doubtful = [key for key, result in results.items() if result.outcome is Outcome.uncertain]
+        accepted = {key for key, result in results.items() if result.outcome is Outcome.accepted}
+        assert 1 <= len(doubtful) <= 4
+        assert {int(recipient.split("<u")[1].split("@")[0]) for _, recipient, _ in relay.taken} == accepted
+    dots = [key for what, key, *_ in notes.lines if what == "dot"]
+    replied = {key for what, key, *_ in notes.lines if what == "reply"}
+    assert set(doubtful) <= set(dots) - replied, "what is in doubt, a dead worker's journal shows too"
+
+
+def test_without_chunking_on_offer_one_message_a_connection_is_on_its_way_as_ever() -> None:
+    notes = Notes()
+
+    with FakeRelay() as relay, quick(Relay.from_url(f"{relay.url}?in_flight=8"), journal=notes) as courier:
+        results = hand(courier, to(*(f"u{number}" for number in range(20))))
+    assert {result.outcome for result in results.values()} == {Outcome.accepted}
+    assert [line[0] for line in notes.lines] == ["dot", "reply"] * 20
+
+
+@pytest.mark.parametrize("value", ["0", "65", "many", ""])
+def test_a_number_in_flight_that_makes_no_sense_is_refused_in_words(value: str) -> None:
+    with pytest.raises(ValueError, match="in_flight="):
+        Relay.from_url(f"smtp://relay.example.org?in_flight={value}")
