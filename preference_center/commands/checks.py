@@ -220,15 +220,15 @@ def _address(settings: Settings) -> Finding:
 
 def _requests(settings: Settings) -> Finding:
     """Requests of people that must be answered soon by law (S101)."""
-    soon = (clock.now() + timedelta(days=7)).isoformat()
-    sqlite = f"due_at < {int((clock.now().timestamp() + 7 * 86400) * 1e6)}"
-    when = sqlite if settings.database_url.startswith("sqlite") else f"due_at < '{soon}'"
+    soon = clock.now() + timedelta(days=7)
+    near = "SELECT count(*) FROM data_requests WHERE state = 'open' AND due_at < "
     try:
-        open_ = _scalar(settings, f"SELECT count(*) FROM data_requests WHERE state = 'open' AND {when}")  # noqa: S608
+        told = _at_database(settings, f"{near}{int(soon.timestamp() * 1e6)}", f"{near}'{soon.isoformat()}'")
     except (SQLAlchemyError, FileNotFoundError):
         return WARNING, "not known while the database does not answer."
-    if int(open_):
-        return WARNING, f"{open_} must be answered within seven days, or should have been. The law sets the day."
+    count = told.rpartition(" ")[2]
+    if int(count):
+        return WARNING, f"{count} must be answered within seven days, or should have been. The law sets the day."
     return OK, "none that must be answered soon."
 
 

@@ -83,9 +83,7 @@ def test_every_receipt_is_valid_by_the_published_schema(
         data = json.loads(fetched(client, scene, reference))
         jsonschema.validate(data, SCHEMA)
         seen.add(data["record"]["event"]["event_state"])
-    assert seen >= {
-        interchange.STATES[a] for a in (Action.given, Action.requested, Action.withdrawn, Action.renewed)
-    }
+    assert seen >= {interchange.STATES[a] for a in (Action.given, Action.requested, Action.withdrawn, Action.renewed)}
     assert interchange.UNCHANGED in seen
 
 
