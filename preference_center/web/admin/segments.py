@@ -22,7 +22,7 @@ from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid, NotFound
 from preference_center.segments import named, queries, sizing
 from preference_center.segments.models import Segment
-from preference_center.segments.rules import Everyone, Rule
+from preference_center.segments.rules import Everyone, Or, Rule
 from preference_center.topics import catalogue
 from preference_center.web.admin import segment_building
 from preference_center.web.admin.gate import allowed, me, pages
@@ -195,6 +195,7 @@ def _seen(rule: Rule, text: str, topics: list[Any]) -> dict[str, Any]:
         "size": size,
         "narrow": speaker.say(narrow) if narrow else "",
         "sentence": speaker.say(rule),
+        "either": isinstance(rule, Or),
         "conditions": [speaker.say(part) for part in segment_building.parts(rule)],
         "profiles": queries.profiles(queries.written_out(rule)),
         "sample": sizing.sample(rule, now),
