@@ -166,7 +166,8 @@ def _head(style: Mapping[str, str]) -> str:
     return (
         f'<mjml><mj-head><mj-attributes><mj-all font-family="{font}" /><mj-section background-color="{style["paper"]}" '
         f'padding="0 12px" /><mj-text font-size="16px" line-height="1.55" color="{style["ink"]}" padding="8px 20px" />'
-        f'</mj-attributes></mj-head><mj-body background-color="{style["background"]}">'
+        f"</mj-attributes><mj-style>a {{ color: {style['accent']}; }}</mj-style></mj-head>"
+        f'<mj-body background-color="{style["background"]}">'
     )
 
 
