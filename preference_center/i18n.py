@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,13 @@ def init(app: Flask, default: str) -> None:
 
 
 def current_language() -> str:
-    return best(str(get_locale() or "en"))
+    return _language_of(get_locale())
+
+
+@lru_cache(maxsize=64)
+def _language_of(locale: Any) -> str:
+    """Asked for every sentence of a page, so each locale is looked at once."""
+    return best(str(locale or "en"))
 
 
 def _wanted(default: str) -> str:

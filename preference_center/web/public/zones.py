@@ -42,7 +42,8 @@ def named(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def city(contact: Contact, language: str) -> str:
     """The chosen zone in short; nothing when none was chosen."""
-    return _city(contact.time_zone, Locale.parse(language, sep="-")) if contact.time_zone in known() else ""
+    zone = contact.time_zone
+    return _city(zone, Locale.parse(language, sep="-")) if zone and zone in known() else ""
 
 
 def _city(zone: str, locale: Locale) -> str:
