@@ -26,7 +26,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "contacts": ("contacts:contacts", "The people we write to: import, list, show, export."),
     "segments": ("segments:segments", "Whom mail is for, under a name: add, list, show, check, remove."),
     "campaigns": ("campaigns:campaigns", "Campaigns: create, schedule, pause, resume, cancel, show."),
-    "events": ("events:events", "What came back of our mail: take a mail from a file or a pipe."),
+    "events": ("events:events", "What came back of our mail: list, show, replay, release, test, mail."),
     "mailbox": ("mailbox:mailbox", "Run the listener for bounces and unsubscribe mails alone."),
     "explain": ("people:explain", "May we mail this person on this topic, and why?"),
     "links": ("people:links", "A person's own links, for support."),

@@ -20,6 +20,7 @@ from preference_center import clock, config, embedded
 from preference_center.commands import faults, mailbox_check, relay_check
 from preference_center.config import Settings
 from preference_center.mail.relay import Relay
+from preference_center.webhooks import hooks
 
 Finding = tuple[str, str]
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -30,7 +31,7 @@ _ROOM = 1 << 30
 def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
     """All checks in order. Without right settings only the settings' own faults can be told."""
     try:
-        settings = config.read()
+        settings = hooks.read_settings()
     except config.BadSettings as wrong:
         for fault in wrong.faults:
             yield "settings", partial(_said, FAULT, fault)
@@ -40,6 +41,7 @@ def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
         ("data folder", _folder), ("disk", _disk), ("database", _database), ("migrations", _migrations), ("queue", _queue),
         ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock),
         ("requests", _requests),
+        ("reports", _reports),
         ("mailbox", _mailbox),
     ):  # fmt: skip
         yield name, partial(check, settings)
@@ -230,6 +232,21 @@ def _requests(settings: Settings) -> Finding:
     if int(count):
         return WARNING, f"{count} must be answered within seven days, or should have been. The law sets the day."
     return OK, "none that must be answered soon."
+
+
+def _reports(settings: Settings) -> Finding:
+    """What providers and mailboxes report: whether it comes in, is read, and can be believed."""
+    from preference_center.commands import desk
+    from preference_center.webhooks import queries
+
+    try:
+        with desk.app(settings):
+            standing, ways = queries.standing(), sorted(hooks.set_up())
+    except SQLAlchemyError:
+        return WARNING, "not looked at while the database does not answer or is not up to date."
+    if standing.troubles:
+        return WARNING, " ".join(standing.troubles)
+    return OK, f"hooks are set up for {', '.join(ways)}." if ways else "no provider's hook is set up."
 
 
 def _clock(settings: Settings) -> Finding:

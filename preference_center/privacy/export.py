@@ -28,6 +28,7 @@ KEPT = {
     "messages": "with the campaign's figures, without a name after erasure",
     "tracked_messages": "as long as the message, only where the person agreed to be seen; deleted at erasure",
     "mailings": "as long as the longest frequency cap looks back",
+    "delivery_events": "2 years",
     "notices": "90 days",
     "suppressions": "as long as the address must not be mailed; they hold a keyed hash, no address",
     "address_changes": "14 days",
@@ -44,7 +45,9 @@ def of(contact: Contact) -> dict[str, Any]:
         "format": FORMAT,
         "made_at": clock.now().isoformat(),
         "controller": {"name": settings.organisation, "address": settings.postal_address},
-        "purposes": {key: {"name": purpose.name, "bases": bases.allowed_for(purpose)} for key, purpose in PURPOSES.items()},
+        "purposes": {
+            key: {"name": purpose.name, "bases": bases.allowed_for(purpose)} for key, purpose in PURPOSES.items()
+        },
         "recipients": ["the mail servers that carry our emails"],
         "kept": KEPT,
         "rights": ["access", "rectification", "erasure", "restriction", "portability", "objection", "complaint"],
