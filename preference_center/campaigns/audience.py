@@ -34,9 +34,14 @@ class Funnel:
         return found
 
 
-def verdicts(version: CampaignVersion, topic: Topic, at: datetime) -> Select[Any]:
-    """`SELECT contact_id, record_id, reason` for everybody in the version's segment; `reason` is NULL for who may be mailed."""
-    return eligibility.judge(topic, at).where(segments.predicate(rule(version), at))
+def verdicts(
+    version: CampaignVersion, topic: Topic, at: datetime, within: tuple[int, int] | None = None
+) -> Select[Any]:
+    """`SELECT contact_id, record_id, reason` for everybody in the version's segment; `reason` is NULL for who may be mailed.
+
+    `within`: only contacts after the first id up to the second.
+    """
+    return eligibility.judge(topic, at, within=within).where(segments.predicate(rule(version), at))
 
 
 def rule(version: CampaignVersion) -> str:
