@@ -1,10 +1,12 @@
 """The headers on every response: what a page may load and do, where its address may go, and who may keep it (`security.md` 3.10)."""
 
-from flask import Flask, Response, current_app, request
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, current_app, request
 
 _COMMON = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'; require-trusted-types-for 'script'"
+    "base-uri 'none'; require-trusted-types-for 'script'; report-uri /csp; report-to csp"
 )
 PUBLIC_POLICY = _COMMON  # no script at all: the public pages have none
 CONSOLE_POLICY = (
@@ -13,8 +15,23 @@ CONSOLE_POLICY = (
 YEAR = 365 * 24 * 3600
 
 
+THIS_MACHINE = {"localhost", "127.0.0.1", "[::1]"}
+HEALTH = {"/healthz", "/readyz", "/metrics"}  # asked for by load balancers, under whatever name they know
+
+
 def init(app: Flask) -> None:
+    app.before_request(refuse_other_hosts)
     app.after_request(dress)
+
+
+def refuse_other_hosts() -> None:
+    """A forged Host header opens nothing (ASVS V4.1). Where the site is this machine's alone, such as the demo, any name will do."""
+    ours = urlsplit(current_app.extensions["settings"].public_url).hostname or ""
+    asked = urlsplit(f"//{request.host}").hostname or ""
+    named = {asked, f"[{asked}]"}
+    if named & {ours, *THIS_MACHINE} or {ours, f"[{ours}]"} & THIS_MACHINE or request.path in HEALTH:
+        return
+    abort(400)
 
 
 def dress(response: Response) -> Response:
@@ -22,6 +39,7 @@ def dress(response: Response) -> Response:
     console = request.path == "/admin" or request.path.startswith("/admin/")
     headers = response.headers
     headers.setdefault("Content-Security-Policy", CONSOLE_POLICY if console else PUBLIC_POLICY)
+    headers.setdefault("Reporting-Endpoints", 'csp="/csp"')
     headers.setdefault("Referrer-Policy", "same-origin" if console else "no-referrer")
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("X-Frame-Options", "DENY")

@@ -14,6 +14,7 @@ from preference_center.web.public import (  # noqa: E402, F401 - importing a pag
     dead_links,
     look,
     new_link,
+    policy,
     preferences,
     receipts,
     renewal,

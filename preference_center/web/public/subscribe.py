@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center import i18n
 from preference_center.consent import standing
+from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Wording
 from preference_center.contacts import addresses, cells
 from preference_center.contacts.addresses import Address
@@ -106,7 +107,7 @@ def _source(form: SignUpForm | None) -> str:
     return f"form:{form.key}" if form else "form:subscribe"
 
 
-def _evidence(form: SignUpForm | None) -> acts.Evidence:
+def _evidence(form: SignUpForm | None) -> Evidence:
     """Which form it was, on which site it stood, and the name that was typed, kept apart until the address is proven."""
     found = acts.evidence("form")
     name = cells.clean(request.form.get("name", "")[:80]) if form and form.asks_name else None
