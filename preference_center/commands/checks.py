@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from preference_center import clock, config, embedded
+from preference_center import clock, config, embedded, kept_secrets
 from preference_center.commands import faults, mailbox_check, relay_check
 from preference_center.config import Settings
 from preference_center.mail.relay import Relay
@@ -205,7 +205,7 @@ def _texts(name: str, end: float) -> list[str]:
 def _keys(settings: Settings) -> Finding:
     ids = [kid for kid, _ in settings.link_keys]
     words = f"{ids[-1]} signs; {len(ids)} verify."
-    secrets = config.secrets_file(settings.data_dir)
+    secrets = kept_secrets.file_of(settings.data_dir)
     if secrets.exists() and secrets.stat().st_mode & 0o077:
         return FAULT, f"{words} Others can read {secrets}. Close it: chmod 600 {secrets}"
     return OK, words
@@ -237,12 +237,18 @@ def _requests(settings: Settings) -> Finding:
 def _reports(settings: Settings) -> Finding:
     """What providers and mailboxes report: whether it comes in, is read, and can be believed."""
     from preference_center.commands import desk
+    from preference_center.db import db
     from preference_center.webhooks import queries
 
     try:
+        _at_database(settings, "SELECT 1", "SELECT 1")  # looking must not make a database
         with desk.app(settings):
-            standing, ways = queries.standing(), sorted(hooks.set_up())
-    except SQLAlchemyError:
+            try:
+                standing, ways = queries.standing(), sorted(hooks.set_up())
+            finally:
+                db.session.remove()
+                db.engine.dispose()
+    except (SQLAlchemyError, FileNotFoundError):
         return WARNING, "not looked at while the database does not answer or is not up to date."
     if standing.troubles:
         return WARNING, " ".join(standing.troubles)
