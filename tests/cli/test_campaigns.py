@@ -67,3 +67,19 @@ def test_approving_from_the_command_line_is_written_down(pc: Run, made: str, env
     assert pc("campaigns", "approve", made, "--version", "1", "--at", "2027-03-10T09:00+00:00").status == 0
     with sqlite3.connect(f"{environ['DATA_DIR']}/preference-center.db") as database:
         assert database.execute("SELECT version, by FROM campaign_approvals").fetchall() == [(1, "cli")]
+
+
+def test_blocks_and_an_experiment_are_written_from_files(people: Run, pc: Run, tmp_path: Path) -> None:  # noqa: F811
+    blocks, plan = tmp_path / "mail.json", tmp_path / "try.json"
+    blocks.write_text('{"blocks": [{"type": "heading", "text": "Hello"}, {"type": "footer"}]}')
+    plan.write_text('{"share": 50, "metric": "person", "wait_minutes": 60, "variants": [{"subject": "B"}]}')
+    given = ["campaigns", "create", "--name", "X", "--topic", "news", "--subject", "A", "--blocks", blocks]
+    made = pc(*given, "--try", plan)
+    assert made.status == 0, made.err
+    refused = pc("campaigns", "pick", made.out.strip(), "B")
+    assert refused.status == 1 and "no winner to choose" in refused.err
+    assert pc("campaigns", "archive", made.out.strip()).status == 0
+    plan.write_text("{")
+    assert "is no JSON" in pc(*given, "--try", plan).err
+    blocks.write_text('{"blocks": [{"type": "footer"}, {"type": "divider"}]}')
+    assert "blocks[0]: one footer" in pc(*given).err
