@@ -7,7 +7,6 @@ and kept in `DATA_DIR/secrets.json`. With a DATABASE_URL of your own, secrets mu
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from preference_center import failpoints, wall_clock
+from preference_center import failpoints, kept_secrets, wall_clock
 from preference_center.wall_clock import Hours, SendingCalendar
 
 
@@ -114,7 +113,8 @@ _HOOK = "PREFERENCE_CENTER_HOOK_"  # of one provider each, which alone knows wha
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
-    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE", "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
+    "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
+    "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
@@ -162,7 +162,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     except ValueError as fault:
         faults.append(f"PREFERENCE_CENTER_FAILPOINTS: {fault}.")
     numbers: dict[str, Any] = _numbers(other, faults) | wall_clock.settings(other, faults)
-    secret = _secrets(plain, other, data_dir, embedded, faults)
+    secret = kept_secrets.read(plain, other, data_dir, embedded, faults)
     if faults:
         raise BadSettings(faults)
     kept: dict[str, Any] = {
@@ -335,107 +335,13 @@ def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, Any]:
     return numbers
 
 
-def _secrets(
-    plain: dict[str, str], other: dict[str, str], data_dir: Path, embedded: bool, faults: list[str]
-) -> dict[str, Any]:
-    given = {"SECRET_KEY": plain["SECRET_KEY"], "LINK_KEYS": plain["LINK_KEYS"], "ADDRESS_KEY": other["ADDRESS_KEY"]}
-    if not embedded:
-        for name, value in given.items():
-            if not value:
-                faults.append(
-                    f"{_setting(name)} is missing: with a DATABASE_URL of your own, all machines must share it. "
-                    "`openssl rand -hex 32` makes one."
-                )
-    _check_secrets(given, faults)
-    if embedded and not all(given.values()) and not faults:
-        kept = _kept_secrets(data_dir, faults)
-        given = {name: value or found for (name, value), found in zip(given.items(), kept, strict=True)}
-        _check_secrets(given, faults)
-    return {
-        "secret_key": given["SECRET_KEY"],
-        "link_keys": parse_link_keys(given["LINK_KEYS"], []),
-        "address_key": given["ADDRESS_KEY"],
-    }
-
-
-def _check_secrets(given: dict[str, str], faults: list[str]) -> None:
-    for name, value in given.items():
-        if name != "LINK_KEYS" and value and len(value) < 32:
-            faults.append(f"{_setting(name)} is too short to be safe: 32 characters or more.")
-    parse_link_keys(given["LINK_KEYS"], faults)
-
-
-def _setting(name: str) -> str:
-    return name if name in _PLAIN else f"PREFERENCE_CENTER_{name}"
-
-
-def parse_link_keys(text: str, faults: list[str]) -> tuple[tuple[str, str], ...]:
-    """`id:secret,id:secret`, oldest first. A secret alone gets the id `1`."""
-    keys = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        kid, colon, secret = part.partition(":")
-        keys.append((kid, secret) if colon else ("1", kid))
-    if any(not re.fullmatch(r"[a-z0-9]{1,8}", kid) or len(secret) < 32 for kid, secret in keys) or len(
-        {kid for kid, _ in keys}
-    ) < len(keys):
-        faults.append(
-            "LINK_KEYS must be id:secret pairs with commas between, oldest first: each id once, of 1 to 8 small letters or "
-            "digits; each secret 32 characters or more."
-        )
-    return tuple(keys)
-
-
-def secrets_file(data_dir: Path) -> Path:
-    return data_dir / "secrets.json"
-
-
-def write_secrets(data_dir: Path, kept: dict[str, str]) -> None:
-    """Replace the file in one step, readable by its owner alone."""
-    file = secrets_file(data_dir)
-    fresh = file.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        json.dump(kept, out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
-
-
 def keeps_link_keys(settings: Settings) -> bool:
     """Do the link keys in use come from the secrets file, so that a new one can be added there?"""
     try:
-        kept = json.loads(secrets_file(settings.data_dir).read_text(encoding="utf-8"))["LINK_KEYS"]
+        kept = json.loads(kept_secrets.file_of(settings.data_dir).read_text(encoding="utf-8"))["LINK_KEYS"]
     except (OSError, ValueError, KeyError):
         return False
-    return settings.embedded_database and parse_link_keys(kept, []) == settings.link_keys
-
-
-def change_kept_secret(data_dir: Path, name: str, value: str) -> None:
-    kept = json.loads(secrets_file(data_dir).read_text(encoding="utf-8"))
-    write_secrets(data_dir, kept | {name: value})
-
-
-def _kept_secrets(data_dir: Path, faults: list[str]) -> tuple[str, str, str]:
-    """The secrets of an embedded installation, made at its first start."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not secrets_file(data_dir).exists():
-            made = {
-                "SECRET_KEY": secrets.token_hex(32),
-                "LINK_KEYS": f"1:{secrets.token_hex(32)}",
-                "ADDRESS_KEY": secrets.token_hex(32),
-            }
-            write_secrets(data_dir, made)
-        kept = json.loads(secrets_file(data_dir).read_text(encoding="utf-8"))
-        return kept["SECRET_KEY"], kept["LINK_KEYS"], kept["ADDRESS_KEY"]
-    except OSError as trouble:
-        faults.append(
-            f"DATA_DIR {data_dir} cannot be written: {trouble.strerror}. Give it to this user, or name another DATA_DIR."
-        )
-    except (ValueError, KeyError):
-        faults.append(
-            f"{secrets_file(data_dir)} is damaged. Restore it from your backup: without it old links stop working."
-        )
-    return "", "", ""
+    return settings.embedded_database and kept_secrets.parse_link_keys(kept, []) == settings.link_keys
 
 
 def with_(settings: Settings, **changes: object) -> Settings:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center import config, i18n
+from preference_center import config, i18n, kept_secrets
 from preference_center.config import BadSettings
 
 RIGHT = {
@@ -37,7 +37,7 @@ def test_the_least_that_must_be_given_is_enough_and_secrets_are_made_once(tmp_pa
         "Example Shop",
         "example.com",
     )
-    assert stat.S_IMODE(config.secrets_file(first.data_dir).stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept_secrets.file_of(first.data_dir).stat().st_mode) == 0o600
     assert stat.S_IMODE(first.data_dir.stat().st_mode) == 0o700
 
 
@@ -175,8 +175,8 @@ def test_a_link_key_can_be_added_only_where_keys_are_kept(tmp_path: Path) -> Non
     kept = config.read({**RIGHT, "DATA_DIR": str(tmp_path / "a")})
     given = config.read({**RIGHT, **SECRETS, "DATA_DIR": str(tmp_path / "b")})
     assert config.keeps_link_keys(kept) and not config.keeps_link_keys(given)
-    config.change_kept_secret(kept.data_dir, "LINK_KEYS", "1:" + "x" * 32)
-    assert json.loads(config.secrets_file(kept.data_dir).read_text())["SECRET_KEY"] == kept.secret_key
+    kept_secrets.change(kept.data_dir, "LINK_KEYS", "1:" + "x" * 32)
+    assert json.loads(kept_secrets.file_of(kept.data_dir).read_text())["SECRET_KEY"] == kept.secret_key
 
 
 def test_the_languages_of_the_settings_are_those_we_speak() -> None:

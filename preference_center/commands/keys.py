@@ -28,7 +28,7 @@ def list_(as_json: bool) -> None:
 @keys.command(epilog="Example: preference-center keys add")
 def add() -> None:
     """Add a key that signs from now on; older ones go on verifying."""
-    from preference_center import config
+    from preference_center import config, kept_secrets
 
     settings = config.read()
     taken = {kid for kid, _secret in settings.link_keys}
@@ -41,7 +41,7 @@ def add() -> None:
             err=True,
         )
         return
-    config.change_kept_secret(settings.data_dir, "LINK_KEYS", line)
+    kept_secrets.change(settings.data_dir, "LINK_KEYS", line)
     _note(kid)
     click.echo(f"Key {kid} was added. Start Preference Center again: it signs from then on.")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center import config, embedded
+from preference_center import config, embedded, kept_secrets
 from preference_center.catcher import smtp
 from preference_center.catcher.store import Inbox
 from preference_center.commands import checks
@@ -97,7 +97,7 @@ def test_a_queue_that_forgets_is_a_fault(tmp_path: Path) -> None:
 
 def test_files_that_others_can_read_are_named(pc: Run, folder: Path) -> None:
     config.read()
-    config.secrets_file(folder).chmod(0o644)
+    kept_secrets.file_of(folder).chmod(0o644)
     folder.chmod(0o755)
     found = findings(pc)
     assert found["link keys"][0] == "fault" and "chmod 600" in found["link keys"][1]
