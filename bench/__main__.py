@@ -13,7 +13,15 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 BOTH = ([], ["--embedded-postgresql"])  # SQLite, and a PostgreSQL of our own
-RUNS = {"send": ([],), "import_contacts": BOTH, "audience": BOTH, "verify_ledger": BOTH, "webhooks": BOTH[1:], "bounces": ([],)}
+RUNS = {
+    "send": ([],),
+    "import_contacts": BOTH,
+    "audience": BOTH,
+    "verify_ledger": BOTH,
+    "pages": BOTH,
+    "webhooks": BOTH[1:],
+    "bounces": ([],),
+}
 
 
 def run_all(word: str) -> int:
