@@ -7,12 +7,13 @@ not for mail they have already; image and links go on working (S106).
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center import clock
-from preference_center.campaigns import following
+from preference_center.campaigns import experiments, following
 from preference_center.campaigns.models import CampaignVersion
 from preference_center.consent import tracking
 from preference_center.db import Base, BigId, db, insert_rows
@@ -64,7 +65,8 @@ def target(name: str, link: str) -> str | None:
         return None
     versions = select(CampaignVersion).where(CampaignVersion.campaign_id == message.campaign_id)
     for version in db.session.scalars(versions.order_by(CampaignVersion.number.desc())):
-        found = following.targets(version.compiled["html"]).get(link)
+        contents = (experiments.content_of(version, number) for number in range(experiments.count(version)))
+        found = next((at for one in contents if (at := following.targets(one.compiled["html"]).get(link))), None)
         if found is not None and version.is_intact():
             return found
     return None
@@ -92,4 +94,4 @@ def _mark(message: Message) -> str:
     return marks.make(message.id, Place.metadata)
 
 
-_TABLE = TrackedMessage.__table__
+_TABLE: Any = TrackedMessage.__table__

@@ -166,9 +166,12 @@ def best(found: list[Score], metric: str) -> int:
 def with_contents(campaign: Campaign, claimed: list[Claimed]) -> list[Claimed]:
     """The claimed messages of an experiment, each with its content: the one it tries, or the winner."""
     asked = select(Message.id, Message.variant).where(Message.id.in_([one.id for one in claimed]))
-    tries = {number: variant for number, variant in db.session.execute(asked)}  # noqa: C416
-    winner = campaign.winner or 0
-    return [replace(one, variant=winner if tries[one.id] is None else tries[one.id]) for one in claimed]
+    tries: dict[int, int | None] = dict(db.session.execute(asked).all())
+    return [replace(one, variant=_first_of(tries.get(one.id), campaign.winner)) for one in claimed]
+
+
+def _first_of(own: int | None, winner: int | None) -> int:
+    return own if own is not None else winner or 0
 
 
 def composer(campaign: Campaign, version: CampaignVersion, topic: Topic) -> "Composer | Composers":

@@ -11,16 +11,20 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from preference_center import clock, config, jobs
-from preference_center.campaigns import experiments, queries, scheduling
+from preference_center.campaigns import experiments, following, queries, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.consent import ledger, tracking
+from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import chunks, closing, outbox, trials
 from preference_center.delivery import queries as figures
+from preference_center.delivery import tracking as ways
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.trials import Score
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
 from preference_center.wall_clock import Hours
 from tests.support import make
 from tests.support.bell import WrittenBell
@@ -242,3 +246,26 @@ def test_the_variants_are_part_of_what_is_approved(nobody: Topic) -> None:  # P7
         version.experiment = changed
     assert not version.is_intact()
     assert campaign.state is CampaignState.sending
+
+
+def test_a_click_in_a_tried_content_leads_where_it_says_and_counts_for_it(topic: Topic) -> None:
+    other = {"source": "Other, with [a link](https://shop.example.com/other)"}
+    campaign = started(topic, metric="clicked", variants=[other])
+    with transaction():
+        tracking.offer()
+        switch = tracking.topic()
+        assert switch is not None
+        one = db.session.scalars(select(Message).where(Message.variant == 1).order_by(Message.id)).first()
+        assert one is not None
+        reader = db.session.get_one(Contact, one.contact_id)
+        ledger.grant(reader, switch, LegalBasis.consent, Evidence("link", language="en"))
+    claimed(campaign, topic)
+    ended(campaign, 0, MessageState.sent)
+    ended(campaign, 1, MessageState.sent)
+    with transaction():
+        (name,) = ways.names({one.id: one.contact_id}, clock.now()).values()
+    with transaction():
+        ways.clicked(name, "https://shop.example.com/other", "Mozilla/5.0")
+    assert ways.target(name, following.name("https://shop.example.com/other")) == "https://shop.example.com/other"
+    assert [(score.letter, score.clicked) for score in trials.scores(campaign)] == [("A", 0), ("B", 1)]
+    assert trials.best(trials.scores(campaign), "clicked") == 1
