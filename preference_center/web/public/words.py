@@ -94,15 +94,15 @@ def since(record: ConsentRecord, on: bool, contact: Contact) -> str:
 
 
 def how(record: ConsentRecord) -> str:
-    return {
-        "form": _("by the sign-up form"),
-        "link": _("by you, on a page like this"),
-        "one_click": _("by the unsubscribe button of your mail program"),
-        "import": _("as recorded before we moved to this system"),
-        "admin": _("by our staff, as you told us"),
-        "mail": _("by an email from you"),
-        "provider": _("by your mail provider"),
-    }.get(record.source, _("by our system"))
+    return {  # only the one that is needed is translated
+        "form": lambda: _("by the sign-up form"),
+        "link": lambda: _("by you, on a page like this"),
+        "one_click": lambda: _("by the unsubscribe button of your mail program"),
+        "import": lambda: _("as recorded before we moved to this system"),
+        "admin": lambda: _("by our staff, as you told us"),
+        "mail": lambda: _("by an email from you"),
+        "provider": lambda: _("by your mail provider"),
+    }.get(record.source, lambda: _("by our system"))()
 
 
 def event(record: ConsentRecord, contact: Contact) -> str:
