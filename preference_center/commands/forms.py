@@ -1,5 +1,7 @@
 """`forms`: sign-up forms, here and on other sites."""
 
+from typing import Any
+
 import click
 
 from preference_center.commands import desk
@@ -60,7 +62,7 @@ def list_(as_json: bool) -> None:
         from preference_center.preferences import forms
 
         site = app.extensions["settings"].public_url
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "key": form.key,
                 "topics": form.topics,

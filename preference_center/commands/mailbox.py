@@ -107,7 +107,7 @@ def letters(limit: int, as_json: bool) -> None:
     with desk.app():
         from preference_center.webhooks import mailbox as mails
 
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "id": post.public_id,
                 "received_at": post.received_at,

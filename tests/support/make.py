@@ -12,7 +12,6 @@ from preference_center.topics import catalogue
 from preference_center.topics.models import Topic, TopicText
 from preference_center.topics.purposes import LegalBasis
 
-
 # what an existing customer's mail rests on (ePrivacy 13(2))
 SALE = {"sale": "order 17", "own_similar_products": True, "refusal_offered": True}
 

@@ -50,13 +50,14 @@ def save_look() -> ResponseReturnValue:
 
 def _told(one: Correction) -> str:
     theme = _("dark") if one.theme == "dark" else _("light")
-    return _(
+    words: str = _(
         "%(colour)s, %(theme)s: %(asked)s cannot be read well where it stands, so %(used)s is used.",
         colour=COLOURS[one.colour],
         theme=theme,
         asked=one.asked,
         used=one.used,
     )
+    return words
 
 
 def _page(name: str, chosen: dict[str, str], fault: Invalid | None = None) -> str:
