@@ -76,6 +76,11 @@ class Result:
     enhanced: str | None
     text: str
 
+    @property
+    def is_about_domain(self) -> bool:
+        """The recipient's side asks us to slow down, through the relay or as the relay: nobody else need wait."""
+        return _is_about_domain(self.phase, self.enhanced, self.text)
+
 
 class Journal(Protocol):
     """Where each final dot is noted just before it is sent, and each reply to one just after it came."""
@@ -166,11 +171,20 @@ def of_reply(key: int, phase: Phase, reply: Reply) -> Result:
     return Result(key, outcome, phase, reply.code, reply.enhanced, reply.text)
 
 
+def _is_about_domain(phase: Phase, enhanced: str | None, text: str) -> bool:
+    """Only once the recipient is known; other codes of 4.7 are as often the relay's own."""
+    if phase not in (Phase.rcpt, Phase.data, Phase.body, Phase.dot):
+        return False
+    return enhanced == "4.7.28" or "unusual rate" in text
+
+
 def trouble_in(phase: Phase, reply: Reply) -> RelayTrouble | None:
     """What a refusal tells of the relay as a whole, if anything."""
     if reply.wants_login and phase is not Phase.dot:
         text = f"the relay wants a new login: {reply.code} {reply.text}"
         return RelayTrouble(TroubleKind.login_refused, text, reply.code)
+    if _is_about_domain(phase, reply.enhanced, reply.text):
+        return None
     if reply.asks_to_slow_down:
         text = f"the relay asks us to slow down: {reply.code} {reply.text}"
         return RelayTrouble(TroubleKind.slow_down, text, reply.code)

@@ -5,12 +5,38 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _HELLO = re.compile(r"[A-Za-z0-9.\[\]:_-]{1,255}\Z")
-_OPTIONS = ("tls", "verify", "ca_file", "hello", "in_flight")
+_OPTIONS = ("tls", "verify", "ca_file", "hello", "in_flight", "weight", "connections", "rate", "warm_up")
 _EXAMPLE = "write it as smtp://user:password@host:port or smtps://user:password@host:port"
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """A new sending address is made known slowly: so many messages on the first day, and twice as many each day after."""
+
+    since: date
+    first: int
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """`2026-12-01:500`. ValueError says how to write it."""
+        day, _, first = text.partition(":")
+        try:
+            return cls(date.fromisoformat(day), _number("warm_up", first, 1, 1_000_000))
+        except ValueError:
+            raise ValueError("warm_up= in the relay URL is a day and a number, such as 2026-12-01:500") from None
+
+    def limit(self, day: date) -> int | None:
+        """How many messages may leave on this day (UTC); None once it is over, after three weeks."""
+        days = max((day - self.since).days, 0)
+        return None if days > _WARM_UP_DAYS else self.first * 2**days
+
+
+_WARM_UP_DAYS = 20
 
 
 @dataclass(frozen=True)
@@ -18,7 +44,8 @@ class Relay:
     """One relay. `hello` is the name we greet with; `ca_file` a PEM file of authorities to trust instead of the system's.
 
     `in_flight`: how many messages may be on their way at once on one connection, if the relay offers CHUNKING; so many are in doubt
-    when it breaks. With "starttls" and "implicit" nothing is ever sent in clear; there is no falling back.
+    when it breaks. `weight` counts among several relays, `connections` are those of one run, `rate` is in messages a minute over all
+    workers. With "starttls" and "implicit" nothing is ever sent in clear; there is no falling back.
     """
 
     host: str
@@ -30,6 +57,15 @@ class Relay:
     ca_file: str | None = None
     hello: str = "localhost"
     in_flight: int = 1
+    weight: int = 1
+    connections: int | None = None
+    rate: int | None = None
+    warm_up: WarmUp | None = None
+
+    @property
+    def name(self) -> str:
+        """How it is called in our tables and words: never with its login."""
+        return f"{self.host}:{self.port}"[:120]
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -60,6 +96,10 @@ class Relay:
             ca_file=options.get("ca_file"),
             hello=hello,
             in_flight=_number("in_flight", options.get("in_flight", "1"), 1, 64),
+            weight=_number("weight", options.get("weight", "1"), 1, 1000),
+            connections=_number("connections", options["connections"], 1, 64) if "connections" in options else None,
+            rate=_number("rate", options["rate"], 1, 10_000_000) if "rate" in options else None,
+            warm_up=WarmUp.read(options["warm_up"]) if "warm_up" in options else None,
         )
 
     def tls_context(self) -> ssl.SSLContext:
