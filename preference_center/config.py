@@ -55,6 +55,8 @@ class Settings:
     dkim_ed25519_selector: str = ""
     dkim_ed25519_key_file: str = ""
     relay_connections: int = 4
+    relays: tuple[str, ...] = ()  # more of them, beside relay_url
+    domain_rates: tuple[tuple[str, int], ...] = ()  # messages a minute to one recipient domain
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
@@ -113,6 +115,7 @@ _HOOK = "PREFERENCE_CENTER_HOOK_"  # of one provider each, which alone knows wha
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
+    "RELAYS", "DOMAIN_RATES",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
     "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
@@ -162,13 +165,14 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     except ValueError as fault:
         faults.append(f"PREFERENCE_CENTER_FAILPOINTS: {fault}.")
     numbers: dict[str, Any] = _numbers(other, faults) | wall_clock.settings(other, faults)
+    more_relays, rates = _relays(other["RELAYS"], faults), _domain_rates(other["DOMAIN_RATES"], faults)
     secret = kept_secrets.read(plain, other, data_dir, embedded, faults)
     if faults:
         raise BadSettings(faults)
     kept: dict[str, Any] = {
         name.lower(): value
         for name, value in other.items()
-        if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR"} and name.lower() not in numbers
+        if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR", "RELAYS", "DOMAIN_RATES"} and name.lower() not in numbers
     }
     return Settings(
         data_dir=data_dir,
@@ -181,6 +185,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         organisation=plain["ORGANISATION"],
         postal_address=plain["POSTAL_ADDRESS"].replace("\\n", "\n"),
         hooks=hooks(given),
+        relays=more_relays,
+        domain_rates=rates,
         journal_dir=Path(other["JOURNAL_DIR"]) if other["JOURNAL_DIR"] else None,
         **secret,
         **numbers,
@@ -279,6 +285,31 @@ def _check_mailbox(other: dict[str, str], faults: list[str]) -> None:
         listen is None or not listen.hostname or not listen.port or listen.path or listen.username
     ):
         faults.append("PREFERENCE_CENTER_MAILBOX_LISTEN is not understood; write it like 127.0.0.1:8024.")
+
+
+def _relays(text: str, faults: list[str]) -> tuple[str, ...]:
+    """More relays, with spaces between; how each is to be used stands in its options."""
+    given = tuple(text.split())
+    for number, part in enumerate(given, 1):
+        url = _split(part)
+        if url is None or url.scheme not in {"smtp", "smtps"} or not _says_where(url):
+            faults.append(
+                f"PREFERENCE_CENTER_RELAYS, number {number}, is not understood; write it like "
+                "smtp://user:password@host:587?weight=2, with spaces between several."
+            )
+    return given
+
+
+def _domain_rates(text: str, faults: list[str]) -> tuple[tuple[str, int], ...]:
+    """`gmail.com=600 outlook.com=300`: messages a minute."""
+    rates = []
+    for part in text.lower().split():
+        match = re.fullmatch(r"([a-z0-9-]+(?:\.[a-z0-9-]+)+)=([1-9][0-9]{0,7})", part)
+        if match is None:
+            faults.append("PREFERENCE_CENTER_DOMAIN_RATES must be messages a minute by domain: gmail.com=600 outlook.com=300.")
+            break
+        rates.append((match[1], int(match[2])))
+    return tuple(rates)
 
 
 def _split(text: str) -> SplitResult | None:

@@ -5,7 +5,7 @@ judge. A withdrawal that committed before the claim is therefore always seen, an
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,10 +55,18 @@ class Ending:
     next_try_at: datetime | None = None
 
 
-def claim(run: Run, campaign: Campaign, topic: Topic, size: int, after: int = 0) -> list[Claimed]:
+def claim(
+    run: Run,
+    campaign: Campaign,
+    topic: Topic,
+    size: int,
+    after: int = 0,
+    admit: Callable[[Sequence[tuple[int, str]]], Collection[int]] | None = None,
+) -> list[Claimed]:
     """The next chunk for this run, judged a moment ago; the refused ones are stored as skipped. One transaction.
 
-    It begins behind message `after`, where one was claimed last: else each claim would walk over all that have left.
+    It begins behind message `after`, where one was claimed last: else each claim would walk over all that have left. `admit` says
+    of messages and their addresses which may leave now (pacing.py); the others stay queued.
     """
     now = clock.now()
     rows = waves.awake(campaign, _waiting(campaign, size, after, now), now)
@@ -78,6 +86,9 @@ def claim(run: Run, campaign: Campaign, topic: Topic, size: int, after: int = 0)
             allowed.append((row, verdict))
     if refused:
         _each(_SKIP, refused)
+    if admit is not None:
+        admitted = admit([(row.id, verdict.email) for row, verdict in allowed])
+        allowed = [one for one in allowed if one[0].id in admitted]
     if not allowed:
         return []
     _take(run, [row.id for row, _ in allowed], [verdict.record_id for _, verdict in allowed], now)

@@ -25,17 +25,17 @@ from preference_center.config import Settings
 from preference_center.consent import jurisdictions
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db, is_postgresql, transaction
-from preference_center.delivery import chunks, closing, outcomes, trials
+from preference_center.delivery import chunks, closing, domains, outcomes, pacing, trials
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.lookout import Lookout
 from preference_center.delivery.models import MessageState, Run
+from preference_center.delivery.pacing import Lane
 from preference_center.delivery.trials import Composers
 from preference_center.errors import DomainError
 from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind
-from preference_center.mail.relay import Relay
 from preference_center.mail.smtp import Courier
 from preference_center.topics.models import Topic
 
@@ -77,17 +77,20 @@ class _Turn:
     give_up_at: datetime
     stop: Callable[[], bool]
     lookout: Lookout
+    lane: Lane
     size: int = 50
     last_id: int = 0  # of the last chunk
     endings: list[Ending] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
     held_back: set[int] = field(default_factory=set)
     claimed_at: float = 0.0
+    unlearned: int | None = None  # how many the last chunk sent, until that is stored
     tally: Tally = field(default_factory=Tally)
 
     def may_start(self, envelope: Envelope) -> bool:
         young = time.monotonic() - self.claimed_at <= STALE_SECONDS
-        allowed = young and not self.stop() and self.lookout.sees_sending()
+        goes_on = young and not self.stop() and self.lookout.sees_sending()
+        allowed = goes_on and self.lane.may_go(envelope.key)
         if not allowed:
             self.held_back.add(envelope.key)
         return allowed
@@ -128,6 +131,9 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         except (DomainError, UnusableKey, OSError) as fault:  # nobody's mail can be written until a person mends it
             _pause(campaign_id, f"The mail cannot be written: {fault}")
             return None
+        relay = pacing.choose(settings)
+        if relay is None:  # all of them rest; the sweep rings again
+            return None
         now = clock.now()
         started = Run(
             campaign_id=campaign_id,
@@ -144,12 +150,14 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
         give_up_at = campaign.gives_up_at()
     courier = Courier(
-        Relay.from_url(settings.relay_url),
-        connections=settings.relay_connections,
+        relay,
+        connections=relay.connections or settings.relay_connections,
         journal=journal,
         pulse=lambda: _extend_lease(started.id),
     )
-    return _Turn(started, started.id, campaign_id, journal, courier, composer, give_up_at, stop, Lookout(campaign_id))
+    lane = Lane(relay, started.id, settings.relay_connections, dict(settings.domain_rates))
+    lookout = Lookout(campaign_id)
+    return _Turn(started, started.id, campaign_id, journal, courier, composer, give_up_at, stop, lookout, lane)
 
 
 def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
@@ -172,7 +180,10 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             return []
         if not _extend(turn.run_id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
-        chunk = chunks.claim(turn.run, campaign, topic, turn.size, turn.last_id)
+        turn.courier.connections = turn.lane.at_once()
+        room = turn.lane.room(turn.size)
+        chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, turn.lane.admit) if room else []
+        turn.lane.spent(len(chunk))
         if campaign.decide_at is not None:
             chunk = trials.with_contents(campaign, chunk)
         failpoints.hit("claim.before_commit")
@@ -189,20 +200,28 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     attempts = {claimed.id: claimed.attempt for claimed in chunk}
     turn.journal.attempts.update(attempts)
     started = 0
+    domains.of_process().look_up({turn.lane.domain_of(claimed.id) for claimed in chunk})
     for result in turn.courier.hand_over(_composed(turn, chunk), turn.may_start):
         held_back = result.key in turn.held_back
         ending = outcomes.ending_of(result, attempts[result.key], clock.now(), turn.give_up_at, held_back=held_back)
         turn.endings.append(ending)
+        turn.lane.hear(result)
         started += ending.state is MessageState.sent
         if ending.reason == "dead_address":
             turn.dead.append(ending.id)
     took = max(time.monotonic() - turn.claimed_at, 0.001)
     turn.tally.handed_over += started
+    turn.unlearned = started
     turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * 2)
 
 
 def _composed(turn: _Turn, chunk: list[Claimed]) -> Iterator[Envelope]:
+    known = domains.of_process()
     for claimed in chunk:
+        standing = known.standing(turn.lane.domain_of(claimed.id))
+        if standing in domains.REASONS:
+            turn.endings.append(Ending(claimed.id, MessageState.skipped, domains.REASONS[standing]))
+            continue
         try:
             envelope = turn.composer.compose(claimed)
             failpoints.hit("message.rendered")
@@ -217,7 +236,9 @@ def _store(turn: _Turn) -> None:
     chunks.store(turn.run, turn.endings)
     if turn.dead:
         outcomes.suppress_dead(turn.dead)
-    turn.endings, turn.dead, turn.held_back = [], [], set()
+    if turn.unlearned is not None:
+        turn.lane.learned(turn.courier.trouble, turn.unlearned)
+    turn.endings, turn.dead, turn.held_back, turn.unlearned = [], [], set(), None
 
 
 def _relay_is_lost(turn: _Turn, campaign: Campaign) -> bool:

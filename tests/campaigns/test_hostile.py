@@ -1,0 +1,43 @@
+"""The hostile list of templates against hard limits: refused with a line number in under 2 s and 200 MB each, in a process of its own.
+
+All of it is refused while it is read, so nothing hostile is ever run and no child process is needed for rendering.
+"""
+
+import subprocess
+import sys
+
+CHILD = """
+import resource, time
+from pathlib import Path
+from preference_center.campaigns import templating
+from preference_center.errors import Invalid
+from tests.campaigns.test_templating import HOSTILE, KNOWN
+
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + 200_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+more = {
+    "deep": "{% if city %}" * 1000 + "{% endif %}" * 1000,
+    "brackets": "{{ " + "(" * 390,
+    "long tag": "{{ " + "x" * 100_000 + " }}",
+    "many filters": "{{ city" + "|upper" * 60 + " }}",
+    "center": "{{ city|center(500000000) }}",
+    "format": "{{ '%0500000000d' % 1 }}",
+}
+for name, source in (HOSTILE | more).items():
+    begun = time.monotonic()
+    try:
+        templating.read("Hello\\n" + source, KNOWN, "source")
+    except Invalid as refused:
+        assert "line 2: " in refused.message, (name, refused.message)
+    else:
+        raise AssertionError(f"{name} was let through")
+    assert time.monotonic() - begun < 2, name
+print(len(HOSTILE) + len(more))
+"""
+
+
+def test_each_hostile_template_ends_in_an_error_with_its_line_within_two_seconds_and_200_megabytes() -> None:
+    done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 30
