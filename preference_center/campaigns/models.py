@@ -47,7 +47,7 @@ class Campaign(WithPublicId, Base):
     decide_at: Mapped[datetime | None]  # of an experiment: when the winner is chosen
     winner: Mapped[int | None] = mapped_column(SmallInteger)
     archived_at: Mapped[datetime | None]  # shown in the public archive since then
-    frozen_segment: Mapped[str | None] = mapped_column(Text)  # the approved rule, with the segments it names written out
+    frozen_segment: Mapped[str | None] = mapped_column(Text)  # the approved rule; segments it names are written out
     frozen_segment_sha256: Mapped[str | None] = mapped_column(String(64))
     made_from: Mapped[str] = mapped_column(String(60), default="", server_default="")  # campaign or template, version
     started_at: Mapped[datetime | None]
