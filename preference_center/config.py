@@ -172,7 +172,9 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     kept: dict[str, Any] = {
         name.lower(): value
         for name, value in other.items()
-        if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR", "RELAYS", "DOMAIN_RATES"} and name.lower() not in numbers
+        if value
+        and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR", "RELAYS", "DOMAIN_RATES"}
+        and name.lower() not in numbers
     }
     return Settings(
         data_dir=data_dir,
@@ -306,7 +308,9 @@ def _domain_rates(text: str, faults: list[str]) -> tuple[tuple[str, int], ...]:
     for part in text.lower().split():
         match = re.fullmatch(r"([a-z0-9-]+(?:\.[a-z0-9-]+)+)=([1-9][0-9]{0,7})", part)
         if match is None:
-            faults.append("PREFERENCE_CENTER_DOMAIN_RATES must be messages a minute by domain: gmail.com=600 outlook.com=300.")
+            faults.append(
+                "PREFERENCE_CENTER_DOMAIN_RATES must be messages a minute by domain: gmail.com=600 outlook.com=300."
+            )
             break
         rates.append((match[1], int(match[2])))
     return tuple(rates)

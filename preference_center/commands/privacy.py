@@ -93,6 +93,9 @@ def retention(dry_run: bool, as_json: bool) -> None:
         return
     desk.print_table(
         ("class", "kept", "would go" if dry_run else "gone"),
-        [(name.replace("_", " "), f"{days[name]} days" if days[name] else "for ever", count) for name, count in counts.items()],
+        [
+            (name.replace("_", " "), f"{days[name]} days" if days[name] else "for ever", count)
+            for name, count in counts.items()
+        ],
         "Nothing.",
     )

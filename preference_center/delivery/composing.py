@@ -85,7 +85,9 @@ class Composer:
                 claimed.language, form.topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date()
             ),
         )
-        mail = self.renderer.encode(fields, claimed.language, ways=self._ways(claimed.follow) if claimed.follow else None)
+        mail = self.renderer.encode(
+            fields, claimed.language, ways=self._ways(claimed.follow) if claimed.follow else None
+        )
         head = self._head(claimed, recipient, mail.subject, unsubscribe)
         data = form.frame.around(head, mail.text, mail.html)
         if self.signers is not None:

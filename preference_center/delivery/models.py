@@ -48,7 +48,9 @@ class Message(Base):
     reason: Mapped[str | None] = mapped_column(String(20))  # why skipped (contract.md 6), or the class of failure
     record_id: Mapped[int | None] = mapped_column(BigId)  # the consent record that allowed it
     run_id: Mapped[int | None]  # the run that claimed it
-    variant: Mapped[int | None] = mapped_column(SmallInteger)  # of an experiment: which content; none: waits for the winner
+    variant: Mapped[int | None] = mapped_column(
+        SmallInteger
+    )  # of an experiment: which content; none: waits for the winner
     attempt: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # fence: raised by each claim
     next_try_at: Mapped[datetime | None]
     reply_code: Mapped[int | None] = mapped_column(SmallInteger)

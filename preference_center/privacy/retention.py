@@ -125,7 +125,9 @@ RULES = (
     Rule("former_contacts", "forget_after_days", _former, _erase),
     Rule("notices", timedelta(days=90), _older(Notice, Notice.created_at, _ENDED), _rows(Notice)),
     Rule("provider_posts", "post_days", _older(InboundPost, InboundPost.received_at), _rows(InboundPost)),
-    Rule("delivery_events", timedelta(days=730), _older(DeliveryEvent, DeliveryEvent.received_at), _rows(DeliveryEvent)),
+    Rule(
+        "delivery_events", timedelta(days=730), _older(DeliveryEvent, DeliveryEvent.received_at), _rows(DeliveryEvent)
+    ),
     Rule("hook_refusals", timedelta(days=30), lambda before: _refused(before.date()), _rows(HookRefusal)),
     Rule("failed_sign_ins", timedelta(days=30), _older(FailedSignIn, FailedSignIn.at), _rows(FailedSignIn)),
     Rule("rights_links", timedelta(days=1), _older(RightsLink, RightsLink.created_at), _rows(RightsLink)),

@@ -460,7 +460,9 @@ def _plain_root(leaves: list[bytes]) -> bytes:
 def test_the_bytes_and_the_hash_of_a_link_stay_as_they_were_published() -> None:
     """A known answer: who changes this breaks every chain there is."""
     values = [7, "abc", 3, "email_marketing", 1, "news", "email", "given", "consent", 2, "ab" * 32, "pl"]
-    record = links.record_bytes([*values, "form", "zażółć", "person", None, 1, 2, None, None])  # without rules: version 1
+    record = links.record_bytes(
+        [*values, "form", "zażółć", "person", None, 1, 2, None, None]
+    )  # without rules: version 1
     assert record.startswith(b'["pc.record.v1",7,"abc",3,"email_marketing",1,"news","email","given","consent",2,"abab')
     assert record.endswith(b',"pl","form","za\\u017c\\u00f3\\u0142\\u0107","person",null,1,2,null]')
     made = links.link_hash(links.link_key(b"k" * 32, 1), 1, 1_700_000_000_000_000, links.START, record)
