@@ -45,15 +45,21 @@ def encoded(text: str) -> bytes:
     if _PLAIN.match(text):
         return text.encode("ascii") + _SOFT_BREAK
     if _FLAT.match(text):
-        lines = [text[at : at + 75] for at in range(0, len(text), 75)]
-        if not any(line[0] == "." for line in lines):
-            return "=\r\n".join([*lines, ""]).encode("ascii")
-    if _FLAT.match(text):
-        lines = [text[at : at + 75] for at in range(0, len(text), 75)]
-        if not any(line[0] == "." for line in lines):
-            return "=\r\n".join([*lines, ""]).encode("ascii")
+        return _folded(text)
     piece = quoted_printable(text)
     return piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK
+
+
+def _folded(text: str) -> bytes:
+    """Quoted-printable of a text that holds nothing to be encoded."""
+    lines, at = [], 0
+    while len(text) - at > 75:
+        end = at + 75
+        while text[end] == ".":
+            end -= 1
+        lines.append(text[at:end])
+        at = end
+    return "=\r\n".join([*lines, text[at:], ""]).encode("ascii")
 
 
 def cut(pieces: bytes) -> bytes:
@@ -83,8 +89,8 @@ _WRITTEN = (
 )
 
 
-# As links are: such a text may be cut anywhere, as long as no line begins with a dot.
-_FLAT = re.compile(r"[A-Za-z0-9:/?&#,;._%+~-]{1,1000}\Z")
+# As links are: such a text may be cut anywhere, as long as no line begins with a dot; so not many dots in a row.
+_FLAT = re.compile(r"(?!\.)(?:\.?[A-Za-z0-9:/?&#,;_%+~-]){1,1000}\.?\Z")
 
 
 def _is_plain(value: object) -> bool:

@@ -78,3 +78,14 @@ def test_each_outcome_of_many_conditions_is_right_though_not_all_are_kept() -> N
         wanted = "".join(str(number) if outcome >> number & 1 else "-" for number in range(10))
         values = {f"f{number}": "x" * (outcome >> number & 1) for number in range(10)}
         assert slots.fill(values).decode() == wanted
+
+
+@pytest.mark.parametrize("length", [74, 75, 76, 149, 150, 151, 300])
+@pytest.mark.parametrize("filling", ["a", ".b", "..", "c."])
+def test_a_link_is_cut_where_no_line_begins_with_a_dot(length: int, filling: str) -> None:
+    link = ("https://" + filling * length)[:length]
+    encoded = Slots("{{ link }}", autoescape=True).fill({"link": link})
+    assert quopri.decodestring(encoded).decode() == link
+    lines = encoded.split(b"\r\n")
+    assert max(map(len, lines)) <= 76
+    assert not any(line.startswith(b".") for line in lines)
