@@ -2,7 +2,9 @@
 
 python bench/webhooks.py [--events 5000] [--connections 32] [--embedded-postgresql]
 
-Each post is signed, each event names a message of ours, all are new. Posts of one event and of 500 are measured apart.
+Each post is signed, each event names a message of ours, all are new. Posts of one event and of 500 are measured apart. Before each,
+the same posts go to a bare WSGI function that reads them and says hello, on the same server with the same workers, by the same
+driver: figures of a busy machine mean something beside it.
 """
 
 import argparse
@@ -21,10 +23,21 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+HELLO = """def site():
+    def hello(environ, start_response):
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "7")])
+        return [b"Stored."]
+    return hello
+"""
+SERVE = (
+    "import sys; from preference_center.serving import serve; serve(sys.argv[1], '127.0.0.1', int(sys.argv[2]), 8, 2)"
+)
 KEY, LOGIN = "an-http-webhook-signing-key-0000", "hook:a-password-nobody-guesses-00"
 
 
@@ -56,14 +69,19 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
         marks = _messages(chosen.events)
         singles = [_single(mark, number) for number, mark in enumerate(marks)]
         batches = [_batch(marks, number) for number in range(max(1, chosen.events // 100))]
-        with _site(settings) as (port, web):
+        (folder / "hello.py").write_text(HELLO, encoding="utf-8")
+        with _hello(folder) as bare, _site(settings) as (port, web):
             asyncio.run(
                 _post(port, [_single("0", 10**9 + n) for n in range(200)], 8)
             )  # the first requests import things
             for size, requests in ((1, singles), (500, batches)):
                 print(
                     json.dumps(
-                        {"database": db.engine.dialect.name} | _run(port, web, requests, size, chosen.connections)
+                        {"database": db.engine.dialect.name}
+                        | _beside(
+                            _bare(bare, requests, chosen.connections),
+                            _run((port, web), requests, size, chosen.connections),
+                        )
                     )
                 )
                 sys.stdout.flush()
@@ -71,7 +89,22 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
         db.engine.dispose()
 
 
-def _run(port: int, web: int, requests: list[bytes], size: int, connections: int) -> dict[str, object]:
+def _bare(server: tuple[int, int], requests: list[bytes], connections: int) -> dict[str, float]:
+    port, pid = server
+    worked, started = _cpu(pid), time.perf_counter()
+    asyncio.run(_post(port, requests, connections))
+    seconds = time.perf_counter() - started
+    return {
+        "hello_posts_a_second": round(len(requests) / seconds),
+        "hello_cpu_ms_a_post": round((_cpu(pid) - worked) / len(requests) * 1000, 2),
+    }
+
+
+def _beside(bare: dict[str, float], ours: dict[str, Any]) -> dict[str, Any]:
+    return ours | bare | {"ratio_to_hello": round(ours["posts"] / ours["seconds"] / bare["hello_posts_a_second"], 3)}
+
+
+def _run(server: tuple[int, int], requests: list[bytes], size: int, connections: int) -> dict[str, Any]:
     from sqlalchemy import func, select
 
     from preference_center.db import db
@@ -82,6 +115,7 @@ def _run(port: int, web: int, requests: list[bytes], size: int, connections: int
         db.session.rollback()
         return db.session.scalar(select(func.count()).where(InboundPost.state != PostState.done)) or 0
 
+    port, web = server
     while waiting():
         time.sleep(0.2)
     before = db.session.scalar(select(func.count(DeliveryEvent.id))) or 0
@@ -203,13 +237,24 @@ def _request(provider: str, body: object, headers: str = "") -> bytes:
 
 
 @contextmanager
+def _hello(folder: Path) -> Iterator[tuple[int, int]]:
+    port = _free_port()
+    own = os.environ | {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{folder}"}
+    process = subprocess.Popen([sys.executable, "-c", SERVE, "hello:site", str(port)], env=own)
+    try:
+        _wait_for(port)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
 def _site(settings: object) -> Iterator[tuple[int, int]]:
     """Two web workers, and a worker for the queue."""
     from tests.support.house import environment
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     own = environment(settings) | {  # type: ignore[arg-type]
         "PREFERENCE_CENTER_PORT": str(port),
         "PREFERENCE_CENTER_WEB_WORKERS": "2",
@@ -219,13 +264,7 @@ def _site(settings: object) -> Iterator[tuple[int, int]]:
     commands = (["-m", "preference_center", "web"], ["-m", "worker", "webhooks"])
     running = [subprocess.Popen([sys.executable, *command], env=own, stderr=subprocess.DEVNULL) for command in commands]
     try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        _wait_for(port)
         time.sleep(2)
         yield port, running[0].pid
     finally:
@@ -233,6 +272,22 @@ def _site(settings: object) -> Iterator[tuple[int, int]]:
             process.send_signal(signal.SIGTERM)
         for process in running:
             process.wait(20)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.2)
 
 
 if __name__ == "__main__":

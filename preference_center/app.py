@@ -17,6 +17,7 @@ from preference_center.delivery import engagement as post_book
 from preference_center.jobs import Bell, Job
 from preference_center.segments import engagement
 from preference_center.signed_links import KeyRing
+from preference_center.web.hook_posts import Front
 from preference_center.webhooks import hooks, ringing
 
 _HERE = Path(__file__).parent
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     app.extensions["bell"] = bell or RedisBell(settings)
     hooks.init(app)
     ringing.init(app)
+    app.wsgi_app = Front(app)  # type: ignore[method-assign]
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies)  # type: ignore[method-assign]
     db.init_app(app)

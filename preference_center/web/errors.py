@@ -62,10 +62,10 @@ def page(status: int, message: str = "", reference: str = "") -> Response:
     return answer
 
 
-def note(event: str, error: object) -> str:
+def note(event: str, error: object, route: str = "") -> str:
     """Log by the route's pattern and the places in the code. The address may hold a token, and an error's text anything."""
     reference = secrets.token_hex(4)
-    route = request.url_rule.rule if request.url_rule else "?"
+    route = route or (request.url_rule.rule if request.url_rule else "?")
     frames = [
         f"{frame.name} {frame.filename}:{frame.lineno}"
         for frame in traceback.extract_tb(getattr(error, "__traceback__", None))

@@ -25,29 +25,41 @@ def init(app: Flask) -> None:
 
 
 def refuse_other_hosts() -> None:
-    """A forged Host header opens nothing (ASVS V4.1). Where the site is this machine's alone, such as the demo, any name will do."""
+    """A forged Host header opens nothing (ASVS V4.1)."""
+    if not names_us(request.host) and request.path not in HEALTH:
+        abort(400)
+
+
+def names_us(host: str) -> bool:
+    """Whether this Host header means the site. Where the site is this machine's alone, such as the demo, any name will do."""
     ours = urlsplit(current_app.extensions["settings"].public_url).hostname or ""
-    asked = urlsplit(f"//{request.host}").hostname or ""
+    asked = urlsplit(f"//{host}").hostname or ""
     named = {asked, f"[{asked}]"}
-    if named & {ours, *THIS_MACHINE} or {ours, f"[{ours}]"} & THIS_MACHINE or request.path in HEALTH:
-        return
-    abort(400)
+    return bool(named & {ours, *THIS_MACHINE} or {ours, f"[{ours}]"} & THIS_MACHINE)
+
+
+def wanted(console: bool = False) -> dict[str, str]:
+    """What every answer says unless its view has set a stricter one."""
+    headers = {
+        "Content-Security-Policy": CONSOLE_POLICY if console else PUBLIC_POLICY,
+        "Reporting-Endpoints": 'csp="/csp"',
+        "Referrer-Policy": "same-origin" if console else "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    if current_app.extensions["settings"].public_url.startswith("https:"):
+        headers["Strict-Transport-Security"] = f"max-age={YEAR}; includeSubDomains"
+    return headers
 
 
 def dress(response: Response) -> Response:
     """Add what is missing; a view that needs a stricter header of its own has set it already."""
-    console = request.path == "/admin" or request.path.startswith("/admin/")
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONSOLE_POLICY if console else PUBLIC_POLICY)
-    headers.setdefault("Reporting-Endpoints", 'csp="/csp"')
-    headers.setdefault("Referrer-Policy", "same-origin" if console else "no-referrer")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    if current_app.extensions["settings"].public_url.startswith("https:"):
-        headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}; includeSubDomains")
+    for name, value in wanted(request.path == "/admin" or request.path.startswith("/admin/")).items():
+        headers.setdefault(name, value)
     if request.endpoint in ("static", "public.look") and response.status_code == 200:
         # The address of a static file carries the digest of its content, so it never changes; so does that of the look.
         lasts = "v" in request.args or request.endpoint == "public.look"

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from flask import current_app
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from preference_center.consent import keys
 from preference_center.db import db, is_postgresql, new_public_id
@@ -61,7 +61,7 @@ def keep(source: str, name: str, post: Post, now: datetime, *, once: str | None 
             "once": _keyed(b"once", once.encode()) if once else None,
             "body": seal(source, digest, post),
             "size": len(post.body),
-            "state": PostState.new,
+            "state": PostState.new.value,
             "tries": 0,
             "events": 0,
             "received_at": now,
@@ -130,13 +130,23 @@ class _Slip:
 
 
 def _store(rows: Sequence[dict[str, Any]]) -> None:
-    insert = (postgresql.insert if is_postgresql() else sqlite.insert)(_table).on_conflict_do_nothing()
-    # On PostgreSQL a statement alone is a transaction: one way to the server and back instead of three.
-    mode = {"isolation_level": "AUTOCOMMIT"} if is_postgresql() else {"immediate": True}
-    with db.engine.connect().execution_options(**mode) as connection, connection.begin():
-        connection.execute(insert, list(rows))
+    if is_postgresql():
+        # A statement alone is a transaction: one way to the server and back instead of three. However many rows there are, it
+        # is the same prepared one.
+        columns = {name: [row[name] for row in rows] for name in _TYPES}
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(_INSERT, columns)
+    else:
+        with db.engine.connect().execution_options(immediate=True) as connection, connection.begin():
+            connection.execute(sqlite.insert(_table).on_conflict_do_nothing(), list(rows))
 
 
+_TYPES = {
+    "public_id": "text", "provider": "text", "name": "text", "digest": "bytea", "once": "bytea", "body": "bytea", "size": "int",
+    "state": "text", "tries": "int", "events": "int", "received_at": "timestamptz",
+}  # fmt: skip
+_GIVEN = ", ".join(f"%({name})s::{kind}[]" for name, kind in _TYPES.items())
+_INSERT = f"INSERT INTO {_table.name} ({', '.join(_TYPES)}) SELECT * FROM unnest({_GIVEN}) ON CONFLICT DO NOTHING"  # noqa: S608 (our own names)
 _letterbox = Letterbox(_store)
 
 

@@ -1,0 +1,149 @@
+"""What a provider's POST to /hooks/… is answered, from the bare request, so that it need not pass through Flask (a third of its cost).
+
+`Front` stands before the site and takes these posts; whatever is odd about the request itself (another path, another host) goes on
+to Flask, whose route gives the same answers. Providers come in bursts, and each answer waits for nothing but its commit.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.sansio.utils import get_content_length
+from werkzeug.wsgi import get_host
+
+from preference_center import clock
+from preference_center.errors import DomainError, NotFound
+from preference_center.providers.base import Forged, Post
+from preference_center.web import errors, headers
+from preference_center.webhooks import hooks, inbox, refusals, ringing
+from preference_center.webhooks.hooks import Hook
+from preference_center.webhooks.shapes import Misshapen
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PATH = re.compile(r"/hooks/([a-z0-9_-]+)(?:/([a-z0-9_-]+))?")
+_ROUTE = "/hooks/<provider>"
+_RETRY = 60  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A line of plain text, as every provider gets."""
+
+    words: str
+    status: int = HTTPStatus.OK
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [("Content-Type", "text/plain; charset=utf-8"), *self.more]
+
+    @property
+    def text(self) -> str:
+        return f"{self.words}\n"
+
+
+class _TooLarge(Exception):
+    """More than anybody sends in one post."""
+
+
+class Front:
+    """The WSGI function before Flask."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.site: WSGIApplication = app.wsgi_app
+        with app.app_context():
+            wanted = headers.wanted() | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+        self.headers = list(wanted.items())
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        asked = _PATH.fullmatch(environ.get("PATH_INFO", "")) if environ["REQUEST_METHOD"] == "POST" else None
+        if asked is None:
+            return self.site(environ, start_response)
+        with self.app.app_context():
+            if not headers.names_us(get_host(environ)):
+                return self.site(environ, start_response)
+            try:
+                given = answer(environ, asked[1], asked[2] or "")
+            except Exception as fault:  # a fault of ours, which Flask would note in the same way
+                errors.note("hook.crashed", fault, _ROUTE)
+                given = Answer("Something went wrong on our side.", HTTPStatus.INTERNAL_SERVER_ERROR)
+        body = given.text.encode()
+        status = HTTPStatus(given.status)
+        length = ("Content-Length", str(len(body)))
+        start_response(f"{status.value} {status.phrase}", [*given.headers, length, *self.headers])
+        return [body]
+
+
+def answer(environ: "WSGIEnvironment", provider: str, account: str) -> Answer:
+    """Store the post, if it proves where it comes from; what its provider hears."""
+    try:
+        hook = hooks.at(provider, account)
+        greeting = _accept(hook, environ)
+    except Forged as fault:
+        refusals.add(hook.provider.name, str(fault))
+        proof = (("WWW-Authenticate", 'Basic realm="hooks"'),)
+        return Answer("This post does not prove where it comes from.", HTTPStatus.UNAUTHORIZED, proof)
+    except Misshapen as fault:
+        refusals.add(hook.provider.name, str(fault))
+        return Answer(f"Not stored: {fault}.", fault.status)
+    except _TooLarge:
+        refusals.add(hook.provider.name, "too large")
+        return Answer("Not stored: the body is larger than a megabyte.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    except SQLAlchemyError as trouble:  # nothing is stored, so the provider is asked to come again (D4)
+        errors.note("hook.database_away", trouble, _ROUTE)
+        return _later("Nothing can be stored now.")
+    except NotFound as unknown:
+        return Answer(unknown.message, HTTPStatus.NOT_FOUND)
+    except DomainError as trouble:
+        errors.note("hook.not_now", trouble, _ROUTE)
+        return _later("This cannot be checked now.")
+    return Answer("Stored." if greeting is None else greeting)
+
+
+def _accept(hook: Hook, environ: "WSGIEnvironment") -> str | None:
+    greeting = inbox.accept(hook, post_of(environ, _body(environ)), clock.now())
+    if greeting is None:
+        ringing.ring()
+    return greeting
+
+
+def _body(environ: "WSGIEnvironment") -> bytes:
+    """The raw body, never more than the limit, whatever its headers claim."""
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
+        raise Misshapen(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed")
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    length = get_content_length(environ.get("CONTENT_LENGTH"), coding)
+    if length is not None and length > inbox.LARGEST:
+        raise _TooLarge
+    if length is None and "chunked" not in (coding or "").lower():
+        return b""
+    body: bytes = environ["wsgi.input"].read(inbox.LARGEST + 1 if length is None else length)
+    if len(body) > inbox.LARGEST:
+        raise _TooLarge
+    return body
+
+
+def post_of(environ: "WSGIEnvironment", body: bytes) -> Post:
+    """The request as providers see it: under the public address, header names in small letters."""
+    path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+    url = current_app.extensions["settings"].public_url + path + (f"?{query}" if query else "")
+    return Post(environ["REQUEST_METHOD"], url, _headers(environ), body)
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    found = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            found[name.replace("_", "-").lower()] = environ[name]
+    return found
+
+
+def _later(words: str) -> Answer:
+    return Answer(words, HTTPStatus.SERVICE_UNAVAILABLE, (("Retry-After", str(_RETRY)),))
