@@ -18,6 +18,7 @@ from preference_center.db import db
 from preference_center.delivery import marks, queries
 from preference_center.delivery.marks import Place
 from preference_center.errors import Invalid, NotFound
+from preference_center.mail.header_lines import header_text
 from preference_center.providers.base import BounceClass, Event, Kind, Post
 from preference_center.webhooks import inbox
 from preference_center.webhooks.models import InboundPost
@@ -97,7 +98,7 @@ def understand(raw: bytes, sent_to: Sequence[str] = ()) -> Reading:
         message_id=tie.message_id,
         bounce_class=bounce_class,
         status=finding.status,
-        detail=" ".join((finding.hint or finding.detail).split())[:500] or None,
+        detail=header_text(finding.hint or finding.detail, 500) or None,
     )
     return Reading(findings, tie, [event])
 

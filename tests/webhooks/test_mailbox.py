@@ -97,6 +97,24 @@ def test_what_is_not_hard_suppresses_nobody(box: Box, raw: bytes, ends: tuple[st
 
 
 @pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "raw",
+    [
+        mails.dsn(diagnostic="550 5.1.1 No such \0user"),
+        mails.dsn(diagnostic="550 5.1.1 No such user").replace(
+            b"for old programs", b"--=_b\nContent-Type: text/plain; charset=utf-7\n\nMessage-Id: <1-+2AA-@x>"
+        ),
+        mails.letter("<anna@harbour.example>:\n550 5.1.1 No such user +2AA-").replace(b"utf-8", b"utf-7"),
+    ],
+    ids=["a null", "half a character in a Message-ID", "half a character in the words"],
+)
+def test_characters_that_no_database_takes_lose_no_bounce(box: Box, raw: bytes) -> None:
+    """S127"""
+    box.take(raw, box.path())
+    assert box.state() == ("bounced", "hard")
+
+
+@pytest.mark.both_databases
 def test_our_message_id_in_the_returned_part_ties_a_report(box: Box) -> None:
     """S121"""
     box.take(mails.dsn(to="postmaster@example.com", message_id=box.message_id()))
@@ -206,6 +224,21 @@ def test_a_letter_to_a_return_path_is_kept_for_a_person(box: Box) -> None:
 
 
 @pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Hello, I wrote to your helpdesk and got this back:\n\n> Final-Recipient: rfc822; help@elsewhere.example\n"
+        "> Action: failed\n> Status: 5.1.1\n> Diagnostic-Code: smtp; 550 5.1.1 User unknown\n\nCan you help? Anna",
+        "Your helpdesk could not be delivered to:\n550 5.1.1 <help@elsewhere.example>: User unknown\n\nAnna",
+    ],
+    ids=["its fields", "its words"],
+)
+def test_a_person_who_quotes_a_bounce_in_an_answer_is_not_dead(box: Box, words: str) -> None:
+    """S121"""
+    box.take(mails.reply("Re: Spring is here", words, Return_Path=f"<{ANNA}>"), box.path())
+    assert (box.state()[0], suppressed(), box.note()) == ("sent", [], "a letter")
+
+
 def test_the_same_mail_twice_and_by_another_way_counts_once(box: Box) -> None:
     raw = mails.dsn(to=box.path())
     box.take(raw)

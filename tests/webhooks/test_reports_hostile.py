@@ -47,6 +47,14 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "HTML of comments": lambda: mails.head("x", Content_Type="text/html").encode() + b"\n" + b"<!-- <style " * 80_000,
     "brackets in a comment": lambda: mails.dsn(status="5.1.1 " + "(" * 100_000, action="failed " + "(" * 100_000),
     "addresses without end": lambda: mails.letter("<a@" * 100_000),
+    "a sender in 100,000 comments": lambda: b"From: " + b"(" * 100_000 + b"\n\nhello",
+    "1,000 recipients, each with words that nearly fit": lambda: mails.dsn(
+        more="".join(
+            f"\nFinal-Recipient: rfc822; a{n}@b.example\nAction: failed\nStatus: 5.0.0\n"
+            f"Diagnostic-Code: smtp; {n} {'invalid illegal or unknown ' * 75}\n"
+            for n in range(1000)
+        )
+    ),
     "escapes without end": lambda: mails.dsn(original="utf-8; " + "\\x{FFFFFF}" * 50_000 + "@b.example"),
     "nothing": lambda: b"",
     "line ends alone": lambda: b"\r\n\r" * MB,

@@ -59,6 +59,15 @@ def first_address(text: str) -> str | None:
     return found[0] if found else None
 
 
+_BRACKETS = re.compile(r"<([^<>]{3,400})>")
+
+
+def written_by(field_: str) -> str | None:
+    """The address in `Name <address>`. Our own, because the standard library's recurses into nested comments without end."""
+    inside = _BRACKETS.findall(field_[:4000])
+    return first_address(inside[-1] if inside else field_[:4000])
+
+
 _SENT_TO = ("x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "apparently-to", "to", "cc")
 
 

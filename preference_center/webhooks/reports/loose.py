@@ -11,7 +11,7 @@ from preference_center.mail import refusals
 from preference_center.mail.refusals import Judgement, Verdict
 from preference_center.webhooks.reports import phrases
 from preference_center.webhooks.reports.base import Finding, Meaning, addresses
-from preference_center.webhooks.reports.parts import Mail
+from preference_center.webhooks.reports.parts import Headers, Mail
 
 _LETTER = 12_000  # characters of a letter that are read
 _WORDS = 1_500  # characters that stand with one recipient
@@ -38,13 +38,9 @@ def is_bounce(mail: Mail) -> bool:
     if "x-failed-recipients" in headers or mail.parameters.get("report-type", "").lower() == "delivery-status":
         return True
     subject, opening = headers.words("subject"), letter(mail)[:_OPENING]
-    if phrases.begins("autoreply_subjects", subject):
+    if phrases.begins("autoreply_subjects", subject) or is_answer(mail):
         return False
-    sender = headers.one("from")
-    address = (addresses(sender) or [sender.strip(' <>"')])[0]
-    from_program = phrases.said("bounce_senders", address.partition("@")[0]) or phrases.said("bounce_names", sender)
-    return_path = headers.one("return-path").strip()
-    null_path = return_path == "<>" or phrases.said("bounce_senders", return_path.strip("<> ").partition("@")[0])
+    from_program, null_path = _from_program(headers), _null_path(headers)
     by_subject, by_opening = phrases.said("bounce_subjects", subject), phrases.said("bounce_openings", opening)
     if opening.lstrip().startswith("{") and phrases.said("bounce_data", opening):
         return True
@@ -52,6 +48,23 @@ def is_bounce(mail: Mail) -> bool:
     return sum((from_program, null_path, by_subject, by_opening, by_reply)) >= 2 and (
         by_subject or by_opening or from_program
     )
+
+
+def is_answer(mail: Mail) -> bool:
+    """Whether a person answers, who lives, whatever bounces they quote."""
+    answers = "in-reply-to" in mail.headers or phrases.begins("answers", mail.headers.words("subject"))
+    return answers and not _from_program(mail.headers) and not _null_path(mail.headers)
+
+
+def _from_program(headers: Headers) -> bool:
+    sender = headers.one("from")
+    address = (addresses(sender) or [sender.strip(' <>"')])[0]
+    return phrases.said("bounce_senders", address.partition("@")[0]) or phrases.said("bounce_names", sender)
+
+
+def _null_path(headers: Headers) -> bool:
+    return_path = headers.one("return-path").strip()
+    return return_path == "<>" or phrases.said("bounce_senders", return_path.strip("<> ").partition("@")[0])
 
 
 def findings(mail: Mail) -> list[Finding]:

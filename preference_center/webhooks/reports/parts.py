@@ -187,8 +187,8 @@ def _in_charset(content: bytes, charset: str) -> str:
         charset = "utf-7"
     if not charset or not _CHARSET.match(charset):
         charset = "iso-2022-jp" if b"\x1b$" in content else "utf-8"
-    try:
-        return content.decode(charset)
+    try:  # UTF-7 brings half characters, which nothing can store
+        return content.decode(charset).encode("utf-8", "replace").decode()
     except (LookupError, ValueError):
         return _lenient(content)
 

@@ -57,7 +57,7 @@ def _of_status(mail: Mail) -> list[Finding]:
     part = mail.part(*dsn.TYPES)
     letter = loose.letter(mail)
     named = dsn.recipients(part.content.decode("utf-8", "replace")) if part is not None else []
-    if not named and "final-recipient:" in letter.lower():
+    if not named and "final-recipient:" in letter.lower() and not loose.is_answer(mail):
         named = dsn.recipients(re.sub(r"(?m)^>+ ?", "", letter))  # a person may have sent it on
     if not named:
         return []

@@ -1,9 +1,7 @@
 """Mail that a program or a person wrote in answer: absence notes, wishes to leave, letters."""
 
-from email.utils import parseaddr
-
 from preference_center.webhooks.reports import phrases
-from preference_center.webhooks.reports.base import Finding, Meaning, first_address
+from preference_center.webhooks.reports.base import Finding, Meaning, written_by
 from preference_center.webhooks.reports.parts import Headers, Mail
 
 _OPENING = 600  # characters of a text in which its sense is looked for
@@ -37,11 +35,8 @@ def finding(mail: Mail) -> Finding:
 
 def writer(headers: Headers) -> str | None:
     """Whom an answer would reach."""
-    for name in ("reply-to", "from", "sender"):
-        found = parseaddr(headers.one(name))[1]
-        if "@" in found:
-            return found
-    return first_address(headers.one("from"))
+    found = (written_by(headers.one(name)) for name in ("reply-to", "from", "sender"))
+    return next(filter(None, found), None)
 
 
 def is_automatic(mail: Mail) -> bool:
