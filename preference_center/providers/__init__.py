@@ -12,7 +12,7 @@ from preference_center.errors import NotFound
 from preference_center.providers.base import Provider, Secrets, Setting
 
 _NAME = re.compile(r"[a-z][a-z0-9]*\Z")
-_INSTANCE = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)*\Z")
+_INSTANCE = re.compile(r"(?=.{1,20}\Z)[A-Z0-9]+(?:_[A-Z0-9]+)*\Z")  # its column in the inbox holds 20 characters
 
 
 def names() -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from preference_center import providers
 from preference_center.errors import NotFound
+from preference_center.providers.parts import facts
 from tests.providers import contract
 from tests.support.sources import ROOT
 
@@ -116,6 +117,21 @@ def test_odd_bodies_are_refused_or_read(name: str, body: bytes) -> None:  # S110
     contract.it_stands_anything(name, body, {"svix-id": "msg_1", "webhook-id": "msg_1"})
 
 
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("anna@harbour.example", "anna@harbour.example"),
+        (" Anna <anna@harbour.example>", "anna@harbour.example"),
+        ('"<b@x.example>" <anna@harbour.example>', "anna@harbour.example"),
+        ("(" * 900 + "<anna@harbour.example>", "anna@harbour.example"),
+        ("<" * 1000, None),
+        ("Anna <>", None),
+    ],
+)
+def test_an_address_is_read_out_of_whatever_stands_around_it(written: str, found: str | None) -> None:
+    assert facts.address(written) == found
+
+
 def test_a_name_that_is_none_is_not_found() -> None:
     for name in ("", "base", "parts", "nobody", "../ses", "ses.x", "SES", "__init__", "ses\n", "x" * 10_000):
         with pytest.raises(NotFound):
@@ -127,6 +143,7 @@ def test_settings_that_are_none_and_values_that_are_wrong_are_all_named_at_once(
         "MAILGUN_KEY": "a",
         "NOBODY_KEYS": "b",
         "MAILGUN___KEYS": "c",
+        "MAILGUN__A_NAME_THAT_NO_COLUMN_HOLDS_KEYS": "d",
         "POSTMARK_LOGINS": "no-colon-in-this-secret",
         "BREVO_TOKENS": "short-secret",
         "RESEND__SHOP_SECRETS": "whsec_???",

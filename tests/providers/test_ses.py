@@ -43,6 +43,25 @@ MEANT = {
 }
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "sns.s3.amazonaws.com",
+        "sns.s3-eu-west-1.amazonaws.com",
+        "sns.s3-website-eu-west-1.amazonaws.com",
+        "sns.x.amazonaws.com",
+    ],
+)
+def test_a_bucket_called_sns_is_not_sns(host: str) -> None:  # S114
+    assert not sns.is_certificate_url(f"https://{host}/SimpleNotificationService-0123abcd.pem")
+    assert not sns.is_subscribe_url(SUBSCRIBE.replace("sns.eu-west-1.amazonaws.com", host), TOPIC)
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "us-iso-east-1", "ap-southeast-5", "mx-central-1", "me-central-1"])
+def test_every_region_is_known_by_its_shape(region: str) -> None:
+    assert sns.is_certificate_url(f"https://sns.{region}.amazonaws.com/SimpleNotificationService-0123abcd.pem")
+
+
 @pytest.fixture
 def stopped_clock() -> Iterator[None]:
     with time_machine.travel(NOW, tick=False):

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import parseaddr
 from typing import Any
 
 from preference_center.mail import refusals
@@ -28,6 +27,7 @@ ReadsOne = Callable[[dict[str, Any]], list[Event]]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _MARK = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
+_IN_BRACKETS = re.compile(r"<([^<>]+)>")
 _KEY = re.compile(rf"[!-~]{{1,{LONGEST_KEY}}}\Z")
 
 
@@ -81,7 +81,8 @@ def address(value: Any) -> str | None:
     """An address as it was written, out of `Name <address>` too; None when it cannot be one."""
     if not isinstance(value, str) or len(value) > 1000:
         return None
-    found = (parseaddr(value)[1] if "<" in value else value).strip()
+    named = _IN_BRACKETS.findall(value)
+    found = (named[-1] if named else value).strip()
     if not 3 <= len(found) <= 320 or found != header_text(found, 320) or not re.fullmatch(r"\S+@\S+", found):
         return None
     return found

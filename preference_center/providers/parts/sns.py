@@ -30,7 +30,8 @@ _LONGEST_ANSWER = 65_536
 _KEPT = 8  # certificates; Amazon has one a region and changes it about once a year
 _FETCHES, _PER_SECONDS = 10, 60  # so that a flood of invented addresses does not go on from us to Amazon
 
-_HOST = r"https://sns\.[a-z0-9-]{2,30}\.amazonaws\.com(?:\.cn)?"
+# A region and nothing else: at sns.s3.amazonaws.com lies whatever the owner of a bucket called "sns" put there.
+_HOST = r"https://sns\.[a-z]{2}(?:-[a-z]{2,15}){1,3}-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?"
 _CERTIFICATE_URL = re.compile(_HOST + r"/SimpleNotificationService-[0-9a-fA-F]{1,64}\.pem")
 _SUBSCRIBE_URL = re.compile(_HOST + r"/\?[!-~]{1,2000}")
 _HASHES = {"1": SHA1, "2": SHA256}
