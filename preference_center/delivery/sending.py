@@ -117,6 +117,7 @@ def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: 
 
 def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
     settings: Settings = current_app.extensions["settings"]
+    now = clock.now()
     with transaction():
         campaign = db.session.get(Campaign, campaign_id)
         if campaign is None or campaign.state is not CampaignState.sending:
@@ -134,7 +135,6 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         relay = pacing.choose(settings)
         if relay is None:  # all of them rest; the sweep rings again
             return None
-        now = clock.now()
         started = Run(
             campaign_id=campaign_id,
             host=socket.gethostname()[:80],
