@@ -130,6 +130,16 @@ def transaction() -> Iterator[None]:
         ring()
 
 
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection for a statement that only looks, outside any transaction: nothing is begun, and nothing is undone."""
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            yield connection.execution_options(only_reads=True)
+        else:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def after_commit(call: Callable[[], None]) -> None:
     """Run `call` once the open `transaction()` has committed; forget it if it does not."""
     db.session.info.setdefault("after_commit", []).append(call)
@@ -263,5 +273,8 @@ def prepare_engine(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate")
+        options = connection.get_execution_options()
+        if options.get("only_reads"):
+            return
+        immediate = options.get("immediate")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

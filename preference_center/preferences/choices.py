@@ -5,27 +5,32 @@ Each verb answers with a Change: the records it wrote. A Change can be taken bac
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from preference_center import clock
-from preference_center.consent import ledger, projection, wordings
+from preference_center.consent import ledger, overview, projection
 from preference_center.consent import standing as consents
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Subscription, Wording
+from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Wording
+from preference_center.consent.overview import Overview, Record, Said
 from preference_center.consent.projection import Stand
 from preference_center.contacts import arrivals
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
+from preference_center.db import db, reading
 from preference_center.errors import Conflict, Invalid
+from preference_center.notices import queries as past_notices
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind
-from preference_center.suppressions import register
+from preference_center.preferences import offer
+from preference_center.preferences.offer import Offer
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 
 MARKETING = "email_marketing"
 SERVICE = "service"
+MOST_TOLD_A_DAY = 5
 _STOPS = (State.withdrawn, State.objected)
 _PURE_UNDO = (Action.paused, Action.resumed, *(Action(cadence) for cadence in Cadence))
 
@@ -37,7 +42,7 @@ class Choice:
     topic: Topic
     state: State | None
     on: bool
-    record: ConsentRecord | None  # the one that decided
+    record: Record | None  # the one that decided
     agreed: Wording | None  # the text of that record, as shown then
     wording: Wording | None  # the text that turning it on would rest on; none: not offered in this language
     cadence: Cadence = Cadence.each
@@ -96,38 +101,48 @@ class Shown:
 
 
 def for_contact(contact: Contact, language: str) -> Choices:
-    """Today's choices. Topics that are neither public nor on are left out. Retired ones cannot be chosen: no mail comes of them."""
-    now = clock.now()
-    today = consents.subscriptions(contact)
-    known = catalogue.everything()
-    live = [topic for topic in known if topic.retired_at is None]
-    offered = [t for t in live if t.purpose_key != SERVICE and (t.public or _is_on(today.get(t.id), now))]
-    records = consents.records(s.record_id for s in today.values())
-    shown = consents.texts(record.wording_id for record in records.values())
-    current = wordings.current_of(offered, language)
-    whole = consents.on_purpose(contact, MARKETING)
-    paused = whole.paused_until if whole and whole.paused_until and whole.paused_until > now else None
-    topics = []
-    for topic in sorted(offered, key=lambda t: t.purpose_key != MARKETING):
-        subscription = today.get(topic.id)
-        record = records.get(subscription.record_id) if subscription else None
-        agreed = shown.get(record.wording_id) if record and record.wording_id else None
-        state = subscription.state if subscription else None
-        cadence = subscription.cadence if subscription else Cadence.each
-        topics.append(Choice(topic, state, _is_on(subscription, now), record, agreed, current.get(topic.id), cadence))
+    """Today's choices of a contact, as they stand in the open transaction."""
+    return among(offer.now(), overview.read(db.session.connection(), contact.public_id, MARKETING), language)
+
+
+def look_up(public_id: str) -> Overview:
+    """The contact of this public id with all they said, as committed. NotFound when there is none."""
+    with reading() as connection:
+        return overview.read(connection, public_id, MARKETING)
+
+
+def among(offered: Offer, seen: Overview, language: str) -> Choices:
+    """What one contact may choose of all that is offered. Topics that are neither public nor on are left out.
+
+    Retired ones cannot be chosen: no mail comes of them.
+    """
+    now, whole = clock.now(), seen.whole in _STOPS
+    topics, service, ended = [], [], []
+    for topic in offered.topics:
+        said = seen.topics.get(topic.id)
+        on = _is_on(said, now)
+        if topic.retired_at is not None:
+            ended += [topic] if on else []
+        elif topic.purpose_key == SERVICE:
+            service += [topic] if topic.public else []
+        elif topic.public or on:
+            topics.append(_choice(topic, said, on, offered, language))
     return Choices(
-        topics,
-        [topic for topic in live if topic.purpose_key == SERVICE and topic.public],
-        stopped=whole is not None and whole.state in _STOPS,
-        paused_until=paused,
-        held_back=_held_back(contact),
-        ended=[topic for topic in known if topic.retired_at is not None and _is_on(today.get(topic.id), now)],
+        sorted(topics, key=lambda choice: choice.topic.purpose_key != MARKETING),
+        service,
+        stopped=whole,
+        paused_until=seen.paused_until if seen.paused_until and seen.paused_until > now else None,
+        held_back=seen.suppressed or ("restricted" if seen.restricted_at else None),
+        ended=ended,
     )
 
 
-def _held_back(contact: Contact) -> str | None:
-    found = register.standing([contact.address_hash]) if contact.address_hash else {}
-    return next(iter(found.values())) if found else "restricted" if contact.restricted_at else None
+def _choice(topic: Topic, said: Said | None, on: bool, offered: Offer, language: str) -> Choice:
+    wording = offered.in_force(language).get(topic.id)
+    if said is None:
+        return Choice(topic, None, on, None, None, wording)
+    agreed = offered.text(said.record.wording_id) if said.record else None
+    return Choice(topic, said.state, on, said.record, agreed, wording, said.cadence)
 
 
 def apply(
@@ -165,8 +180,17 @@ def apply(
             paced = ledger.set_cadence(contact, choice.topic, often[key], evidence)
             change.records.extend([paced] if paced else [])
     if turned_on:
-        notices.owe(Kind.topic_turned_on, contact, {"topics": turned_on})
+        _tell(contact, turned_on)
     return change
+
+
+def _tell(contact: Contact, turned_on: list[str]) -> None:
+    """The link may have been forwarded, so the mailbox hears of it; some times a day, since whoever has the link may go on for ever."""
+    lately = past_notices.since(contact, Kind.topic_turned_on, clock.now() - timedelta(days=1))
+    if len(lately) >= MOST_TOLD_A_DAY:
+        notices.ask_again(lately[0])
+    else:
+        notices.owe(Kind.topic_turned_on, contact, {"topics": turned_on})
 
 
 def stop_topic(contact: Contact, topic: Topic, evidence: Evidence) -> Change:
@@ -283,7 +307,7 @@ def _was_given(stand: Stand, topic_id: int) -> bool:
 def _turn_on(contact: Contact, choice: Choice, was: Shown, evidence: Evidence) -> ConsentRecord | None:
     """Consent rests on the text that was shown, in the version that was shown."""
     text = consents.texts([was.wording_id]).get(was.wording_id or 0)
-    if text is None or text.topic_id != choice.topic.id:
+    if text is None or text.topic_id != choice.topic.id or text.shown_on != "form":
         raise Invalid("There is no consent text for this topic in this language.")
     return ledger.grant(
         contact, choice.topic, LegalBasis.consent, replace(evidence, wording_id=text.id, language=text.language)
@@ -294,9 +318,5 @@ def _change(record: ConsentRecord | None) -> Change:
     return Change([record] if record else [])
 
 
-def _is_on(subscription: Subscription | None, now: datetime) -> bool:
-    return (
-        subscription is not None
-        and subscription.state is State.given
-        and (subscription.until is None or subscription.until > now)
-    )
+def _is_on(said: Said | None, now: datetime) -> bool:
+    return said is not None and said.state is State.given and (said.until is None or said.until > now)

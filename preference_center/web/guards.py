@@ -4,8 +4,9 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from flask import Flask, abort, current_app, g, request
 from flask.typing import ResponseReturnValue
@@ -55,6 +56,17 @@ class Link:
     carries: list[Any]
 
 
+class Held(Protocol):
+    """What is known of the one a link was made for, however it was looked up."""
+
+    @property
+    def link_epoch(self) -> int: ...
+
+    @property
+    def erased_at(self) -> datetime | None: ...
+
+
+_Found = TypeVar("_Found", bound=Held)
 _View = Callable[..., ResponseReturnValue]
 
 
@@ -75,6 +87,12 @@ def signed_link(power: Power) -> Callable[[_View], _View]:
 
 def open_link(power: Power, token: str) -> Link:
     """DeadLink when it opens nothing. ExpiredLink is only let through for `confirm`, whose page explains it."""
+    contact, carries = open_with(contacts.by_public_id, power, token)
+    return Link(power, token, contact, carries)
+
+
+def open_with(find: Callable[[str], _Found], power: Power, token: str) -> tuple[_Found, list[Any]]:
+    """The same by a look-up of one's own (NotFound when there is nobody): what it found, and the rest of what the link carries."""
     try:
         payload = ring().read(power, token)
     except ExpiredLink:
@@ -86,12 +104,12 @@ def open_link(power: Power, token: str) -> Link:
     # The look-up is made for a forged token too, so that both answers take the same time (S41).
     public_id = payload[0] if payload and isinstance(payload[0], str) else "-"
     try:
-        contact = contacts.by_public_id(public_id)
+        found = find(public_id)
     except NotFound:
         raise DeadLink("This link opens nothing.") from None
-    if power in (Power.manage, Power.view) and (contact.erased_at is not None or payload[1:2] != [contact.link_epoch]):
+    if power in (Power.manage, Power.view) and (found.erased_at is not None or payload[1:2] != [found.link_epoch]):
         raise DeadLink("This link opens nothing.")
-    return Link(power, token, contact, payload[1:])
+    return found, payload[1:]
 
 
 class _LinkProof(CSRF):  # type: ignore[misc]

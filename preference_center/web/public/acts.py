@@ -33,15 +33,17 @@ def receipt(link: Link, act: str, change: Change) -> str:
     """Signed, short-lived, and worth nothing on another person's page."""
     left_alone = [[topic.key, had] for topic, had in change.elsewhere]
     payload = [act, [record.public_id for record in change.records], left_alone]
-    return str(_serializer(link).dumps(payload))
+    return str(_serializer(link.contact.public_id).dumps(payload))
 
 
-def read_receipt(link: Link, text: str | None) -> Receipt | None:
+def read_receipt(public_id: str, text: str | None) -> Receipt | None:
+    if not text:
+        return None
     try:
-        return Receipt(*_serializer(link).loads(text or "", max_age=LIFE))
+        return Receipt(*_serializer(public_id).loads(text, max_age=LIFE))
     except (BadData, TypeError):
         return None
 
 
-def _serializer(link: Link) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt=f"pc.receipt.v1.{link.contact.public_id}")
+def _serializer(public_id: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt=f"pc.receipt.v1.{public_id}")

@@ -1,7 +1,9 @@
 """GET, POST /p/<token>: the preference page. Several small forms, one address; each says by `act` what it is for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,24 +11,27 @@ from flask.typing import ResponseReturnValue
 from preference_center import clock, i18n
 from preference_center.consent import standing
 from preference_center.consent.models import Cadence
+from preference_center.consent.overview import Overview
+from preference_center.contacts import queries as contacts
 from preference_center.db import transaction
 from preference_center.errors import Conflict, DomainError, Invalid
 from preference_center.i18n import gettext as _
-from preference_center.preferences import choices
+from preference_center.preferences import choices, offer
 from preference_center.preferences.choices import Change, Choice, Choices, Shown
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue
-from preference_center.web.guards import Link, LinkForm, refuse_other_sites, signed_link
-from preference_center.web.public import acts, pages, words, zones
+from preference_center.web.guards import Link, LinkForm, open_with, refuse_other_sites, signed_link
+from preference_center.web.public import acts, pages, preference_page, words, zones
 from preference_center.web.public.acts import Receipt
-
-LONGEST_BREAK = timedelta(days=366)
+from preference_center.web.public.preference_page import LONGEST_BREAK, Said
 
 
 @pages.get("/p/<token>")
-@signed_link(Power.manage)
-def preferences(link: Link) -> ResponseReturnValue:
-    return _page(link, acts.read_receipt(link, request.args.get("done")))
+def preferences(token: str) -> ResponseReturnValue:
+    contact, _rest = open_with(choices.look_up, Power.manage, token)
+    i18n.speak(i18n.best(request.args.get("lang"), contact.language))
+    receipt = acts.read_receipt(contact.public_id, request.args.get("done"))
+    return _page(token, contact, Said(done=request.args.get("done", "")) if receipt else Said(), receipt)
 
 
 @pages.post("/p/<token>")
@@ -35,7 +40,7 @@ def choose(link: Link) -> ResponseReturnValue:
     refuse_other_sites()
     act = request.form.get("act", "")
     if act not in _ACTS or not LinkForm(link).validate():
-        return _page(link, fault=_("This page was open for too long or was not complete. Choose again.")), 400
+        return _again(link, fault=_("This page was open for too long or was not complete. Choose again.")), 400
     try:
         with transaction():
             change = _ACTS[act](link)
@@ -114,7 +119,7 @@ def _resume(link: Link) -> Change:
 
 
 def _undo(link: Link) -> Change:
-    receipt = acts.read_receipt(link, request.form.get("receipt"))
+    receipt = acts.read_receipt(link.contact.public_id, request.form.get("receipt"))
     if receipt is None:
         raise Conflict("The time to take it back is over.")
     return choices.undo(link.contact, receipt.records, acts.evidence("link"))
@@ -150,59 +155,36 @@ _ACTS: dict[str, Callable[[Link], Change]] = {
 def _refused(link: Link, act: str, refused: DomainError) -> ResponseReturnValue:
     """The page again, with what was typed and what is wrong."""
     if isinstance(refused, Conflict):
-        return _page(link, fault=_("This cannot be taken back any more. Below is how it stands now.")), 409
+        return _again(link, fault=_("This cannot be taken back any more. Below is how it stands now.")), 409
     faults = refused.faults if isinstance(refused, Invalid) else {}
     fault = "" if faults else _("This page has changed since you opened it. Choose again.")
-    return _page(
-        link, fault=fault, faults=faults, chosen=set(request.form.getlist("topic")) if act == "save" else None
-    ), 400
+    chosen = set(request.form.getlist("topic")) if act == "save" else None
+    return _again(link, fault=fault, faults=faults, chosen=chosen), 400
 
 
-def _page(
-    link: Link,
-    receipt: Receipt | None = None,
-    *,
-    fault: str = "",
-    faults: dict[str, str] | None = None,
-    chosen: set[str] | None = None,
-) -> str:
-    language = i18n.current_language()
-    today = choices.for_contact(link.contact, language)
-    ticked = chosen if chosen is not None else {choice.topic.key for choice in today.topics if choice.on}
-    tomorrow = clock.now().astimezone(zones.of(link.contact)).date() + timedelta(days=1)
-    return render_template(
-        "public/preferences.html",
-        contact=link.contact,
-        token=link.token,
-        choices=today,
-        ticked=ticked,
-        language=language,
-        form=LinkForm(link),
-        outcome=_outcome(link, receipt),
-        conflicts=_conflicts(today, receipt),
-        done=request.args.get("done", ""),
-        fault=fault,
-        faults=faults or {},
-        typed=request.form,
-        tomorrow=tomorrow.isoformat(),
-        in_a_year=(tomorrow + LONGEST_BREAK - timedelta(days=2)).isoformat(),
-        words=words,
-        zone=zones.city(link.contact, language),
-    )
+def _again(link: Link, **said: Any) -> str:
+    contact = choices.look_up(link.contact.public_id)
+    return _page(link.token, contact, Said(typed=request.form.to_dict(), done=request.args.get("done", ""), **said))
 
 
-def _outcome(link: Link, receipt: Receipt | None) -> words.Outcome | None:
-    if receipt is None:
-        return None
-    records = standing.records_named(link.contact, receipt.records)
+def _page(token: str, contact: Overview, said: Said, receipt: Receipt | None = None) -> str:
+    today = choices.among(offer.lately(), contact, i18n.current_language())
+    if receipt is not None:
+        said = replace(said, outcome=_outcome(contact, receipt), conflicts=_conflicts(today, receipt))
+    return preference_page.html(token, contact, today, said)
+
+
+def _outcome(seen: Overview, receipt: Receipt) -> words.Outcome:
+    contact = contacts.by_public_id(seen.public_id)
+    records = standing.records_named(contact, receipt.records)
     names = {topic.id: topic.name(i18n.current_language()) for topic in catalogue.live()}
-    can_undo = receipt.act != "undo" and choices.can_be_undone(link.contact, records)
+    can_undo = receipt.act != "undo" and choices.can_be_undone(contact, records)
     return words.outcome(receipt.act, records, names, can_undo)
 
 
-def _conflicts(today: Choices, receipt: Receipt | None) -> list[tuple[Choice, bool]]:
+def _conflicts(today: Choices, receipt: Receipt) -> list[tuple[Choice, bool]]:
     """What another page changed while this one was open, with what this one had, as long as the two differ."""
-    had = dict(receipt.elsewhere) if receipt else {}
+    had = dict(receipt.elsewhere)
     return [
         (choice, had[choice.topic.key])
         for choice in today.topics

@@ -86,7 +86,7 @@ def _left(link: Link, change: Change, *, all_of_it: bool) -> str:
 
 
 def _undo(link: Link) -> ResponseReturnValue:
-    receipt = acts.read_receipt(link, request.form.get("undo"))
+    receipt = acts.read_receipt(link.contact.public_id, request.form.get("undo"))
     if receipt is None or link.contact.erased_at is not None:
         return _ask(link), 400
     try:

@@ -1,8 +1,12 @@
 """What happened, in words for the person it happened to."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime
 from flask import render_template
 from flask_babel import get_locale
@@ -12,7 +16,22 @@ from preference_center.contacts.models import Contact
 from preference_center.i18n import gettext as _
 from preference_center.i18n import ngettext
 from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
 from preference_center.web.public import zones
+from preference_center.web.public.zones import Resident
+
+
+class Fact(Protocol):
+    """A consent record, or what is told of one."""
+
+    @property
+    def action(self) -> Action: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def legal_basis(self) -> LegalBasis | None: ...
 
 
 @dataclass(frozen=True)
@@ -75,25 +94,35 @@ def will_get(count: int) -> str:
     return ngettext("You will get %(num)s topic.", "You will get %(num)s topics.", count)
 
 
-def day(moment: datetime, contact: Contact) -> str:
+def day(moment: datetime, contact: Resident) -> str:
     """A day in words, with the year, where the person lives if we know it."""
-    return format_date(moment.astimezone(zones.of(contact)).date(), "long", locale=get_locale())
+    return _day(moment.astimezone(zones.of(contact)).date(), get_locale())
 
 
-def moment(at: datetime, contact: Contact) -> str:
+def moment(at: datetime, contact: Resident) -> str:
     """A moment as evidence: to the second, with its zone."""
-    return format_datetime(at, "long", tzinfo=zones.of(contact), locale=get_locale())
+    return _moment(at, zones.of(contact), get_locale())
 
 
-def since(record: ConsentRecord, on: bool, contact: Contact) -> str:
+@lru_cache(maxsize=4096)
+def _day(day: date, locale: Locale) -> str:
+    return format_date(day, "long", locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def _moment(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    return format_datetime(at, "long", tzinfo=zone, locale=locale)
+
+
+def since(record: Fact, on: bool, day: str) -> str:
     """`On since 3 May 2026, by the sign-up form`."""
-    facts = {"day": day(record.happened_at, contact), "how": how(record)}
+    facts = {"day": day, "how": how(record)}
     if record.action is Action.requested:
         return _("Waiting for your confirmation since %(day)s, %(how)s", **facts)
     return _("On since %(day)s, %(how)s", **facts) if on else _("Off since %(day)s, %(how)s", **facts)
 
 
-def how(record: ConsentRecord) -> str:
+def how(record: Fact) -> str:
     return {  # only the one that is needed is translated
         "form": lambda: _("by the sign-up form"),
         "link": lambda: _("by you, on a page like this"),
@@ -141,7 +170,7 @@ def purpose(key: str) -> str:
     }.get(key, _("Messages that belong to an order or account"))
 
 
-def basis(record: ConsentRecord) -> str:
+def basis(record: Fact) -> str:
     """What it rests on, in the words of that basis (`templates/public/bases/`)."""
     return render_template(f"public/bases/{record.legal_basis}.html").strip() if record.legal_basis else ""
 

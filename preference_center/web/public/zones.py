@@ -1,19 +1,27 @@
 """Time zones as a person may choose them: by country and city in their own language."""
 
 from functools import cache
+from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from babel import Locale
 from babel.core import get_global
 
 from preference_center.contacts import cells
-from preference_center.contacts.models import Contact
 from preference_center.i18n import gettext as _
+
+
+class Resident(Protocol):
+    """Anybody whose time zone may be known."""
+
+    @property
+    def time_zone(self) -> str | None: ...
+
 
 _NOWHERE = "001"  # how CLDR calls the whole world: zones without a country
 
 
-def of(contact: Contact) -> ZoneInfo:
+def of(contact: Resident) -> ZoneInfo:
     """Where the person lives, as far as we know."""
     try:
         return ZoneInfo(contact.time_zone or "UTC")
@@ -40,7 +48,7 @@ def named(language: str) -> list[tuple[str, list[tuple[str, str]]]]:
     return [(name, sorted(by_country[name], key=lambda one: cells.folded(one[1]))) for name in ordered]
 
 
-def city(contact: Contact, language: str) -> str:
+def city(contact: Resident, language: str) -> str:
     """The chosen zone in short; nothing when none was chosen."""
     zone = contact.time_zone
     return _city(zone, Locale.parse(language, sep="-")) if zone and zone in known() else ""
