@@ -178,6 +178,16 @@ def store(run: Run, endings: Sequence[Ending]) -> None:
         _each(_END, others)
 
 
+def hold_all_of(contact_ids: Collection[int]) -> None:
+    """Hold every message of these contacts until the transaction ends. Who changes both holds these before the contacts.
+
+    That is the order of the claim; in the other one an erasure and a claim would wait for each other.
+    """
+    if is_postgresql():
+        held = select(Message.id).where(Message.contact_id.in_(contact_ids)).order_by(Message.id)
+        db.session.execute(held.with_for_update()).all()
+
+
 def close_waiting(campaign_id: int, reason: eligibility.Reason) -> int:
     """Close what is still queued, as skipped for `reason`; how many rows that were."""
     closed = db.session.execute(

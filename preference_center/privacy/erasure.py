@@ -11,6 +11,7 @@ from preference_center.consent.models import State
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db, empty_the_log
+from preference_center.delivery import chunks
 from preference_center.errors import Conflict
 from preference_center.privacy import export, requests
 from preference_center.privacy.models import DataRequest, RequestKind
@@ -21,6 +22,7 @@ from preference_center.topics import catalogue
 
 def erase(contact: Contact, evidence: Evidence, by: str = requests.PERSON) -> DataRequest:
     """For good (GDPR 17). What they had on is withdrawn first, so that state and records agree."""
+    chunks.hold_all_of([contact.id])
     contacts.lock([contact.id], for_withdrawal=True)
     db.session.refresh(contact)
     if contact.erased_at is not None or contact.address_hash is None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import redis
 from sqlalchemy import select
@@ -168,6 +169,14 @@ def scenario(
             with transaction():
                 scheduling.start_due(clock.now())
         yield play
+
+
+def children(pid: int) -> list[int]:
+    """The horses of a worker; none of one that is gone."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except FileNotFoundError:
+        return []
 
 
 def _ledger_faults() -> list[str]:

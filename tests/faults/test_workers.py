@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from preference_center.config import Settings
 from preference_center.db import db, transaction
 from preference_center.delivery.models import Message, Run
-from tests.faults.scenario import CONNECTIONS, Scenario, scenario
+from tests.faults.scenario import CONNECTIONS, Scenario, children, scenario
 
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
@@ -97,7 +97,7 @@ def test_a_horse_dies_with_its_worker(settings: Settings) -> None:  # K13
     with scenario(settings, *SLOWLY, people=200) as play:
         worker = play.worker()
         play.until(lambda: play.accepted() >= 20, "twenty messages")
-        horses = _children(worker.pid)
+        horses = children(worker.pid)
         assert horses, "no horse is at work"
         play.kill()
         time.sleep(0.3)
@@ -147,13 +147,9 @@ def _end_all_leases() -> None:
         db.session.execute(update(Run).values(lease_until=Run.started_at))
 
 
-def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
 def _stopped(pid: int) -> list[int]:
     """The horses of this worker that sleep."""
-    return [child for child in _children(pid) if _state(child) == "T"]
+    return [child for child in children(pid) if _state(child) == "T"]
 
 
 def _lives(pid: int) -> bool:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,8 @@ class House:
     relay_log: Path
     queue: subprocess.Popen[bytes]
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    _history: list[dict[str, Any]] = field(default_factory=list)
+    _read_to: int = 0
 
     def start_worker(self, name: str = "worker", *queues: str, **more: str) -> subprocess.Popen[str]:
         """`more`: settings of this process alone, such as PREFERENCE_CENTER_FAILPOINTS."""
@@ -63,11 +65,15 @@ class House:
         return [line for line in self.relay_history() if line["event"] == "accepted"]
 
     def relay_history(self) -> list[dict[str, Any]]:
-        lines = []
-        for line in self.relay_log.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError):  # the last line may be half written
-                lines.append(json.loads(line))
-        return lines
+        """Every phase the relay noted, in order. Each call reads what is new."""
+        with self.relay_log.open("rb") as log:
+            log.seek(self._read_to)
+            for line in log:
+                if not line.endswith(b"\n"):  # half written
+                    break
+                self._history.append(json.loads(line))
+                self._read_to += len(line)
+        return self._history
 
     def _start(
         self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})
