@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 
 from preference_center import clock
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import db
+from preference_center.db import among, db
 from preference_center.delivery.models import Message, MessageState
 from preference_center.preferences import choices
 from preference_center.suppressions import register
@@ -102,17 +102,19 @@ def _move(ends: dict[int, tuple[MessageState, str | None]]) -> None:
         return
     rows = db.session.execute(
         select(Message.id, Message.state, Message.reason, Message.attempt)
-        .where(Message.id.in_(ends), Message.attempt > 0, Message.state.in_(_RANK))
+        .where(among(Message.id, ends), Message.attempt > 0, Message.state.in_(_RANK))
         .order_by(Message.id)
         .with_for_update()
     )
-    worse = [
-        {"b_id": row.id, "b_state": ends[row.id][0], "b_reason": ends[row.id][1], "b_at": clock.now()}
-        for row in rows
-        if _weight(*ends[row.id]) > _weight(row.state, row.reason)
-    ]
-    if worse:
-        db.session.connection().execute(_TAKE_ENDING, worse)
+    worse: dict[tuple[MessageState, str | None], list[int]] = {}
+    for row in rows:
+        if _weight(*ends[row.id]) > _weight(row.state, row.reason):
+            worse.setdefault(ends[row.id], []).append(row.id)
+    for (state, reason), ids in worse.items():  # one statement for each way to end
+        taken = update(_TABLE).where(among(_TABLE.c.id, ids))
+        db.session.connection().execute(
+            taken.values(state=state, reason=reason, next_try_at=None, changed_at=clock.now())
+        )
 
 
 def _withdraw(contact_id: int, topic_id: int | None, evidence: Evidence) -> None:
@@ -126,8 +128,3 @@ def _withdraw(contact_id: int, topic_id: int | None, evidence: Evidence) -> None
 
 
 _TABLE: Any = Message.__table__
-_TAKE_ENDING = (
-    update(_TABLE)
-    .where(_TABLE.c.id == bindparam("b_id"))
-    .values(state=bindparam("b_state"), reason=bindparam("b_reason"), next_try_at=None, changed_at=bindparam("b_at"))
-)
