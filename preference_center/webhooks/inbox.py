@@ -113,13 +113,15 @@ class Letterbox:
     def _write_all(self) -> None:
         with self._guard:
             slips, self._waiting = self._waiting, []
-        trouble: Exception | None = None
+        trouble: Exception | None = Unavailable("Nothing is stored any more: this process ends.")
         try:
             self._write([slip.row for slip in slips])
+            trouble = None
         except Exception as raised:  # each of those who wait raises it
             trouble = raised
-        for slip in slips:
-            slip.trouble, slip.done = trouble, True
+        finally:  # also when this thread is ended: nobody may take that for stored
+            for slip in slips:
+                slip.trouble, slip.done = trouble, True
 
 
 class _Slip:

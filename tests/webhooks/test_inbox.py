@@ -149,6 +149,40 @@ def test_those_who_come_together_share_a_commit() -> None:
     assert sorted(failed) == list(range(1, 11))
 
 
+def test_nobody_takes_a_post_for_stored_when_the_thread_that_writes_is_ended() -> None:
+    gate, first = threading.Event(), threading.Event()
+
+    def write(rows: object) -> None:
+        if not first.is_set():
+            first.set()
+            gate.wait(5)
+            return
+        raise SystemExit
+
+    box, told = Letterbox(write), []
+
+    def put(number: int) -> None:
+        try:
+            box.put({"number": number})
+            told.append("stored")
+        except Unavailable:
+            told.append("not stored")
+        except SystemExit:
+            told.append("ended")
+
+    threads = [threading.Thread(target=put, args=(number,)) for number in range(4)]
+    threads[0].start()
+    first.wait(5)
+    for thread in threads[1:]:
+        thread.start()
+    while len(box._waiting) < 3:
+        pass
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == ["ended", "not stored", "not stored", "stored"]
+
+
 def test_the_count_of_rows_is_one_a_post(door: Door) -> None:
     for number in range(3):
         door.send("postmark", door.sample("postmark", mark=f"1-{number}"))
