@@ -31,7 +31,12 @@ def make(message_id: int, place: Place) -> str:
 def read(mark: str, place: Place) -> int | None:
     """The message's id, or None when we did not make this mark for this place."""
     number, _, proof = mark.lower().partition("-")
-    if not number or len(number) > 13 or not hmac.compare_digest(proof.encode(), _proof(number, place).encode()):
+    if (
+        not mark.isascii()
+        or not number
+        or len(number) > 13
+        or not hmac.compare_digest(proof.encode(), _proof(number, place).encode())
+    ):
         return None
     try:
         return int(number, 36)

@@ -62,5 +62,8 @@ def forget(contact: Contact) -> None:
 
 
 def _events_of(contact: Contact) -> ColumnElement[bool]:
-    """Also those that name their address and fitted nothing."""
-    return or_(DeliveryEvent.contact_id == contact.id, DeliveryEvent.address_hash == contact.address_hash)
+    """Also those that name their address and fitted nothing; somebody erased has none, and others' events may lack one."""
+    mine = DeliveryEvent.contact_id == contact.id
+    if contact.address_hash is None:
+        return mine
+    return or_(mine, DeliveryEvent.address_hash == contact.address_hash)

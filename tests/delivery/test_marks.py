@@ -43,7 +43,9 @@ def test_a_mark_of_one_place_is_worthless_in_another(keyed: Flask) -> None:
         assert marks.read(mark, Place.message_id) is None
 
 
-@pytest.mark.parametrize("text", ["", "-", "7", "7-", "-abc", "zzzzzzzzzzzzzzzzzzzz-abc", "7-" + "a" * 16, "é-é"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "7", "7-", "-abc", "zzzzzzzzzzzzzzzzzzzz-abc", "7-" + "a" * 16, "é-é", "7-\ud800"]
+)
 def test_nonsense_names_no_message(keyed: Flask, text: str) -> None:
     with keyed.app_context():
         assert marks.read(text, Place.return_path) is None

@@ -189,6 +189,14 @@ def test_a_message_in_doubt_is_settled_by_a_report_on_it(sent: Callable[..., Sen
     assert here.state(ANNA) == ("delivered" if kind == "delivered" else "sent", None)
 
 
+def test_a_message_in_doubt_is_not_settled_by_a_report_that_names_the_address_alone(sent: Callable[..., Sent]) -> None:
+    """It may be about another mail to the same person. What it says of the address counts all the same."""
+    here = sent(ANNA, state=MessageState.uncertain)
+    tell(event("delivered", ANNA), event("bounced", ANNA, bounce_class="hard"))
+    assert here.state(ANNA)[0] == "uncertain"
+    assert db.session.scalar(select(Suppression.cause)) is Cause.bounce
+
+
 def test_posts_are_deleted_after_the_set_time(app: Flask) -> None:  # S117
     keep(told("delivery", ANNA))
     processing.drain()

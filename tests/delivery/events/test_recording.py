@@ -6,10 +6,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Standing, State, Subscription
-from preference_center.db import db
+from preference_center.db import db, transaction
+from preference_center.delivery import personal
 from preference_center.delivery.events.models import DeliveryEvent, Effect, MatchedBy
 from preference_center.delivery.marks import Place
+from preference_center.privacy import erasure
 from preference_center.suppressions.models import Cause, Suppression
 from tests.delivery.events.conftest import Sent, event, tell
 
@@ -106,3 +109,13 @@ def test_what_the_remote_server_says_is_kept_without_addresses(sent: Callable[..
     kept = db.session.scalars(select(DeliveryEvent)).one()
     assert ANNA not in repr(vars(kept))
     assert "550 5.1.1" in (kept.detail or "")
+
+
+def test_an_erased_person_has_none_of_the_events_that_name_nobody(sent: Callable[..., Sent]) -> None:  # S97
+    here = sent(ANNA)
+    tell(event("bounced", None, bounce_class="hard", detail="550 of somebody else"))
+    with transaction():
+        erasure.erase(here.people[ANNA], Evidence("system", "test", actor="system"))
+        assert personal.held(here.people[ANNA])["delivery_events"] == []
+        personal.forget(here.people[ANNA])
+    assert db.session.scalar(select(DeliveryEvent.detail)) == "550 of somebody else"
