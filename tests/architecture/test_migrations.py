@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import inspect, text
 
 from preference_center.app import create_app
+from preference_center.consent import projection
 from preference_center.db import Base, db
 from tests.conftest import make_settings
 from tests.support.bell import WrittenBell
@@ -156,3 +157,32 @@ def test_a_step_that_fails_leaves_nothing_behind(bare: Flask, drafts: str) -> No
         flask_migrate.upgrade(drafts)
     db.engine.dispose()
     assert (revision(), count("children")) == ("0002", 1)
+
+
+def test_the_basis_of_what_was_stopped_altogether_is_found_again(bare: Flask) -> None:
+    """0003 writes beside each subscription what its records say, also where a stop of the whole purpose decided last."""
+    flask_migrate.upgrade(revision="0002")
+    at = "5" if db.engine.dialect.name == "sqlite" else "'2026-01-01Z'"
+    no, yes = ("0", "1") if db.engine.dialect.name == "sqlite" else ("false", "true")
+    record = (
+        "INSERT INTO consent_records (id, public_id, contact_id, purpose_key, topic_id, channel, action, legal_basis, "
+        "source, source_ref, actor, happened_at, recorded_at)"
+    )
+    with db.engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO topics (id, key, purpose_key, position, public, cadence_choice, created_at) "
+            f"VALUES (1, 'news', 'email_marketing', 1, {yes}, {no}, {at})",
+            f"{record} VALUES (1, 'a', 1, 'email_marketing', 1, 'email', 'given', 'consent', "
+            f"'form', '', 'person', {at}, {at})",
+            f"{record} VALUES (2, 'b', 1, 'email_marketing', 1, 'email', 'weekly', NULL, "
+            f"'form', '', 'person', {at}, {at})",
+            f"{record} VALUES (3, 'c', 1, 'email_marketing', NULL, 'email', 'withdrawn', NULL, "
+            f"'form', '', 'person', {at}, {at})",
+            f"INSERT INTO subscriptions (contact_id, topic_id, state, record_id, changed_at, cadence) "
+            f"VALUES (1, 1, 'withdrawn', 3, {at}, 'weekly')",
+            f"INSERT INTO standings (contact_id, purpose_key, state, record_id, changed_at) "
+            f"VALUES (1, 'email_marketing', 'withdrawn', 3, {at})",
+        ):
+            connection.execute(text(statement))  # as 0002 wrote them
+    flask_migrate.upgrade()
+    assert list(projection.differences()) == []

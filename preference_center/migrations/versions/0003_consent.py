@@ -11,10 +11,13 @@ down_revision: str | None = "0002"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Where each subscription stands on which basis was so far only in its record.
+# On which basis each subscription stands was so far only in the topic's own records: the last one that says more than how often.
+# A stop of the whole purpose has none of its own and leaves it as it was (projection.py).
 _BASES = (
     "UPDATE subscriptions SET legal_basis ="
-    " (SELECT r.legal_basis FROM consent_records r WHERE r.id = subscriptions.record_id AND r.topic_id = subscriptions.topic_id)"
+    " (SELECT r.legal_basis FROM consent_records r"
+    " WHERE r.contact_id = subscriptions.contact_id AND r.topic_id = subscriptions.topic_id AND r.id <= subscriptions.record_id"
+    " AND r.action NOT IN ('each', 'weekly', 'monthly') ORDER BY r.id DESC LIMIT 1)"
 )
 
 
