@@ -183,6 +183,7 @@ def _rows(topic: Topic, numbers: range) -> Iterator[tuple[dict[str, Any], ...]]:
             "topic_id": topic.id,
             "state": state,
             "record_id": number,
+            "legal_basis": LegalBasis.consent,
             "changed_at": now,
         }
         suppression = {"address_hash": address_hash, "cause": Cause.bounce, "created_at": now} if 2 <= kind < 6 else {}

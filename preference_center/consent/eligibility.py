@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, null, or_, select
+from sqlalchemy import ColumnElement, False_, Select, and_, case, false, not_, null, or_, select
 
 from preference_center.consent import cadences, caps, jurisdictions
 from preference_center.consent.models import Standing, State, Subscription
@@ -76,7 +76,7 @@ def judge(
     suppressed = and_(
         Suppression.address_hash == Contact.address_hash, or_(Suppression.until.is_(None), Suppression.until > at)
     )
-    reason = case(
+    reasons: list[tuple[ColumnElement[bool], Reason]] = [
         (or_(Contact.erased_at.is_not(None), Contact.email.is_(None)), Reason.erased),
         (Contact.address_status == AddressStatus.invalid, Reason.invalid_address),
         (Contact.address_status == AddressStatus.null_mx, Reason.null_mx),
@@ -91,13 +91,15 @@ def judge(
         (Subscription.state == State.expired, Reason.expired),
         (or_(Subscription.state.is_(None), Subscription.state != State.given), Reason.no_consent),
         (Subscription.until <= at, Reason.expired),
-        (jurisdictions.refuse(topic.purpose), Reason.jurisdiction),
+        (not_(jurisdictions.allow(topic.purpose)), Reason.jurisdiction),
         (_too_young(at), Reason.under_age),
         (Standing.paused_until > at, Reason.paused_by_contact),
         (cadences.too_soon(at, occasion), Reason.frequency_cap),
         (caps.reached(at, occasion), Reason.frequency_cap),
-        else_=null(),
-    )
+    ]
+    # what no setting and no attribute asks for is left out of the question
+    asked = [(against, why) for against, why in reasons if not isinstance(against, False_)]
+    reason = case(*asked, else_=null())
     stopped = Standing.state.in_([State.withdrawn, State.objected])
     decided = case((stopped, Standing.record_id), else_=Subscription.record_id)
     return (

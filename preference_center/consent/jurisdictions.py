@@ -123,19 +123,27 @@ def applied(jurisdiction: str | None, source: str | None) -> str:
     return f"{country_of(jurisdiction) or '--'}/{known}/{in_force().version}"
 
 
-def refuse(purpose: Purpose) -> ColumnElement[bool]:
-    """The part of the judge's question that speaks of countries: the basis of the subscription does not hold where the contact is."""
+def allow(purpose: Purpose) -> ColumnElement[bool]:
+    """The part of the judge's question that speaks of countries: the basis of the subscription holds where the contact is.
+
+    True only where that is plainly so: a subscription without a basis, or with one that is not for this purpose, is refused.
+    """
     rules = in_force()
     country = _country()
+    everywhere: list[LegalBasis] = []
     found: list[ColumnElement[bool]] = []
     for basis in bases.allowed_for(purpose):
-        allowing = {key for one in rules.sections if one.allows(basis, purpose) for key in one.countries}
-        refusing = {key for one in rules.sections if not one.allows(basis, purpose) for key in one.countries}
-        if not rules.other.allows(basis, purpose):
-            found.append(and_(Subscription.legal_basis == basis, country.not_in(sorted(allowing))))
-        elif refusing:
-            found.append(and_(Subscription.legal_basis == basis, country.in_(sorted(refusing))))
-    return or_(false(), *found)
+        allowing = sorted(key for one in rules.sections if one.allows(basis, purpose) for key in one.countries)
+        refusing = sorted(key for one in rules.sections if not one.allows(basis, purpose) for key in one.countries)
+        if rules.other.allows(basis, purpose):
+            if refusing:
+                found.append(and_(Subscription.legal_basis == basis, country.not_in(refusing)))
+            else:
+                everywhere.append(basis)
+        elif allowing:
+            found.append(and_(Subscription.legal_basis == basis, country.in_(allowing)))
+    anywhere = [Subscription.legal_basis.in_(everywhere)] if everywhere else []
+    return func.coalesce(or_(false(), *anywhere, *found), false())
 
 
 def too_young(on: date, birth_date: ColumnElement[Any] | None, age: ColumnElement[Any] | None) -> ColumnElement[bool]:

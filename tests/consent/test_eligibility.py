@@ -1,5 +1,6 @@
 """The one judge: each state of a contact, and the one answer it must give."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -7,15 +8,15 @@ import pytest
 from flask import Flask
 
 from preference_center import clock
-from preference_center.consent import eligibility, ledger
+from preference_center.consent import eligibility, ledger, standing
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import AddressStatus, Contact
-from preference_center.db import transaction
+from preference_center.db import db, transaction
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics.models import Topic
-from preference_center.topics.purposes import LegalBasis
+from preference_center.topics.purposes import PURPOSES, LegalBasis
 from tests.support import make
 
 pytestmark = pytest.mark.both_databases
@@ -130,3 +131,20 @@ def test_a_yes_names_the_record_that_allows_it(app: Flask) -> None:
         record = ledger.grant(contact, topic, LegalBasis.consent, BY_PERSON)
     assert record is not None
     assert eligibility.verdict(topic, contact, clock.now()).record_id == record.id
+
+
+@pytest.mark.parametrize("basis", [None, LegalBasis.contract])
+def test_what_rests_on_nothing_or_on_what_is_not_for_it_is_refused(app: Flask, basis: LegalBasis | None) -> None:  # S77
+    with transaction():
+        topic = make.topic()
+        contact = make.follower(topic)
+        standing.subscriptions(contact)[topic.id].legal_basis = basis
+    assert eligibility.verdict(topic, contact, clock.now()).reason is Reason.jurisdiction
+
+
+def test_the_question_holds_nothing_that_nobody_asked_for(app: Flask) -> None:
+    with transaction():
+        topics = [make.topic(key.replace("_", "-"), purpose=key) for key in PURPOSES]
+    for topic in topics:
+        asked = eligibility.judge(topic, clock.now()).compile(db.engine, compile_kwargs={"render_postcompile": True})
+        assert not re.search(r"WHEN (0|false)|IN \((NULL|SELECT 1)|1 != 1|1 = 1", str(asked)), topic.purpose_key
