@@ -15,13 +15,16 @@ from preference_center import clock
 from preference_center.accounts.models import FailedSignIn
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentRecord, State, Subscription
+from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AddressChange, Contact
 from preference_center.db import db, empty_the_log
+from preference_center.delivery import chunks
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message
 from preference_center.notices.models import Notice, NoticeState
 from preference_center.privacy import address_change, erasure
 from preference_center.privacy.models import DataRequest, RequestState, RightsLink
+from preference_center.topics.purposes import LegalBasis
 from preference_center.webhooks.models import HookRefusal, InboundPost
 
 STEP = 200  # rows a transaction: nobody waits long behind it
@@ -35,6 +38,7 @@ class Rule:
     kept: timedelta | str  # or the setting that says how many days; 0: for ever
     over: Callable[[datetime], Any]  # SELECT of ids of what is older than that moment
     drop: Callable[[Sequence[int]], None]
+    of_contacts: bool = False  # who may say something while we are at it
 
     @property
     def period(self) -> timedelta:
@@ -52,7 +56,12 @@ class Rule:
         """Delete some, inside a `transaction()`; how many they were. 0: nothing older stays."""
         if not self.period:
             return 0
-        ids = list(db.session.scalars(self.over(clock.now() - self.period).limit(STEP)))
+        over = self.over(clock.now() - self.period)
+        ids = list(db.session.scalars(over.limit(STEP)))
+        if ids and self.of_contacts:
+            chunks.hold_all_of(ids)
+            contacts.lock(ids, for_withdrawal=True)
+            ids = list(db.session.scalars(over.where(Contact.id.in_(ids))))
         if ids:
             self.drop(ids)
         empty_the_log()
@@ -73,20 +82,21 @@ def _unconfirmed(before: datetime) -> Any:
 
 
 def _former(before: datetime) -> Any:
-    """Consent was all we had, and it ended before that moment: nothing is on or asked for, and nobody said anything since.
+    """Consent was all we had, and it ended before that moment: nothing is on, and nobody said or asked for anything since.
 
-    Who never agreed to anything has no such clock: why they are here says their import.
+    Who never agreed to anything has no such clock, nor who was written to on any other basis too: they are a customer, or more.
     """
     now = clock.now()
     own, said = Subscription.contact_id == Contact.id, ConsentRecord.contact_id == Contact.id
     holds = and_(Subscription.state == State.given, or_(Subscription.until.is_(None), Subscription.until > now))
-    still = or_(holds, Subscription.state == State.requested, Subscription.until >= before)
+    still = or_(holds, Subscription.until >= before)
     begun = ConsentRecord.action.in_([Action.given, Action.confirmed, Action.renewed])
+    besides = ConsentRecord.legal_basis.not_in([LegalBasis.consent, LegalBasis.double_opt_in])
     asked = and_(DataRequest.contact_id == Contact.id, DataRequest.state == RequestState.open)
     return (
         select(Contact.id)
         .where(Contact.erased_at.is_(None), Contact.restricted_at.is_(None), Contact.created_at < before)
-        .where(exists().where(said, begun), ~exists().where(said, ConsentRecord.recorded_at >= before))
+        .where(exists().where(said, begun), ~exists().where(said, or_(besides, ConsentRecord.recorded_at >= before)))
         .where(exists().where(own), ~exists().where(own, still), ~exists().where(asked))
         .order_by(Contact.id)
     )
@@ -121,8 +131,8 @@ def _rows(model: Any) -> Callable[[Sequence[int]], None]:
 _ENDED = Notice.state.in_([NoticeState.sent, NoticeState.failed, NoticeState.dropped])
 
 RULES = (
-    Rule("unconfirmed_sign_ups", timedelta(days=7), _unconfirmed, _forget),
-    Rule("former_contacts", "forget_after_days", _former, _erase),
+    Rule("unconfirmed_sign_ups", timedelta(days=7), _unconfirmed, _forget, of_contacts=True),
+    Rule("former_contacts", "forget_after_days", _former, _erase, of_contacts=True),
     Rule("notices", timedelta(days=90), _older(Notice, Notice.created_at, _ENDED), _rows(Notice)),
     Rule("provider_posts", "post_days", _older(InboundPost, InboundPost.received_at), _rows(InboundPost)),
     Rule(
