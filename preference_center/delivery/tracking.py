@@ -4,6 +4,7 @@ Asked twice: when the mail is claimed, and again at each hit. Who takes the cons
 not for mail they have already; image and links go on working (S106).
 """
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,12 +20,10 @@ from preference_center.consent import tracking
 from preference_center.db import Base, BigId, db, insert_rows
 from preference_center.delivery import marks
 from preference_center.delivery.events import recording
+from preference_center.delivery.events.models import SITE
 from preference_center.delivery.marks import Place
 from preference_center.delivery.models import Message
 from preference_center.providers.base import Event, Kind
-
-SITE = "site"  # the source of these events
-
 
 class TrackedMessage(Base):
     """The random name of one followed message (S24). It says nothing of the person, and nobody can guess another."""
@@ -55,7 +54,7 @@ def opened(name: str, agent: str) -> None:
     """The image was fetched."""
     message = _message(name)
     if message is not None:
-        _record(message, Event(Kind.opened, secrets.token_hex(12), mark=_mark(message), detail=agent))
+        _record(message, Event(Kind.opened, _key(message, "opened"), mark=_mark(message), detail=agent))
 
 
 def target(name: str, link: str) -> str | None:
@@ -76,7 +75,7 @@ def clicked(name: str, url: str, agent: str) -> None:
     """A link was followed."""
     message = _message(name)
     if message is not None:
-        _record(message, Event(Kind.clicked, secrets.token_hex(12), mark=_mark(message), url=url, detail=agent))
+        _record(message, Event(Kind.clicked, _key(message, url), mark=_mark(message), url=url, detail=agent))
 
 
 def _message(name: str) -> Message | None:
@@ -88,6 +87,11 @@ def _record(message: Message, event: Event) -> None:
     now = clock.now()
     if message.contact_id in tracking.consenting({message.contact_id}, now):
         recording.record(SITE, [event], now, places=(Place.metadata,))
+
+
+def _key(message: Message, what: str) -> str:
+    """Twice within a minute is once, so that nobody who holds one mail can fill the table with it."""
+    return hashlib.sha256(f"{message.id} {clock.now():%Y-%m-%d %H:%M} {what}".encode()).hexdigest()[:24]
 
 
 def _mark(message: Message) -> str:

@@ -4,14 +4,16 @@
 import email
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from email import policy
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from preference_center import i18n
+from preference_center import clock, i18n
 from preference_center.campaigns import following
 from preference_center.campaigns.models import Campaign
 from preference_center.consent import eligibility, ledger, tracking, wordings
@@ -285,3 +287,17 @@ def test_targets_are_fixed_https_links_of_the_author() -> None:
     assert list(following.targets(html).values()) == ["https://a.example/?x=1&y", "https://f.example"]
     made = following.followed(html)
     assert following.targets(made) == {} and made.count("<img") == 1 and made.endswith("</body>")
+
+
+def test_one_who_looks_again_and_again_is_counted_once_a_minute(
+    client: FlaskClient, followed: tuple[str, list[str]]
+) -> None:
+    image, links = followed
+    start = clock.now().replace(second=0)
+    with time_machine.travel(start, tick=False):
+        for _ in range(20):
+            client.get(image)
+            client.get(links[0])
+    with time_machine.travel(start + timedelta(minutes=1), tick=False):
+        client.get(image)
+    assert sorted(counted()) == ["clicked", "opened", "opened"]
