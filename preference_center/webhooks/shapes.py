@@ -12,7 +12,8 @@ from preference_center.providers.base import Post
 DEEPEST = 64
 _JSON = re.compile(r"application/(?:json|[\w.+-]+\+json|x-json)|text/(?:plain|json)")  # SNS sends JSON as text/plain
 _FORM = "application/x-www-form-urlencoded"
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# a text that does not end is taken to the end at once (*+, "?), or each quote in it would be walked from anew
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class Misshapen(Exception):

@@ -129,6 +129,8 @@ WRONG = {
     "nested lists": (b"[" * 100_000 + b"]" * 100_000, 400),
     "nested objects": (b'{"a":' * 1000 + b"1" + b"}" * 1000, 400),
     "a bit too deep": (b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), 400),
+    "a text without end": (b'{"a": "' + b'\\"' * 500_000, 400),
+    "a text without end, cut": (b'{"a": "' + b'\\"' * 500_000 + b"\\", 400),
     "a number without end": (b'{"a": ' + b"9" * 100_000 + b"}", 400),
     "ten megabytes": (b'{"a": "' + b"x" * 10_000_000 + b'"}', 413),
     "just too large": (b'{"a": "' + b"x" * inbox.LARGEST + b'"}', 413),
