@@ -31,7 +31,8 @@ AT_A_TIME = 500
 MANY = 50  # from here on PostgreSQL is quicker to copy them in
 TEST = 0  # the number in the mark of a made-up event (`pc events test`): no message has it
 _ADDRESS = re.compile(r"[^\s@'\"<>(,;:]+@[^\s@'\"<>),;]+")
-_FAR = timedelta(days=1)  # what is said to happen later than that from now has no time of its own
+# what is said to happen later than that from now, or so long ago (some programs write the year 1), has no time of its own
+_FAR, _LONG_AGO = timedelta(days=1), timedelta(days=730)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _wanted(report: Report, places: Sequence[Place]) -> Wanted:
     event, received_at = report.event, report.received_at
     number, by = correlating.proven(event.mark, event.message_id, places) or (None, None)
     occurred_at = event.occurred_at or received_at
-    if occurred_at > received_at + _FAR:
+    if not received_at - _LONG_AGO < occurred_at < received_at + _FAR:
         occurred_at = received_at
     return Wanted(number, by, event.provider_message_id, _hashed(event.recipient), occurred_at)
 

@@ -1,11 +1,14 @@
 """Events are kept once and obeyed once, whoever tells them and however often."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from preference_center import clock
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Standing, State, Subscription
 from preference_center.db import db, transaction
@@ -119,3 +122,12 @@ def test_an_erased_person_has_none_of_the_events_that_name_nobody(sent: Callable
         assert personal.held(here.people[ANNA])["delivery_events"] == []
         personal.forget(here.people[ANNA])
     assert db.session.scalar(select(DeliveryEvent.detail)) == "550 of somebody else"
+
+
+@pytest.mark.parametrize("year", [1, 1970, 9999])
+def test_an_event_without_a_time_of_its_own_counts_as_of_now(sent: Callable[..., Sent], year: int) -> None:
+    """Some programs write the year 1 where they know no time."""
+    sent(ANNA)
+    tell(replace(event("bounced", ANNA, bounce_class="hard"), occurred_at=datetime(year, 1, 1, tzinfo=UTC)))
+    assert causes() == [Cause.bounce]
+    assert abs(db.session.scalars(select(DeliveryEvent.occurred_at)).one() - clock.now()) < timedelta(minutes=5)
