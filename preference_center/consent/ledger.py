@@ -162,12 +162,14 @@ def _agree(
     return _write(contact, topic, action, evidence, basis=basis, until=until)
 
 
+def is_too_young(contact: Contact) -> bool:
+    """Whether only a guardian can agree for them, by what we know of their age and country."""
+    return jurisdictions.is_too_young(contact.attributes or {}, contact.jurisdiction, clock.now().date())
+
+
 def _must_be_old_enough(contact: Contact, evidence: Evidence) -> None:
     """Below the age of the country only a guardian can agree (GDPR 8, LGPD 14)."""
-    today = clock.now().date()
-    if evidence.actor == projection.GUARDIAN or not jurisdictions.is_too_young(
-        contact.attributes or {}, contact.jurisdiction, today
-    ):
+    if evidence.actor == projection.GUARDIAN or not is_too_young(contact):
         return
     words = _("This person is too young to agree alone. A parent or guardian can; write to us.")
     raise Invalid(words, {"topic": words})

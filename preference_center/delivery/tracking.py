@@ -25,6 +25,7 @@ from preference_center.delivery.marks import Place
 from preference_center.delivery.models import Message
 from preference_center.providers.base import Event, Kind
 
+
 class TrackedMessage(Base):
     """The random name of one followed message (S24). It says nothing of the person, and nobody can guess another."""
 

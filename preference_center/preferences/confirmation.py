@@ -28,6 +28,7 @@ from preference_center.topics.models import Topic
 
 AGAIN_AFTER = timedelta(hours=24)
 RESEND_AFTER = timedelta(seconds=50)  # the page says 60, and clocks of two requests are never quite alike
+MOST_LINKS_A_DAY = 5
 MOST_A_DAY = 3  # confirmation mails to one address, over all topics (S67)
 
 
@@ -56,6 +57,9 @@ def ask(
         return
     contact = arrivals.arrive(address, source=source, language=evidence.language or "en")
     contacts.lock([contact.id], for_withdrawal=True)
+    if ledger.is_too_young(contact):  # they cannot agree alone, and a stranger must not learn their age
+        notices.drop(Kind.confirm_subscription)
+        return
     today = consents.subscriptions(contact)
     now = clock.now()
     new = [(t, w) for t, w in wanted if t.id not in today or today[t.id].state_at(now) is not State.given]
@@ -87,9 +91,10 @@ def ask_for_link(contact: Contact | None) -> None:
 
 
 def send_link(contact: Contact) -> Notice:
-    """One link an hour at most."""
-    lately = past_notices.since(contact, Kind.new_link, clock.now() - timedelta(hours=1))
-    if lately:
+    """One link an hour at most, and a few a day: anybody can type any address."""
+    now = clock.now()
+    lately = past_notices.since(contact, Kind.new_link, now - timedelta(days=1))
+    if lately and (len(lately) >= MOST_LINKS_A_DAY or lately[0].created_at > now - timedelta(hours=1)):
         notices.ask_again(lately[0])
         return lately[0]
     return notices.owe(Kind.new_link, contact, {})
@@ -98,7 +103,7 @@ def send_link(contact: Contact) -> Notice:
 def look(contact: Contact, wish: str) -> Wish | None:
     """The wish behind a confirmation link; none when there was no such sign-up."""
     records = [r for r in consents.records_from(contact, _ref(wish)) if r.action is Action.requested]
-    if not records or contact.erased_at is not None:
+    if not records or contact.erased_at is not None or not _asked_from_here(contact, records):
         return None
     topics = {topic.id: topic for topic in catalogue.live()}
     today = consents.subscriptions(contact)
@@ -116,11 +121,17 @@ def look(contact: Contact, wish: str) -> Wish | None:
     )
 
 
+def _asked_from_here(contact: Contact, records: list[ConsentRecord]) -> bool:
+    """The mail went to the address the contact had then. Once they have another, that mailbox speaks for them no more."""
+    opened = vault.open(contact.id)
+    return all(opened.get(record.id, {}).get("email", contact.email) == contact.email for record in records)
+
+
 def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentRecord]:
     """The owner of the address said yes. Twice is fine; what was withdrawn since stays withdrawn."""
     contacts.lock([contact.id], for_withdrawal=True)
     found = look(contact, wish)
-    if found is None:
+    if found is None or found.state is not WishState.waiting:
         return []
     made = []
     for topic in found.topics:

@@ -60,7 +60,7 @@ def renew(contact: Contact, key: str, wording_id: int, evidence: Evidence) -> Co
     contacts.lock([contact.id], for_withdrawal=True)
     found = {one.topic.key: one for one in endings(contact, evidence.language or "en")}.get(key)
     text = consents.texts([wording_id]).get(wording_id)
-    if found is None or text is None or text.topic_id != found.topic.id:
+    if found is None or text is None or text.topic_id != found.topic.id or text.shown_on != "form":
         raise Conflict("This consent does not end soon any more, or has ended.")
     record = ledger.renew(contact, found.topic, replace(evidence, wording_id=text.id, language=text.language))
     if record is None:

@@ -16,7 +16,7 @@ from preference_center.db import db
 from preference_center.errors import Conflict, Invalid
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind
-from preference_center.privacy import requests
+from preference_center.privacy import links, requests
 from preference_center.privacy.models import DataRequest, RequestKind
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -66,6 +66,7 @@ def confirm(contact: Contact, name: str) -> DataRequest:
         raise Conflict("This address is in use.")
     now = clock.now()
     contact.move_to(change.new_email, change.new_hash, now)
+    links.end(contact)
     change.done_at = now
     _carry_over(change)
     notices.owe(Kind.address_changed, contact, {"change": change.public_id})
@@ -79,6 +80,7 @@ def take_back(contact: Contact, name: str) -> DataRequest:
     if change.done_at is None or now > change.done_at + UNDO_WITHIN or moving.is_taken(change.old_hash):
         raise Conflict("This can no longer be taken back.")
     contact.move_to(change.old_email, change.old_hash, now)
+    links.end(contact)
     change.undone_at = now
     register.lift(change.old_hash, Cause.manual, f"{MOVED}{change.public_id}")
     return requests.done(contact, RequestKind.rectification, detail="taken back")

@@ -64,6 +64,14 @@ def take_file(link: RightsLink, form: str) -> bool:
     return _mark(link, RightsLink.json_at if form == "json" else RightsLink.html_at)
 
 
+def end(contact: Contact) -> None:
+    """What was mailed to the address they had before opens nothing any more."""
+    unused = (RightsLink.contact_id == contact.id, RightsLink.used_at.is_(None))
+    db.session.execute(
+        update(RightsLink).where(*unused).values(used_at=clock.now()).execution_options(synchronize_session=False)
+    )
+
+
 def _mark(link: RightsLink, column: Any) -> bool:
     marked = db.session.execute(
         update(RightsLink)

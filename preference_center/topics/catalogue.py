@@ -46,8 +46,8 @@ def offer_cadence(topic: Topic, offered: bool) -> None:
 
 def limit_consent(topic: Topic, months: int | None) -> None:
     """How many months a consent given from now on lasts; none: until it is withdrawn. What was given keeps its end."""
-    if months is not None and not 1 <= months <= 120:
-        raise Invalid("A consent lasts 1 to 120 months.", {"valid_months": "1 to 120, or nothing."})
+    if months is not None and not 2 <= months <= 120:  # people are asked 30 days before the end, not as soon as they agree
+        raise Invalid("A consent lasts 2 to 120 months.", {"valid_months": "2 to 120, or nothing."})
     topic.valid_months = months
 
 

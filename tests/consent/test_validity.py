@@ -138,8 +138,9 @@ def test_a_limit_changed_later_leaves_the_end_of_what_was_given(topic: Topic) ->
         before = standing.subscriptions(contact)[topic.id].until
         catalogue.limit_consent(topic, None)
     assert standing.subscriptions(contact)[topic.id].until == before
-    with pytest.raises(Invalid), transaction():
-        catalogue.limit_consent(topic, 0)
+    for months in (0, 1, 121):  # one month: people would be asked again as soon as they agreed
+        with pytest.raises(Invalid), transaction():
+            catalogue.limit_consent(topic, months)
 
 
 def test_each_end_is_told_once_and_a_new_end_anew(topic: Topic) -> None:

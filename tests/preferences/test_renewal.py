@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center import clock
-from preference_center.consent import ledger, standing
+from preference_center.consent import bulk, ledger, standing
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action
 from preference_center.contacts.models import Contact
@@ -125,3 +125,13 @@ def test_a_forged_form_a_foreign_text_and_an_ended_consent_renew_nothing(
         ledger.withdraw(contact, topics["news"], Evidence("link"))
     assert client.post(path, data=fields).status_code == 409
     assert len(standing.all_records(contact)) == before + 1
+
+
+def test_a_text_that_no_page_shows_renews_nothing(client: FlaskClient, topics: dict[str, Topic]) -> None:  # S69
+    path = links.manage(ends_soon(topics, "news")) + "/renew"
+    _shown, fields = page(client, path)
+    with transaction():
+        declared = bulk.wording(topics["news"], "en", "As written in a file.")
+    before = digest()
+    assert client.post(path, data=fields | {"renew": f"news:{declared}"}).status_code == 409
+    assert digest() == before

@@ -435,3 +435,23 @@ def test_notices_carry_no_address_and_no_nonce(client: FlaskClient, scene: Scene
     for notice in scene.notices():
         assert set(notice.payload) <= {"opens", "change"}
     assert len(scene.notices()) == 3
+
+
+def test_what_lies_in_the_old_mailbox_opens_nothing_any_more(
+    client: FlaskClient, scene: Scene, change: AddressChange
+) -> None:
+    """S53, S99: neither the link to the data nor a sign-up that was never confirmed."""
+    client.post("/subscribe", data={"email": "anna@example.org", "topic": ["events"]})
+    wish = links.confirm(scene.anna, scene.notices()[-1].payload["wish"])
+    client.post("/data", data={"email": "anna@example.org"})
+    rights = links.rights(scene.anna)
+    assert client.get(rights).status_code == 200
+    client.post(confirmation(scene, change))
+    assert client.get(rights).status_code == 404
+    assert "/p/" not in client.post(wish).text, "nor does it give the way to all choices"
+    assert scene.on() == {"news", "offers"}
+    client.post("/data", data={"email": "anna@new.example.com"})
+    theirs = links.rights(scene.anna)
+    assert client.get(theirs).status_code == 200
+    client.post(confirmation(scene, change, "address-back"))
+    assert client.get(theirs).status_code == 404, "it was a stranger's mailbox"

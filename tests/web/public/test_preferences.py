@@ -402,3 +402,11 @@ def test_the_choices_are_judged_at_once(scene: Scene) -> None:
         choices.stop_topic(scene.anna, scene.topics["news"], Evidence(source="link", language="en"))
         assert eligibility.verdict(scene.topics["news"], scene.anna, datetime.now(UTC)).reason == "withdrawn"
         assert ledger.withdraw(scene.anna, scene.topics["news"], Evidence(source="link")) is None
+
+
+def test_whoever_toggles_a_topic_for_ever_does_not_flood_the_mailbox(page: Page, scene: Scene) -> None:
+    for _ in range(8):
+        page.save("news", "offers", "events")
+        page.save("news", "offers")
+    assert len(scene.notices()) == choices.MOST_TOLD_A_DAY
+    assert scene.on() == {"news", "offers"}

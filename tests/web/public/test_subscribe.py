@@ -9,16 +9,17 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center import clock
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import addresses
 from preference_center.contacts import queries as contacts
-from preference_center.contacts.models import Contact
+from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
 from preference_center.notices.models import Kind, NoticeState
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.web.guards import limiter
-from tests.support import links
+from tests.support import links, make
 from tests.support.database_hash import digest
 from tests.web.public.conftest import Scene
 
@@ -248,3 +249,27 @@ def test_the_link_page_answers_everybody_the_same(client: FlaskClient, scene: Sc
     assert len(scene.notices()) == 2
     wrong = client.post("/link", data={"email": "nobody"})
     assert wrong.status_code == 400 and 'id="email-fault"' in wrong.text
+
+
+def test_a_stranger_does_not_learn_who_is_a_child(client: FlaskClient, scene: Scene) -> None:  # S66, S79
+    with transaction():
+        db.session.add(Attribute(key="age", name="Age", kind=AttributeKind.number, created_at=clock.now()))
+        make.contact("child@example.org", attributes={"age": 9})
+    known, unknown = (
+        sign_up(client, "news", email="child@example.org"),
+        sign_up(client, "news", email="other@example.org"),
+    )
+    assert _alike(known) == _alike(unknown)
+    assert [notice.state for notice in scene.notices()] == [NoticeState.dropped, NoticeState.queued]
+
+
+def _alike(page: str) -> str:
+    return re.sub(r'value="[^"]*"|(child|other)@example\.org', "", page)
+
+
+def test_the_link_comes_a_few_times_a_day_at_most(client: FlaskClient, scene: Scene) -> None:  # S67
+    start = datetime(2026, 12, 1, tzinfo=UTC)
+    for time in range(22):
+        with time_machine.travel(start + timedelta(minutes=65 * time), tick=False):
+            client.post("/link", data={"email": "anna@example.org"})
+    assert len(scene.notices()) == 5
