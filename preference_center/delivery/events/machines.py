@@ -3,17 +3,15 @@
 No reason means only that nothing speaks for a machine. Neither an opening nor a click is ever a consent, whoever it was.
 """
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
 
 from sqlalchemy import func, select
 
 from preference_center.db import db
 from preference_center.delivery.events import gateways
-from preference_center.delivery.events.models import DeliveryEvent
+from preference_center.delivery.events.models import SITE, DeliveryEvent
 from preference_center.providers.base import Kind
 
 AT_DELIVERY = timedelta(seconds=5)  # faster after the delivery than a person is told of it
@@ -24,7 +22,7 @@ MANY_LINKS = 3
 class Reason(StrEnum):
     provider = "provider"  # the provider says so
     head = "head"  # asked for the headers only
-    gateway = "gateway"  # a known one, by its name or network
+    gateway = "gateway"  # a known one, by its name
     at_delivery = "at_delivery"
     all_links = "all_links"
 
@@ -39,7 +37,6 @@ class Hit:
     links_in_all: int | None = None  # that the message has, where known
     method: str = "GET"
     user_agent: str = ""
-    network: str = ""
 
 
 def judge(hit: Hit) -> Reason | None:
@@ -63,20 +60,11 @@ def of_event(event: DeliveryEvent) -> Reason | None:
     near = DeliveryEvent.occurred_at.between(event.occurred_at - TOGETHER, event.occurred_at + TOGETHER)
     delivered = select(func.min(DeliveryEvent.occurred_at)).where(mine, DeliveryEvent.kind == Kind.delivered)
     links = select(func.count(DeliveryEvent.link.distinct())).where(mine, near, DeliveryEvent.kind == Kind.clicked)
-    return judge(Hit(event.occurred_at, db.session.scalar(delivered), db.session.scalar(links) or 0))
+    # Our own links and image note what fetched them; a provider's detail is in its own words.
+    agent = event.detail or "" if event.source == SITE else ""
+    return judge(Hit(event.occurred_at, db.session.scalar(delivered), db.session.scalar(links) or 0, user_agent=agent))
 
 
 def _is_gateway(hit: Hit) -> bool:
     agent = hit.user_agent.casefold()
-    if any(part in agent for part in gateways.USER_AGENTS):
-        return True
-    try:
-        address = ipaddress.ip_address(hit.network)
-    except ValueError:
-        return False
-    return any(address in network for network in _networks())
-
-
-@cache
-def _networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(network) for network in gateways.NETWORKS)
+    return any(part in agent for part in gateways.USER_AGENTS)

@@ -28,6 +28,7 @@ class MatchedBy(StrEnum):
     address = "address"
 
 
+SITE = "site"  # the source of what our own links and image tell; its `detail` is the user agent
 PROVEN = (MatchedBy.mark, MatchedBy.message_id)
 SILENCING = (Kind.bounced, Kind.complained, Kind.unsubscribed)
 _SILENCING = text("kind IN ('bounced', 'complained', 'unsubscribed')")

@@ -3,8 +3,8 @@
 It is counted from the events themselves, an hour after each, when what belongs together has come: so neither order nor repeats
 change it, and nothing has to be kept in step. One message counts once, however often it was tried.
 
-Mailbox providers and M3AAWG's Sender Best Common Practices name no number; they ask that an address which goes on failing is left
-alone, and that a few bad days (a full mailbox after a holiday) are not taken for the end. Of a weekly mail these numbers allow
+No standard names a number (RFC 5321 speaks of one message, not of the next). The numbers are our judgement: an address that goes on
+failing is left alone, and a few bad days (a full mailbox after a holiday) are not taken for the end. Of a weekly mail they allow
 five failures in a row, of a daily one a fortnight of them.
 """
 

@@ -20,7 +20,7 @@ from preference_center.delivery.composing import Composer
 from preference_center.delivery.events import machines, releasing, reputation, waiting
 from preference_center.delivery.events import queries as events
 from preference_center.delivery.events.machines import Hit, Reason
-from preference_center.delivery.events.models import DeliveryEvent, Effect
+from preference_center.delivery.events.models import SITE, DeliveryEvent, Effect
 from preference_center.delivery.marks import Place
 from preference_center.delivery.models import MessageState
 from preference_center.suppressions import register
@@ -206,9 +206,6 @@ def test_addresses_are_released_by_cause_day_and_domain(sent: Callable[..., Sent
     [
         ({"method": "HEAD"}, Reason.head),
         ({"user_agent": "Mozilla/5.0 (compatible; BarracudaCentral)"}, Reason.gateway),
-        ({"network": "67.231.152.9"}, Reason.gateway),
-        ({"network": "2001:db8::1"}, None),
-        ({"network": "no network"}, None),
         ({"links_near": 3}, Reason.all_links),
         ({"links_near": 2, "links_in_all": 2}, Reason.all_links),
         ({"links_near": 1, "links_in_all": 1}, None),
@@ -245,6 +242,21 @@ def test_stored_clicks_of_machines_are_kept_out_of_rates(sent: Callable[..., Sen
     found = events.engagement(here.campaign)
     assert (found.opened, found.clicked) == (0, 1)
     assert found.by_machines == {"all_links": 3, "at_delivery": 1, "provider": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "agent", "machine"),
+    [(SITE, "BarracudaCentral/1.0", "gateway"), (SITE, "Mozilla/5.0 (X11; Linux)", None), ("example", "curl/8", None)],
+)
+def test_what_fetched_our_own_links_is_judged_by_its_name(
+    sent: Callable[..., Sent], source: str, agent: str, machine: str | None
+) -> None:
+    """A provider's detail is in its own words: no name of a program."""
+    here = sent(ANNA)
+    tell(event("clicked", ANNA, mark=here.mark(ANNA), url="https://example.com/a", detail=agent), source=source)
+    with time_machine.travel(clock.now() + timedelta(minutes=11), tick=False), transaction():
+        waiting.look_again()
+    assert db.session.scalar(select(DeliveryEvent.machine)) == machine
 
 
 @pytest.mark.parametrize("name", providers.names())

@@ -64,16 +64,15 @@ def _plain(said: Said) -> Said:
     return {name: value for name, value in said.items() if name != "marked"}
 
 
-def test_every_order_of_five_events_ends_alike(sent: Callable[..., Sent]) -> None:  # W2
+def test_every_order_of_four_events_ends_alike(sent: Callable[..., Sent]) -> None:  # W2
     told = [
-        {"kind": "accepted"},
         {"kind": "delivered"},
         {"kind": "bounced", "bounce_class": "hard"},
         {"kind": "complained"},
         {"kind": "unsubscribed"},
     ]
     ends = _ends(sent, list(itertools.permutations(told)))
-    assert len(ends) == 120
+    assert len(ends) == 24
     assert len(set(map(repr, ends))) == 1
     assert ends[0][0] == ("complained", None)
 
@@ -88,11 +87,11 @@ def test_any_order_of_any_kinds_ends_alike(sent: Callable[..., Sent]) -> None:  
         ]
     ]  # fmt: skip
     chance = random.Random(7)
-    chosen = [chance.sample(pool, chance.randint(2, 8)) for _ in range(20)]
-    ends = _ends(sent, [chance.sample(some, len(some)) for some in chosen for _ in range(4)])
+    chosen = [chance.sample(pool, chance.randint(2, 8)) for _ in range(12)]
+    ends = _ends(sent, [chance.sample(some, len(some)) for some in chosen for _ in range(3)])
     for number in range(len(chosen)):
-        assert len(set(map(repr, ends[4 * number : 4 * number + 4]))) == 1, chosen[number]
-    assert len(set(map(repr, ends))) > 5
+        assert len(set(map(repr, ends[3 * number : 3 * number + 3]))) == 1, chosen[number]
+    assert len(set(map(repr, ends))) > 3
 
 
 @pytest.mark.parametrize("forgiven", [True, False])
@@ -108,7 +107,7 @@ def test_a_late_delivery_forgives_soft_bounces_in_any_order(
     if forgiven:
         told.append({"kind": "delivered", "occurred_at": now - timedelta(days=10), "marked": False})
     chance = random.Random(3)
-    orders = [chance.sample(told, len(told)) for _ in range(15)]
+    orders = [chance.sample(told, len(told)) for _ in range(8)]
     ends = _ends(sent, orders, started_at=now - timedelta(weeks=30))
     assert len(set(map(repr, ends))) == 1
     assert bool(ends[0][1]) is not forgiven
