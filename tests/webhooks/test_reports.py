@@ -99,6 +99,9 @@ MAILS = {
     "Apple's way": (
         mails.reply("unsubscribe", Auto_Submitted="auto-replied", X_Apple_Unsubscribe="true"), [("unsubscribe", ANNA)],
     ),
+    "leaving, in a sentence": (mails.reply("Please remove me from your mailing list!"), [("unsubscribe", ANNA)]),
+    "an answer to a subject that begins so": (mails.reply("Re: Leave winter behind"), [("unknown", None)]),
+    "another thing is to go": (mails.reply("Remove the blue one from my order"), [("unknown", None)]),
     "a letter": (mails.reply("Your spring offer", "Do you have it in blue?"), [("unknown", None)]),
 }  # fmt: skip
 
