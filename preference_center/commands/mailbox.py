@@ -130,8 +130,13 @@ def letters(limit: int, as_json: bool) -> None:
 @click.command(epilog="Example: preference-center events letter ID > letter.eml")
 @click.argument("public_id", metavar="ID")
 def letter(public_id: str) -> None:
-    """One of them as it came, to be read in a mail program."""
+    """One of them as it came, to be read in a mail program. It names people; audited."""
     with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.db import transaction
         from preference_center.webhooks import mailbox as mails
 
-        sys.stdout.buffer.write(mails.raw_of(public_id))
+        raw = mails.raw_of(public_id)
+        with transaction():
+            audit.note(desk.ACTOR, "post.read", "post", public_id)
+        sys.stdout.buffer.write(raw)

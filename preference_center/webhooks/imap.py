@@ -106,7 +106,7 @@ def _fetch_new(line: imaplib.IMAP4, stop: Callable[[], bool]) -> int:
     keeps_keywords = any(b"\\*" in flags or KEYWORD.encode() in flags for flags in _permanent_flags(line))
     wanted = f"UNDELETED UNKEYWORD {KEYWORD}" if keeps_keywords else "UNDELETED UNSEEN"
     found = _done(line.uid("SEARCH", None, wanted))  # type: ignore[arg-type]  # None: no charset
-    numbers = (found[0] or b"").split()[:AT_A_TIME]
+    numbers = [number for number in (found[0] or b"").split() if number.isdigit()][:AT_A_TIME]
     end = time.monotonic() + SECONDS
     fetched = 0
     for number in numbers:

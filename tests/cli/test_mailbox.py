@@ -70,7 +70,17 @@ def test_wrong_settings_lose_no_mail_of_a_pipe(pc: Run, tmp_path: Path, monkeypa
     assert ended.value.code == os.EX_TEMPFAIL
 
 
-def test_letters_wait_for_a_person_who_can_read_them(pc: Run, environ: dict[str, str], tmp_path: Path) -> None:
+def read_by(folder: Path) -> list[str]:
+    """Which letters the audit log says were read."""
+    engine = create_engine(f"sqlite:///{folder / 'preference-center.db'}")
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT object_id FROM audit_entries WHERE action = 'post.read'"))
+        read = list(found.scalars())
+    engine.dispose()
+    return read
+
+
+def test_letters_wait_for_a_person_who_can_read_them(pc: Run, folder: Path, tmp_path: Path) -> None:
     from preference_center.commands import desk
     from preference_center.webhooks import processing
 
@@ -80,6 +90,7 @@ def test_letters_wait_for_a_person_who_can_read_them(pc: Run, environ: dict[str,
     (found,) = json.loads(pc("events", "letters", "--json").out)
     assert found["why"] == "without a mark of ours: unknown"
     assert "in blue?" in pc("events", "letter", found["id"]).out
+    assert read_by(folder) == [found["id"]]
     assert pc("events", "letter", "nobody").status == 1
 
 

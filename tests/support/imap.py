@@ -16,6 +16,7 @@ class Mailbox:
     flags: dict[int, set[str]] = field(default_factory=dict)
     keywords: bool = True  # whether the server keeps keywords of its clients
     die_before: str = ""  # the connection breaks when this command comes
+    invents: bytes = b""  # what a search brings besides
     port: int = 0
     heard: list[str] = field(default_factory=list)
 
@@ -74,7 +75,7 @@ def _answer(command: str, box: Mailbox) -> bytes:
         without = re.search(r"UNKEYWORD (\S+)", command)
         flag = without[1] if without else "\\Seen"
         numbers = [str(number) for number in box.mails if flag not in box.flags[number]]
-        return f"* SEARCH {' '.join(numbers)}\r\n".encode()
+        return b"* SEARCH %b %b\r\n" % (" ".join(numbers).encode(), box.invents)
     if found := re.match(r"UID FETCH (\d+) \(BODY\.PEEK\[\]<0\.(\d+)>\)", command):
         raw = box.mails[int(found[1])][: int(found[2])]
         return b"* %b FETCH (UID %b BODY[]<0> {%d}\r\n%b)\r\n" % (found[1].encode(), found[1].encode(), len(raw), raw)

@@ -67,6 +67,12 @@ def test_a_crash_between_storing_and_marking_repeats_harmlessly(app: Flask, box:
     assert len(db.session.scalars(select(DeliveryEvent)).all()) == 1
 
 
+def test_numbers_that_are_none_are_left_out(app: Flask, box: Mailbox, bounce: bytes) -> None:
+    box.put(bounce)
+    box.invents = b"1:* \xff"
+    assert imap.fetch(account(box)) == 1
+
+
 def test_where_no_keywords_are_kept_a_fetched_mail_counts_as_read(app: Flask, box: Mailbox, bounce: bytes) -> None:
     box.keywords = False
     number = box.put(bounce)
