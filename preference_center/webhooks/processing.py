@@ -100,14 +100,16 @@ def _claim(size: int) -> list[InboundPost]:
         InboundPost.state == PostState.new,
         and_(InboundPost.state == PostState.failed, InboundPost.next_try_at <= now),
     )
-    found = select(InboundPost).where(due, InboundPost.state.in_([PostState.new, PostState.failed]))
-    posts = list(db.session.scalars(found.order_by(InboundPost.id).limit(size).with_for_update(skip_locked=True)))
-    bytes_ = 0
-    for number, post in enumerate(posts):
-        bytes_ += post.size
-        if number and bytes_ > BYTES:
-            return posts[:number]
-    return posts
+    found = select(InboundPost.id, InboundPost.size)
+    found = found.where(due, InboundPost.state.in_([PostState.new, PostState.failed])).order_by(InboundPost.id)
+    ids, bytes_ = [], 0
+    for number, post_size in db.session.execute(found.limit(size).with_for_update(skip_locked=True)).all():
+        bytes_ += post_size
+        if ids and bytes_ > BYTES:
+            break
+        ids.append(number)
+    posts = select(InboundPost).where(InboundPost.id.in_(ids)).order_by(InboundPost.id)
+    return list(db.session.scalars(posts.execution_options(populate_existing=True)))
 
 
 def _read(post: InboundPost) -> list[Report]:
@@ -149,3 +151,9 @@ def replay(provider: str | None = None, since: datetime | None = None) -> int:
     done = db.session.execute(again.execution_options(synchronize_session=False))
     ringing.ring()
     return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def read_again(post: InboundPost) -> None:
+    """The same for one post. Inside a `transaction()`."""
+    post.state, post.tries, post.next_try_at = PostState.new, 0, None
+    ringing.ring()

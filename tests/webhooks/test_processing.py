@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select
 
 from preference_center import clock, providers
@@ -61,6 +62,24 @@ def test_a_batch_is_read_whole_with_one_bad_event_in_it(app: Flask, sent: Callab
     processing.drain()
     assert (here.state(ANNA)[0], here.state(BO)[0]) == ("delivered", "delivered")
     assert sorted(map(str, db.session.scalars(select(DeliveryEvent.kind)))) == ["delivered"] * 2 + ["unknown"] * 2
+
+
+def test_no_more_bodies_are_loaded_than_one_batch_may_hold(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        keep(told("delivery", f"{number}@example.org", padding="x" * 1000))
+    monkeypatch.setattr(processing, "BYTES", 2500)
+    loaded: list[InboundPost] = []
+
+    def note(post: InboundPost, _context: object) -> None:
+        loaded.append(post)
+
+    sqlalchemy_event.listen(InboundPost, "load", note)
+    try:
+        with transaction():
+            assert len(processing._claim(200)) == len(loaded) == 2
+    finally:
+        sqlalchemy_event.remove(InboundPost, "load", note)
+    assert processing.drain() == 4
 
 
 def test_a_fault_of_ours_in_one_post_loses_no_other(
