@@ -17,6 +17,7 @@ class Permission(StrEnum):
     edit_topics = "edit_topics"
     write_campaigns = "write_campaigns"  # also test sends to colleagues
     send = "send"  # start, schedule, pause, resume and cancel
+    handle_events = "handle_events"  # let held reports act or drop them, have posts read again
     export = "export"
     manage_users = "manage_users"
 

@@ -14,6 +14,7 @@ from preference_center.webhooks import refusals
 from preference_center.webhooks.models import InboundPost, PostState
 
 LATE = timedelta(minutes=5)
+LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Standing:
 
 def standing() -> Standing:
     now = clock.now()
-    week = now - timedelta(days=7)
+    week = now - LATELY
     return Standing(
         waiting=_count(PostState.new, before=now - LATE),
         unreadable=_count(PostState.unreadable, since=week),
@@ -81,6 +82,12 @@ def by_public_id(public_id: str) -> InboundPost:
     if found is None:
         raise NotFound("There is no such post; they are deleted after some time.")
     return found
+
+
+def unread(limit: int) -> list[InboundPost]:
+    """Posts that nobody could read yet, the newest first."""
+    wanted = select(InboundPost).where(InboundPost.state.in_([PostState.unreadable, PostState.failed]))
+    return list(db.session.scalars(wanted.order_by(InboundPost.id.desc()).limit(limit)))
 
 
 def _count(state: PostState, before: datetime | None = None, since: datetime | None = None) -> int:

@@ -112,6 +112,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
             "public_id of users": other.user.public_id,
             "public_id of segments": segment.public_id,
             "public_id of templates": model.public_id,
+            "public_id of events": "nothing",  # these are only posted to
         }
         tokens = {
             "/p/": signed_links.ring().sign(Power.manage, [contact.public_id, contact.link_epoch]),

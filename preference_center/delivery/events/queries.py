@@ -32,7 +32,20 @@ def listed(
     limit: int = 50,
 ) -> list[Row[DeliveryEvent, str | None, str | None]]:
     """The newest events, with the public ids of their contacts and campaigns."""
-    wanted = _named().order_by(DeliveryEvent.id.desc()).limit(limit)
+    return list(db.session.execute(_chosen(_named(), source, kind, effect, since).limit(limit)))
+
+
+def newest(
+    *, source: str | None, kind: Kind | None, effect: Effect | None, before: int | None, limit: int
+) -> list[Row[DeliveryEvent, Contact | None, Campaign | None]]:
+    """The newest events, older than `before`, with their contacts and campaigns."""
+    wanted = _joined(select(DeliveryEvent, Contact, Campaign))
+    if before is not None:
+        wanted = wanted.where(DeliveryEvent.id < before)
+    return list(db.session.execute(_chosen(wanted, source, kind, effect, None).limit(limit)))
+
+
+def _chosen(wanted: Any, source: str | None, kind: Kind | None, effect: Effect | None, since: datetime | None) -> Any:
     for column, value in (
         (DeliveryEvent.source, source),
         (DeliveryEvent.kind, kind),
@@ -42,13 +55,16 @@ def listed(
             wanted = wanted.where(column == value)
     if since is not None:
         wanted = wanted.where(DeliveryEvent.received_at >= since)
-    return list(db.session.execute(wanted))
+    return wanted.order_by(DeliveryEvent.id.desc())
 
 
 def _named() -> Select[DeliveryEvent, str | None, str | None]:
+    return _joined(select(DeliveryEvent, Contact.public_id, Campaign.public_id))  # type: ignore[no-any-return]
+
+
+def _joined(wanted: Any) -> Any:
     return (
-        select(DeliveryEvent, Contact.public_id, Campaign.public_id)
-        .outerjoin(Contact, Contact.id == DeliveryEvent.contact_id)
+        wanted.outerjoin(Contact, Contact.id == DeliveryEvent.contact_id)
         .outerjoin(Message, Message.id == DeliveryEvent.message_id)
         .outerjoin(Campaign, Campaign.id == Message.campaign_id)
     )
@@ -99,3 +115,12 @@ def unmatched(since: datetime) -> dict[str, int]:
         DeliveryEvent.effect == Effect.unmatched, DeliveryEvent.received_at >= since
     )
     return {row[0]: row[1] for row in db.session.execute(rows.group_by(DeliveryEvent.source))}
+
+
+def tally(since: datetime) -> dict[str, int]:
+    """How many events came since then, by what came of them; and, as `unknown`, those of a kind we do not know."""
+    lately = DeliveryEvent.received_at >= since
+    rows = select(DeliveryEvent.effect, func.count()).where(lately).group_by(DeliveryEvent.effect)
+    found = {str(row[0]): int(row[1]) for row in db.session.execute(rows)}
+    unknown = select(func.count()).where(lately, DeliveryEvent.kind == Kind.unknown)
+    return found | {"unknown": db.session.scalar(unknown) or 0}

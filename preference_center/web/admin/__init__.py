@@ -7,6 +7,7 @@ from preference_center.web.admin import (  # noqa: F401 importing a resource reg
     campaigns_again,
     campaigns_templates,
     contacts,
+    events,
     forms,
     home,
     imports,

@@ -32,6 +32,7 @@ _MENU = (
     ("admin.contacts_list", _l("Contacts"), "people", "contacts", Permission.look),
     ("admin.imports_list", _l("Imports"), "upload", "imports", Permission.import_contacts),
     ("admin.segments_list", _l("Segments"), "segment", "segments", Permission.look),
+    ("admin.events_list", _l("Events"), "event", "events", Permission.look),
     ("admin.topics", _l("Topics"), "topic", "topics", Permission.look),
     ("admin.users", _l("Users"), "key", "users", Permission.manage_users),
 )

@@ -118,7 +118,7 @@ def test_every_main_page_is_accessible_and_fits(page: Page, site: str, people: T
         "", "contacts", f"contacts/{anna}", "topics", "topics/new", "topics/news", "campaigns", "campaigns/new",
         f"campaigns/{draft}", f"campaigns/{draft}/preview", f"campaigns/{draft}/preview?view=text",
         f"campaigns/{draft}/review", f"campaigns/{sent}/progress", f"campaigns/{sent}/people", "imports", "imports/new",
-        "users", "account",
+        "users", "account", "events",
     ):  # fmt: skip
         page.goto(f"{site}/admin/{path}")
         assert _faults(page) == [], path
