@@ -78,6 +78,7 @@ class Settings:
     sending_calendar: SendingCalendar = field(default=wall_clock.ALWAYS)
     frequency_caps: tuple[tuple[int, int], ...] = ()  # so many campaign mails in so many days, for one contact
     hold_seconds: int = 60  # between the console's "send" and the start
+    job_memory: int = 2048  # megabytes that one background job may take beyond what its worker holds; 0: any
     failpoints: str = ""  # of fault tests alone; see failpoints.py
     testing: bool = False
 
@@ -119,7 +120,7 @@ _PREFIXED = {
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
     "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
-    "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS",
+    "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS", "JOB_MEMORY",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
@@ -128,6 +129,7 @@ _WHOLE_NUMBERS = {
     "event_cap": (1, 10_000_000),
     "post_days": (4, 400),  # longer than a provider tries again: a token that is good once stands with its post
     "hold_seconds": (0, 3600),
+    "job_memory": (0, 1_000_000),
     "forget_after_days": (0, 36500),
 }  # fmt: skip
 

@@ -3,10 +3,12 @@
 import ctypes
 import functools
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec
 
 import structlog
@@ -44,15 +46,26 @@ def job(function: Callable[P, None]) -> Callable[P, None]:
 
 
 def in_forked_child() -> None:
-    """First act of an RQ horse: die with the parent, share none of its connections, obey its wish to stop."""
+    """First act of an RQ horse: die with the parent, share none of its connections, obey its wish to stop, keep to its memory."""
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
     signal.signal(signal.SIGUSR1, _wish_to_stop)
+    _limit_memory(load().extensions["settings"].job_memory)
     with load().app_context():
         db.engine.dispose(close=False)
+
+
+def _limit_memory(megabytes: int) -> None:
+    """What goes wrong with one file or text must not take the memory of everybody: the job gets a MemoryError."""
+    if not megabytes or sys.platform != "linux":
+        return
+    held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = held + megabytes * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def stopping() -> bool:

@@ -145,7 +145,7 @@ NOES = {
 
 @pytest.mark.parametrize("no", NOES.values(), ids=NOES.keys())
 @pytest.mark.parametrize("word", ["subscribed", "pending", ""])
-def test_an_import_never_turns_a_no_into_a_yes(topic: Topic, no: object, word: str) -> None:  # S76
+def test_an_import_never_turns_a_no_into_a_yes(topic: Topic, no: object, word: str) -> None:  # S76, C5
     with transaction():
         contact = make.contact()
         assert callable(no)

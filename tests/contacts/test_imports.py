@@ -125,7 +125,7 @@ def test_an_existing_contact_keeps_what_they_may_have_chosen(
     assert again.figures["unchanged"] == 1
 
 
-def test_somebody_who_was_erased_or_restricted_is_not_stored(app: Flask) -> None:
+def test_somebody_who_was_erased_or_restricted_is_not_stored(app: Flask) -> None:  # C5
     with transaction():
         gone = make.contact("gone@example.org")
         assert gone.address_hash

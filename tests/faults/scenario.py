@@ -47,6 +47,10 @@ class Scenario:
     looks: int = 0
     swept: float = 0.0
 
+    def start(self) -> None:
+        with transaction():
+            scheduling.start_due(clock.now())
+
     def worker(self, name: str = "worker", failpoints: str = "") -> subprocess.Popen[str]:
         more = {"PREFERENCE_CENTER_FAILPOINTS": failpoints} if failpoints else {}
         return self.own.start_worker(name, **more)
@@ -166,8 +170,7 @@ def scenario(
         addresses = {script(number) for number in range(people)}
         play = Scenario(own, campaign.id, addresses, seed, random.Random(seed))
         if started:
-            with transaction():
-                scheduling.start_due(clock.now())
+            play.start()
         yield play
 
 

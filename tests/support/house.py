@@ -35,10 +35,18 @@ class House:
 
     def start_worker(self, name: str = "worker", *queues: str, **more: str) -> subprocess.Popen[str]:
         """`more`: settings of this process alone, such as PREFERENCE_CENTER_FAILPOINTS."""
-        return self._start(name, [sys.executable, "-m", "worker", *queues], more)
+        return self.start(name, [sys.executable, "-m", "worker", *queues], more)
 
     def start_clock(self) -> subprocess.Popen[str]:
-        return self._start("clock", [sys.executable, "-m", "worker", "clock"])
+        return self.start("clock", [sys.executable, "-m", "worker", "clock"])
+
+    def start(
+        self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.Popen[str]:
+        """Any process of this house: with its settings, ended with the block."""
+        surroundings = environment(self.settings) | dict(more)
+        made = self.processes[name] = subprocess.Popen(command, env=surroundings, text=True)
+        return made
 
     def kill(self, name: str) -> None:
         """`kill -9`, and wait until it is gone."""
@@ -74,13 +82,6 @@ class House:
                 self._history.append(json.loads(line))
                 self._read_to += len(line)
         return self._history
-
-    def _start(
-        self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})
-    ) -> subprocess.Popen[str]:
-        surroundings = environment(self.settings) | dict(more)
-        made = self.processes[name] = subprocess.Popen(command, env=surroundings, text=True)
-        return made
 
 
 @contextmanager

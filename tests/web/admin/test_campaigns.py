@@ -82,7 +82,7 @@ def test_each_save_adds_a_version(marketer: Console, draft: Campaign) -> None:
     assert answer.headers["Location"] == _path(draft, "/preview")
 
 
-def test_of_two_who_save_the_second_sees_both_texts_and_loses_none(
+def test_of_two_who_save_the_second_sees_both_texts_and_loses_none(  # C7, P13
     marketer: Console, owner: Console, draft: Campaign
 ) -> None:
     marketer.get(_path(draft))

@@ -81,7 +81,7 @@ def test_the_menu_shows_what_a_role_may_use(signed_in: Callable[..., Console], r
     assert shown == {"Home", "Campaigns", "Contacts", "Imports", "Topics", "Users"} - hidden
 
 
-def test_a_changed_role_counts_at_the_next_request(signed_in: Callable[..., Console]) -> None:  # V8.3.2
+def test_a_changed_role_counts_at_the_next_request(signed_in: Callable[..., Console]) -> None:  # V8.3.2, C8
     console = signed_in(Role.owner)
     assert console.get("/admin/users").status_code == 200
     with transaction():
