@@ -29,6 +29,7 @@ STATES = {
     Action.expired: "dpv:ConsentExpired",
     Action.invalidated: "dpv:ConsentInvalidated",
 }
+MAIL_SERVERS = "the mail servers that carry our emails"
 _GIVES = (Action.given, Action.confirmed, Action.renewed)
 _DATA = {
     "email": "pd:EmailAddress",
@@ -86,7 +87,6 @@ def _processing(contact: Contact, one: ConsentRecord, topic: Topic | None, langu
     rules = jurisdictions.in_force().of(country or None)
     place = settings.storage_location or "where the controller keeps this installation"
     days = settings.forget_after_days
-    others = [name.strip() for name in settings.recipients.split(";") if name.strip()]
     return known(
         {
             "purpose": one.purpose_key,
@@ -107,12 +107,18 @@ def _processing(contact: Contact, one: ConsentRecord, topic: Topic | None, langu
             else "until erased",
             "jurisdiction": country or "not known",
             "rules": one.rules,
-            "recipient_third_parties": others or ["the mail servers that carry our emails"],
+            "recipient_third_parties": recipients() or [MAIL_SERVERS],
             "withdrawal_method": "The unsubscribe link of every email, the preference page, or a message to the controller.",
             "rights": [f"eu-gdpr:{article}" for article in _RIGHTS],
             "authority": {"authority_name": rules.authority["name"], "authority_url": rules.authority["url"]},
         }
     )
+
+
+def recipients() -> list[str]:
+    """Who else gets data, as the owner has named them."""
+    settings: Settings = current_app.extensions["settings"]
+    return [name.strip() for name in settings.recipients.split(";") if name.strip()]
 
 
 def _controller() -> dict[str, Any]:

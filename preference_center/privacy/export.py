@@ -6,7 +6,7 @@ from flask import current_app
 
 from preference_center import clock
 from preference_center.config import Settings
-from preference_center.consent import bases
+from preference_center.consent import bases, interchange
 from preference_center.consent import personal as consent
 from preference_center.contacts import personal as contacts
 from preference_center.contacts.models import Contact
@@ -22,7 +22,7 @@ ROOMS = (delivery, notices, consent, suppressions, privacy, contacts)
 
 FORMAT = "preference-center-export/1"
 KEPT = {
-    "contacts": "until the person asks to be erased; an unconfirmed sign-up 7 days",
+    "contacts": "until the person asks to be erased; an unconfirmed sign-up 7 days",  # or `_contacts_kept`
     "consent_evidence": "with the record; the key is destroyed at erasure",
     "consent_records": "as proof, without a name after erasure",
     "messages": "with the campaign's figures, without a name after erasure",
@@ -48,8 +48,14 @@ def of(contact: Contact) -> dict[str, Any]:
         "purposes": {
             key: {"name": purpose.name, "bases": bases.allowed_for(purpose)} for key, purpose in PURPOSES.items()
         },
-        "recipients": ["the mail servers that carry our emails"],
-        "kept": KEPT,
+        "recipients": [interchange.MAIL_SERVERS, *interchange.recipients()],
+        "kept": KEPT | {"contacts": _contacts_kept(settings.forget_after_days)},
         "rights": ["access", "rectification", "erasure", "restriction", "portability", "objection", "complaint"],
         "held": held,
     }
+
+
+def _contacts_kept(days: int) -> str:
+    """Consent may be all that we had (`retention.py`)."""
+    forgotten = f"; who was written to on consent alone, {days} days after the last of it ended" if days else ""
+    return KEPT["contacts"] + forgotten

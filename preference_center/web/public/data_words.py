@@ -8,6 +8,7 @@ from flask import current_app, render_template
 
 from preference_center import i18n
 from preference_center.config import Settings
+from preference_center.consent import interchange
 from preference_center.contacts import attributes
 from preference_center.contacts.models import Contact
 from preference_center.i18n import gettext as _
@@ -33,7 +34,7 @@ def groups(contact: Contact, held: dict[str, Rows]) -> list[Group]:
         (_("About you"), _about(contact), ("contacts", "address_changes")),
         (_("What you get"), _topics(contact, held, names), ("subscriptions", "standings")),
         (_("What you agreed to, changed and stopped"), _records(contact, held, names), _CONSENT),
-        (_("Emails we sent you"), _messages(contact, held), ("messages",)),
+        (_("Emails we sent you"), _messages(contact, held), _MAIL),
         (_("Service messages"), _notices(contact, held), ("notices",)),
         (_("Marks that keep us from writing"), _marks(contact, held), ("suppressions", "suppression_records")),
         (_("Your requests"), _requests(contact, held), ("data_requests", "rights_links")),
@@ -42,6 +43,7 @@ def groups(contact: Contact, held: dict[str, Rows]) -> list[Group]:
     return [*found, Group(_("Who gets it, and how long we keep it"), _kept())]
 
 
+_MAIL = ("messages", "delivery_events", "tracked_messages", "mailings")
 _CONSENT = ("consent_records", "consent_evidence", "contact_keys")
 
 
@@ -98,6 +100,10 @@ def _records(contact: Contact, held: dict[str, Rows], names: dict[int, str]) -> 
         "paused": _("paused"),
         "resumed": _("resumed"),
         "expired": _("expired"),
+        "renewed": _("extended"),
+        "refused": _("refused"),
+        "invalidated": _("declared void"),
+        **words.often(),
     }
     about = purposes()
     return [
@@ -176,10 +182,20 @@ def _requests(contact: Contact, held: dict[str, Rows]) -> list[tuple[str, str]]:
 
 
 def _kept() -> list[tuple[str, str]]:
+    days, others = current_app.extensions["settings"].forget_after_days, ", ".join(interchange.recipients())
+    who = _("We, and the mail servers that carry our emails to you. Nobody else.")
+    if others:
+        who = _("We, the mail servers that carry our emails to you, and: %(names)s", names=others)
+    address = _("until you have it deleted; an unconfirmed sign-up 7 days")
+    if days:
+        address = _(
+            "until you have it deleted, or %(days)s days after the last of your consents has ended; an unconfirmed sign-up 7 days",
+            days=days,
+        )
     return [
-        (_("Who gets it"), _("We, and the mail servers that carry our emails to you. Nobody else.")),
+        (_("Who gets it"), who),
         (_("Why we hold it"), _("To send you what you chose, and to prove that you chose it.")),
-        (_("Your address and what you told us"), _("until you have it deleted; an unconfirmed sign-up 7 days")),
+        (_("Your address and what you told us"), address),
         (_("What you agreed to and stopped"), _("as proof; without your name once you are deleted")),
         (_("Service messages"), _("90 days")),
         (_("Your rights"), _("to see, correct, take along, restrict, object, delete; and to complain to an authority")),

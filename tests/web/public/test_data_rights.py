@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,16 +12,21 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from preference_center import clock
-from preference_center.consent import eligibility
+from preference_center.consent import eligibility, ledger
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.ledger import Evidence
+from preference_center.consent.models import Cadence
 from preference_center.contacts import addresses
 from preference_center.contacts.models import AddressChange, Contact
 from preference_center.db import db, transaction
 from preference_center.notices.models import Kind, NoticeState
+from preference_center.privacy import export
 from preference_center.privacy.models import DataRequest, RequestKind, RequestState
 from preference_center.signed_links import Power, ring
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
+from preference_center.topics import catalogue
+from preference_center.web.public import data_words
 from tests.support import links, make, shop
 from tests.support.database_hash import digest
 from tests.web.public.conftest import Scene
@@ -182,6 +188,24 @@ def test_everything_is_shown_in_plain_groups(client: FlaskClient, scene: Scene, 
     for words in ("About you", "anna@example.org", "Product news", "Emails we sent you", "agreed", "Who gets it"):
         assert words in page
     assert "<dt><code>address_hash</code></dt>" in page
+
+
+def test_all_that_was_said_is_told_in_words_with_who_gets_it_and_how_long(
+    app: Flask, client: FlaskClient, scene: Scene, path: str
+) -> None:  # S96
+    settings = replace(app.extensions["settings"], recipients="Carrier GmbH; Printer SL")
+    app.extensions["settings"] = settings
+    with transaction():
+        catalogue.offer_cadence(scene.topics["news"], True)
+        ledger.renew(scene.anna, scene.topics["news"], Evidence("link"))
+        ledger.set_cadence(scene.anna, scene.topics["news"], Cadence.weekly, Evidence("link"))
+    page = client.get(path + "?lang=pl").text
+    assert "Product news: przedłużone" in page and "Product news: najwyżej raz w tygodniu" in page
+    assert "oraz: Carrier GmbH, Printer SL" in page and "1095 dni po zakończeniu" in page
+    held = export.of(scene.anna)
+    assert held["recipients"][1:] == ["Carrier GmbH", "Printer SL"] and "1095 days" in held["kept"]["contacts"]
+    shown = {name for group in data_words.groups(scene.anna, held["held"]) for name in group.stored}
+    assert shown == set(held["held"])
 
 
 def test_the_page_speaks_the_persons_language(client: FlaskClient, scene: Scene) -> None:
