@@ -11,6 +11,7 @@ from preference_center.consent.models import Action, Cadence
 from preference_center.consent.overview import Overview, Record
 from preference_center.contacts.addresses import mask
 from preference_center.preferences.choices import Choice, Choices
+from preference_center.topics.models import Topic, TopicText
 from preference_center.topics.purposes import LegalBasis
 from preference_center.web import guards
 from preference_center.web.public import look, stencils, words, zones
@@ -64,8 +65,8 @@ class Frame:
     by_mail: tuple[tuple[str, str], ...]
     besides: tuple[str, ...]
     other_ways: tuple[str, ...]
-    service: tuple[tuple[str, str], ...]
-    ended: tuple[str, ...]
+    service: tuple[tuple[str, str, str], ...]  # language of the two others, name, description
+    ended: tuple[tuple[str, str], ...]
     tomorrow: str
     in_a_year: str
 
@@ -119,11 +120,15 @@ def _frame(contact: Overview, choices: Choices, language: str) -> Frame:
         by_mail=tuple((one.topic.text(language).heading, _place(one)) for one in choices.by_mail),
         besides=tuple(_place(one) for one in choices.besides),
         other_ways=tuple(_place(one) for one in choices.by_other_ways),
-        service=tuple((topic.text(language).name, topic.text(language).description) for topic in choices.service),
-        ended=tuple(topic.name(language) for topic in choices.ended),
+        service=tuple((text.language, text.name, text.description) for text in _texts(choices.service, language)),
+        ended=tuple((text.language, text.name) for text in _texts(choices.ended, language)),
         tomorrow=tomorrow.isoformat(),
         in_a_year=(tomorrow + LONGEST_BREAK - timedelta(days=2)).isoformat(),
     )
+
+
+def _texts(topics: list[Topic], language: str) -> list[TopicText]:
+    return [topic.text(language) for topic in topics]
 
 
 def _place(choice: Choice) -> str:
@@ -149,7 +154,7 @@ def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup
         wording=choice.wording.text if choice.wording else "",
         cadence=choice.cadence,
         cadence_choice=topic.cadence_choice,
-        often=said.typed.get(f"often-{topic.key}", choice.cadence) if said.wrong else choice.cadence,
+        often=_often(choice, said),
         fact=_fact(choice, record) if record else None,
     )
     values = {}
@@ -162,6 +167,12 @@ def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup
         return render_template("public/preferences_topic.html", row=row, language=language, words=words, **own)
 
     return Markup(stencils.fill((row, language), render, values))  # noqa: S704 - rendered by our own template
+
+
+def _often(choice: Choice, said: Said) -> str:
+    """What was ticked. It is part of the stencil's key, so nothing else that was sent may come in."""
+    typed = said.typed.get(f"often-{choice.topic.key}", "") if said.wrong else ""
+    return typed if typed in list(Cadence) else choice.cadence
 
 
 def _fact(choice: Choice, record: Record) -> Fact:

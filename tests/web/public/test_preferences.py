@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -410,3 +411,20 @@ def test_whoever_toggles_a_topic_for_ever_does_not_flood_the_mailbox(page: Page,
         page.save("news", "offers")
     assert len(scene.notices()) == choices.MOST_TOLD_A_DAY
     assert scene.on() == {"news", "offers"}
+
+
+def test_names_in_another_language_say_so(page: Page, scene: Scene) -> None:
+    """WCAG 3.1.2: the topics are named in English alone."""
+    text = page.client.get(page.path + "?lang=pl").text
+    assert '<span class="name" lang="en">Order messages</span>' in text
+    assert (
+        '<span lang="en">Confirmations, invoices' in text and '<span class="name" lang="en">Product news</span>' in text
+    )
+
+
+def test_what_is_sent_besides_the_choices_is_not_kept_by_the_page(page: Page, scene: Scene, app: Flask) -> None:
+    page.press("nothing we know")
+    before = len(app.extensions["stencils"])
+    for number in range(5):
+        page.press("nothing we know", **{"often-offers": f"{number}" * 1000})
+    assert len(app.extensions["stencils"]) == before
