@@ -24,7 +24,7 @@ from preference_center.webhooks.hooks import Hook
 from preference_center.webhooks.shapes import Misshapen
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _PATH = re.compile(r"/hooks/([a-z0-9_-]+)(?:/([a-z0-9_-]+))?")
 _ROUTE = "/hooks/<provider>"
