@@ -4,6 +4,8 @@ faults. `make faults`; PEOPLE=50000 make faults ARGS="-k soak" for the whole of 
 
 import os
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import redis
@@ -26,34 +28,38 @@ pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.us
 
 
 class Nemesis:
-    """Kills those at work: a worker that still starts has nothing to lose, and on a slow machine nobody else would be left."""
+    """Kills those who send: a worker that still starts has nothing to lose, and on a slow machine nothing would ever leave.
+
+    About once a second, but not before some more messages were accepted, so that the campaign comes to its end.
+    """
 
     def __init__(self, play: Scenario) -> None:
-        self.play, self.next_kill = play, 0.0
-        self.accepted_at_start: dict[str, int] = {}
+        self.play, self.next_kill, self.accepted = play, 0.0, 0
         for name in WORKERS:
-            self._start(name)
+            play.worker(name)
 
     def strike(self) -> None:
         for name, process in list(self.play.own.processes.items()):
             if process.poll() is not None:  # as the supervisor does
-                self._start(name)
-        if time.monotonic() < self.next_kill:
+                self.play.worker(name)
+        if time.monotonic() < self.next_kill or self.play.accepted() < self.accepted + PEOPLE // 100:
             return
-        at_work = [name for name in WORKERS if self._is_at_work(name)]
-        if at_work:
-            victim = self.play.dice.choice(at_work)
+        senders = [name for name in WORKERS if self._sends(name)]
+        if senders:
+            victim = self.play.dice.choice(senders)
             self.play.kill(victim)
-            self._start(victim)
+            self.play.worker(victim)
+            self.accepted = self.play.accepted()
             self.next_kill = time.monotonic() + self.play.dice.uniform(0.5, 1.5)
 
-    def _start(self, name: str) -> None:
-        self.accepted_at_start[name] = self.play.accepted()
-        self.play.worker(name)
-
-    def _is_at_work(self, name: str) -> bool:
-        process = self.play.own.processes[name]
-        return self.play.accepted() > self.accepted_at_start[name] and bool(children(process.pid))
+    def _sends(self, name: str) -> bool:
+        """Whether its horse has a journal open."""
+        for horse in children(self.play.own.processes[name].pid):
+            for file in Path(f"/proc/{horse}/fd").glob("*"):
+                with suppress(OSError):
+                    if file.readlink().suffix == ".journal":
+                        return True
+        return False
 
 
 def test_soak(settings: Settings) -> None:  # K14, M8, R1, D1, S84, P1, P2, P6, P10
@@ -84,7 +90,7 @@ def test_soak(settings: Settings) -> None:  # K14, M8, R1, D1, S84, P1, P2, P6, 
                 print(f"  {told - play.began:.0f} s: {share:.0%} accepted, {play.kills} kills, {state}", flush=True)
             time.sleep(0.1)
         assert not events, "the campaign was over before everything had been done to it"
-        assert play.kills > PEOPLE / 500, "hardly anybody was killed at work"
+        assert play.kills > 10, "hardly anybody was killed at work"
         doubtful = sum("dropafterdot" in one for one in play.people)
         past = play.judge(uncertain=play.kills * CONNECTIONS + doubtful)
         assert past.of("failed") == {one for one in play.people if "554data" in one}

@@ -21,7 +21,8 @@ def test_a_job_that_eats_all_memory_ends_and_its_worker_goes_on(settings: Settin
         modest, greedy, after = (_eat(play, share) for share in (MEGABYTES // 3, MEGABYTES * 3, MEGABYTES // 3))
         assert _ended(modest) == "finished"
         assert _ended(greedy) == "failed"
-        assert "MemoryError" in (greedy.latest_result().exc_string or "")
+        result = greedy.latest_result()
+        assert result is not None and "MemoryError" in (result.exc_string or "")
         assert _ended(after) == "finished"
         play.start()
         assert play.finish().of("sent") == play.people

@@ -31,6 +31,7 @@ class House:
     queue: subprocess.Popen[bytes]
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     _history: list[dict[str, Any]] = field(default_factory=list)
+    _accepted: list[dict[str, Any]] = field(default_factory=list)
     _read_to: int = 0
 
     def start_worker(self, name: str = "worker", *queues: str, **more: str) -> subprocess.Popen[str]:
@@ -70,7 +71,8 @@ class House:
 
     def accepted(self) -> list[dict[str, Any]]:
         """What the relay took: written to its log before each 250."""
-        return [line for line in self.relay_history() if line["event"] == "accepted"]
+        self.relay_history()
+        return self._accepted
 
     def relay_history(self) -> list[dict[str, Any]]:
         """Every phase the relay noted, in order. Each call reads what is new."""
@@ -79,8 +81,10 @@ class House:
             for line in log:
                 if not line.endswith(b"\n"):  # half written
                     break
-                self._history.append(json.loads(line))
                 self._read_to += len(line)
+                self._history.append(noted := json.loads(line))
+                if noted["event"] == "accepted":
+                    self._accepted.append(noted)
         return self._history
 
 
