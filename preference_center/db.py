@@ -210,6 +210,9 @@ def insert_rows(
     if not rows:
         return set()
     connection = db.session.connection()
+    if len(rows) == 1 and conflict == "error":
+        connection.execute(table.insert(), dict(zip(columns, rows[0], strict=True)))
+        return {rows[0][0]}
     dialect = connection.dialect
     types = [table.c[name].type.dialect_impl(dialect) for name in columns]
     values = [

@@ -7,6 +7,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
@@ -56,7 +57,7 @@ def init(app: Flask, default: str) -> None:
     _Babel(
         app,
         default_locale=default.replace("-", "_"),
-        locale_selector=lambda: _wanted(default).replace("-", "_"),
+        locale_selector=lambda: _locale(_wanted(default)),
     )
     app.jinja_env.globals.update(languages=LANGUAGES, current_language=current_language)
 
@@ -69,6 +70,11 @@ def current_language() -> str:
 def _language_of(locale: Any) -> str:
     """Asked for every sentence of a page, so each locale is looked at once."""
     return best(str(locale or "en"))
+
+
+@lru_cache(maxsize=64)
+def _locale(language: str) -> Locale:
+    return Locale.parse(language, sep="-")
 
 
 def _wanted(default: str) -> str:

@@ -5,16 +5,17 @@ Every verb locks the contact first, so a withdrawal and the claim of a message n
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, bindparam, select
+from sqlalchemy.orm import make_transient_to_detached
 
 from preference_center import clock
 from preference_center.consent import bases, jurisdictions, projection, validity, vault
-from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
+from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription, state_at
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import db
+from preference_center.db import db, new_public_id
 from preference_center.errors import Invalid
 from preference_center.i18n import gettext as _
 from preference_center.topics.models import Topic
@@ -63,9 +64,9 @@ def grant(
 
 def renew(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """The person says yes again before the end. Only what holds can be renewed; what has ended needs a new consent."""
-    if _state(contact, topic) is not State.given:
+    state, basis = _today(contact, topic)
+    if state is not State.given:
         return None
-    basis = _basis(contact, topic)
     return _agree(
         contact, topic, Action.renewed, evidence, bases.BASES[basis].renews_as if basis else LegalBasis.consent
     )
@@ -82,9 +83,10 @@ def restore(contact: Contact, topic: Topic, earlier: ConsentRecord, evidence: Ev
 
 def withdraw(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """The person leaves this topic, whatever it rests on. Twice is fine: one record. As easy as joining (GDPR 7(3))."""
-    if _state(contact, topic) in _STOPS:
+    state, basis = _today(contact, topic)
+    if state in _STOPS:
         return None
-    objects = bases.ends_by_objection(_basis(contact, topic))
+    objects = bases.ends_by_objection(basis)
     return _write(contact, topic, Action.objected if objects else Action.withdrawn, evidence)
 
 
@@ -108,6 +110,7 @@ def pause(contact: Contact, purpose_key: str, until: datetime, evidence: Evidenc
     """A break that ends by itself. It is no withdrawal, and an opt-out outranks it."""
     if until <= clock.now():
         raise Invalid("A break must end in the future.", {"until": "Choose a day after today."})
+    contacts.lock([contact.id], for_withdrawal=True)
     return _write(contact, purpose_key, Action.paused, evidence, until=until)
 
 
@@ -184,13 +187,14 @@ def _write(
     basis: LegalBasis | None = None,
     until: datetime | None = None,
 ) -> ConsentRecord:
-    contacts.lock([contact.id], for_withdrawal=True)
+    """The one place where a record is made. The contact is locked by now."""
     topic = subject if isinstance(subject, Topic) else None
     purpose = topic.purpose if topic else PURPOSES[str(subject)]
     now = clock.now()
     safe = vault.enclose([contact.id])
     kept = safe.digest(contact.id, {"email": contact.email, **evidence.detail})
-    record = ConsentRecord(
+    record = _added(
+        public_id=new_public_id(),
         contact_id=contact.id,
         purpose_key=purpose.key,
         topic_id=topic.id if topic else None,
@@ -208,24 +212,41 @@ def _write(
         evidence_digest=kept and kept[0],
         rules=jurisdictions.applied(contact.jurisdiction, contact.jurisdiction_source),
     )
-    db.session.add(record)
-    db.session.flush()
     if kept:
         safe.keep([(record.id, contact.id, kept[1])])
     projection.apply(record)
     return record
 
 
+_insert = cast(Table, ConsentRecord.__table__).insert()
+
+
+def _added(**values: Any) -> ConsentRecord:
+    """A new row, as the object it would be had the session written it, at a quarter of the cost."""
+    number = db.session.connection().execute(_insert, values).inserted_primary_key[0]
+    record = ConsentRecord(id=number, **values)
+    make_transient_to_detached(record)
+    db.session.add(record)
+    return record
+
+
 def _state(contact: Contact, topic: Topic) -> State | None:
     """Where the contact stands now: a consent whose time is over is none."""
+    return _today(contact, topic)[0]
+
+
+_subscription = cast(Table, Subscription.__table__).c
+_stand = select(_subscription.state, _subscription.until, _subscription.legal_basis).where(
+    _subscription.contact_id == bindparam("contact"), _subscription.topic_id == bindparam("topic")
+)
+
+
+def _today(contact: Contact, topic: Topic) -> tuple[State | None, LegalBasis | None]:
+    """Where the contact stands now, and on what that rested."""
     contacts.lock([contact.id], for_withdrawal=True)
-    own = db.session.scalar(_own(Subscription, contact, topic).execution_options(populate_existing=True))
-    return own.state_at(clock.now()) if own is not None else None
-
-
-def _basis(contact: Contact, topic: Topic) -> LegalBasis | None:
-    basis: LegalBasis | None = db.session.scalar(_own(Subscription.legal_basis, contact, topic))
-    return basis
+    db.session.flush()
+    own = db.session.connection().execute(_stand, {"contact": contact.id, "topic": topic.id}).one_or_none()
+    return (state_at(own.state, own.until, clock.now()), own.legal_basis) if own else (None, None)
 
 
 def _own(wanted: Any, contact: Contact, topic: Topic) -> Select[Any]:

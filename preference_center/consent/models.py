@@ -167,9 +167,13 @@ class Subscription(Base):
     renewal_asked_for: Mapped[datetime | None]  # the end we wrote about (validity.py); no part of the projection either
 
     def state_at(self, moment: datetime) -> State:
-        """A consent whose time is over has expired, be it written down already or not (S74)."""
-        over = self.state is State.given and self.until is not None and self.until <= moment
-        return State.expired if over else self.state
+        return state_at(self.state, self.until, moment)
+
+
+def state_at(state: State, until: datetime | None, moment: datetime) -> State:
+    """A consent whose time is over has expired, be it written down already or not (S74)."""
+    over = state is State.given and until is not None and until <= moment
+    return State.expired if over else state
 
 
 class Standing(Base):

@@ -11,8 +11,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.orm.util import identity_key
 
 from preference_center.consent.chain import rows
 from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
@@ -102,7 +103,8 @@ def state_after(action: Action) -> State:
 def apply(record: ConsentRecord) -> None:
     """Bring one contact's subscriptions and standings up to a record just written, inside the same transaction."""
     before = _load(record.contact_id)
-    _store(record.contact_id, before, step(before, record, _topics_by_purpose().get(record.purpose_key, [])))
+    others = _topics_by_purpose().get(record.purpose_key, []) if record.topic_id is None else []
+    _store(record.contact_id, before, step(before, record, others))
 
 
 def stand_at(contact_id: int, at: datetime) -> Stand:
@@ -193,9 +195,23 @@ def _one_topic(row: Any) -> OneTopic:
     return OneTopic(row.state, row.record_id, row.until, row.changed_at, row.legal_basis, row.by_guardian, row.cadence)
 
 
+_subscriptions, _standings = cast(Table, Subscription.__table__), cast(Table, Standing.__table__)
+_contact = bindparam("of_contact")
+_own_topics = select(_subscriptions).where(_subscriptions.c.contact_id == _contact)
+_own_purposes = select(_standings).where(_standings.c.contact_id == _contact)
+_set_topic = update(_subscriptions).where(
+    _subscriptions.c.contact_id == _contact, _subscriptions.c.topic_id == bindparam("of_topic")
+)
+_set_purpose = update(_standings).where(
+    _standings.c.contact_id == _contact, _standings.c.purpose_key == bindparam("of_purpose")
+)
+
+
 def _load(contact_id: int) -> Stand:
-    topics = db.session.execute(select(Subscription.__table__).where(Subscription.contact_id == contact_id))
-    purposes = db.session.execute(select(Standing.__table__).where(Standing.contact_id == contact_id))
+    db.session.flush()
+    connection, whose = db.session.connection(), {"of_contact": contact_id}
+    topics = connection.execute(_own_topics, whose)
+    purposes = connection.execute(_own_purposes, whose)
     return Stand(
         {row.topic_id: _one_topic(row) for row in topics},
         {row.purpose_key: OnePurpose(row.state, row.record_id, row.paused_until, row.changed_at) for row in purposes},
@@ -203,13 +219,28 @@ def _load(contact_id: int) -> Stand:
 
 
 def _store(contact_id: int, before: Stand, after: Stand) -> None:
+    connection = db.session.connection()
     for topic_id, topic in after.topics.items():
-        if before.topics.get(topic_id) != topic:
-            db.session.merge(Subscription(contact_id=contact_id, topic_id=topic_id, **vars(topic)))
+        if topic_id not in before.topics:
+            new = {"contact_id": contact_id, "topic_id": topic_id}
+            connection.execute(insert(_subscriptions), new | vars(topic))
+        elif before.topics[topic_id] != topic:
+            connection.execute(_set_topic, {"of_contact": contact_id, "of_topic": topic_id} | vars(topic))
+            _read_anew(Subscription, (contact_id, topic_id))
     for purpose_key, purpose in after.purposes.items():
-        if before.purposes.get(purpose_key) != purpose:
-            db.session.merge(Standing(contact_id=contact_id, purpose_key=purpose_key, **vars(purpose)))
-    db.session.flush()
+        if purpose_key not in before.purposes:
+            new = {"contact_id": contact_id, "purpose_key": purpose_key}
+            connection.execute(insert(_standings), new | vars(purpose))
+        elif before.purposes[purpose_key] != purpose:
+            connection.execute(_set_purpose, {"of_contact": contact_id, "of_purpose": purpose_key} | vars(purpose))
+            _read_anew(Standing, (contact_id, purpose_key))
+
+
+def _read_anew(kind: type[Base], key: tuple[int, int | str]) -> None:
+    """What the session holds of this row is no longer so."""
+    held = db.session.identity_map.get(identity_key(kind, key))
+    if held is not None:
+        db.session.expire(held)
 
 
 def _topics_by_purpose() -> dict[str, list[int]]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Table, delete, select, text, update
+from sqlalchemy import Table, bindparam, delete, select, text, update
 
 from preference_center import clock
 from preference_center.consent import keys
@@ -25,6 +25,9 @@ SALT = 16
 _NONCE, _AT_ONCE = 12, 500
 _keys = cast(Table, ContactKey.__table__)
 _evidence = cast(Table, ConsentEvidence.__table__)
+_of_contacts = select(_keys.c.contact_id, _keys.c.wrapped).where(
+    _keys.c.contact_id.in_(bindparam("ids", expanding=True))
+)
 
 
 def enclose(contact_ids: Iterable[int]) -> "Safe":
@@ -163,8 +166,8 @@ def _plain(detail: dict[str, Any]) -> bytes:
 
 
 def _wrapped(contact_ids: list[int]) -> list[tuple[int, bytes | None]]:
-    found = select(ContactKey.contact_id, ContactKey.wrapped).where(ContactKey.contact_id.in_(contact_ids))
-    return [(row.contact_id, row.wrapped) for row in db.session.execute(found)]
+    found = db.session.connection().execute(_of_contacts, {"ids": contact_ids})
+    return [(row.contact_id, row.wrapped) for row in found]
 
 
 def _unwrap(master: AESGCM, contact_id: int, wrapped: bytes) -> AESGCM:

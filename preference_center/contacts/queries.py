@@ -1,20 +1,50 @@
 """How other rooms read contacts and lock them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, func, select
 
 from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
-from preference_center.db import among, db
+from preference_center.db import among, db, is_postgresql, reading
 from preference_center.errors import NotFound
+
+_named = select(Contact).where(Contact.public_id == bindparam("public_id"))  # made once: each signed link asks it
 
 
 def by_public_id(public_id: str) -> Contact:
-    contact = db.session.scalar(select(Contact).where(Contact.public_id == public_id))
+    contact = db.session.scalar(_named, {"public_id": public_id})
     if contact is None:
         raise NotFound("There is no such contact.")
     return contact
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a signed link needs to know of the one it was made for, before anything else is read."""
+
+    public_id: str
+    language: str
+    link_epoch: int
+    erased_at: datetime | None
+
+
+_row = cast(Table, Contact.__table__).c
+_held = select(_row.public_id, _row.language, _row.link_epoch, _row.erased_at).where(
+    _row.public_id == bindparam("named")
+)
+
+
+def held(public_id: str) -> Held:
+    """As committed. NotFound when there is no such contact."""
+    with reading() as connection:
+        found = connection.execute(_held, {"named": public_id}).one_or_none()
+    if found is None:
+        raise NotFound("There is no such contact.")
+    return Held(*found)
 
 
 def by_email(text: str) -> Contact | None:
@@ -28,10 +58,9 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
     Whoever changes consent and whoever claims messages take this lock first and read in a later statement
     (`reliability.md` 2.3). SQLite has one writer, which is the same guarantee.
     """
-    statement = select(Contact.id).where(among(Contact.id, ids)).order_by(Contact.id)
-    if db.session.get_bind().dialect.name == "postgresql":
-        statement = statement.with_for_update(key_share=not for_withdrawal)
-    db.session.execute(statement).all()
+    if is_postgresql():
+        statement = select(Contact.id).where(among(Contact.id, ids)).order_by(Contact.id)
+        db.session.execute(statement.with_for_update(key_share=not for_withdrawal)).all()
 
 
 def declared_attributes() -> dict[str, AttributeKind]:

@@ -61,6 +61,11 @@ def lately() -> Offer:
     return known[1]
 
 
+def topic(key: str) -> Topic:
+    """A topic by its key, which never changes. NotFound when there is none."""
+    return next((topic for topic in lately().topics if topic.key == key), None) or catalogue.by_key(key)
+
+
 def _session(apart: bool) -> AbstractContextManager[object]:
     """What is kept longer than a request is read in a session of its own, which lets go of it."""
     return current_app.app_context() if apart else nullcontext()

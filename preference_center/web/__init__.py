@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from preference_center.contacts.addresses import mask
-from preference_center.web import admin, errors, guards, headers, health, hooks, public
+from preference_center.web import admin, errors, guards, headers, health, hooks, public, sparing
 
 
 def init(app: Flask) -> None:
@@ -16,6 +16,7 @@ def init(app: Flask) -> None:
     headers.init(app)
     errors.init(app)
     guards.init(app)
+    sparing.init(app)
     health.init(app)
     hooks.init(app)
     public.init(app)

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Protocol, TypeVar
 
 from flask import Flask, abort, current_app, g, request
@@ -21,6 +21,7 @@ from preference_center.accounts import throttle
 from preference_center.config import Settings
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
+from preference_center.contacts.queries import Held
 from preference_center.errors import DomainError, NotFound
 from preference_center.signed_links import BadLink, ExpiredLink, Power, ring
 
@@ -52,12 +53,17 @@ class Link:
 
     power: Power
     token: str
-    contact: Contact
+    held: Held
     carries: list[Any]
 
+    @cached_property
+    def contact(self) -> Contact:
+        """Read when it is first needed, so inside the transaction if that is where it is."""
+        return contacts.by_public_id(self.held.public_id)
 
-class Held(Protocol):
-    """What is known of the one a link was made for, however it was looked up."""
+
+class Known(Protocol):
+    """Whoever a link was made for, however they were looked up."""
 
     @property
     def link_epoch(self) -> int: ...
@@ -66,7 +72,7 @@ class Held(Protocol):
     def erased_at(self) -> datetime | None: ...
 
 
-_Found = TypeVar("_Found", bound=Held)
+_Found = TypeVar("_Found", bound=Known)
 _View = Callable[..., ResponseReturnValue]
 
 
@@ -77,7 +83,7 @@ def signed_link(power: Power) -> Callable[[_View], _View]:
         @wraps(view)
         def guarded(token: str, **more: str) -> ResponseReturnValue:
             link = open_link(power, token)
-            i18n.speak(i18n.best(request.args.get("lang"), link.contact.language))
+            i18n.speak(i18n.best(request.args.get("lang"), link.held.language))
             return view(link, **more)
 
         return guarded
@@ -87,8 +93,8 @@ def signed_link(power: Power) -> Callable[[_View], _View]:
 
 def open_link(power: Power, token: str) -> Link:
     """DeadLink when it opens nothing. ExpiredLink is only let through for `confirm`, whose page explains it."""
-    contact, carries = open_with(contacts.by_public_id, power, token)
-    return Link(power, token, contact, carries)
+    held, carries = open_with(contacts.held, power, token)
+    return Link(power, token, held, carries)
 
 
 def open_with(find: Callable[[str], _Found], power: Power, token: str) -> tuple[_Found, list[Any]]:

@@ -58,8 +58,9 @@ def wanted(console: bool = False) -> dict[str, str]:
 def dress(response: Response) -> Response:
     """Add what is missing; a view that needs a stricter header of its own has set it already."""
     headers = response.headers
-    for name, value in wanted(request.path == "/admin" or request.path.startswith("/admin/")).items():
-        headers.setdefault(name, value)
+    said = {name.lower() for name in headers.keys()}  # noqa: SIM118 - not a dict
+    all_of_them = wanted(request.path == "/admin" or request.path.startswith("/admin/"))
+    headers.extend([(name, value) for name, value in all_of_them.items() if name.lower() not in said])
     if request.endpoint in ("static", "public.look") and response.status_code == 200:
         # The address of a static file carries the digest of its content, so it never changes; so does that of the look.
         lasts = "v" in request.args or request.endpoint == "public.look"

@@ -3,7 +3,7 @@
 No log-in, no cookie, no anti-forgery value, no second question; twice is fine. GET changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
@@ -14,7 +14,7 @@ from preference_center.consent.models import State
 from preference_center.db import transaction
 from preference_center.errors import Conflict, NotFound
 from preference_center.i18n import gettext as _
-from preference_center.preferences import choices, confirmation
+from preference_center.preferences import choices, confirmation, offer
 from preference_center.preferences.choices import Change
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue
@@ -34,11 +34,11 @@ def unsubscribe(link: Link) -> ResponseReturnValue:
 def leave(link: Link) -> ResponseReturnValue:
     scope = _scope(link)
     if request.form.get("List-Unsubscribe") == "One-Click":
-        _stop(link, scope.topic, "one_click")
+        _stop(link, scope, "one_click")
         return _("You are unsubscribed.") + "\n", 200, {"Content-Type": "text/plain; charset=utf-8"}
     stop = request.form.get("stop")
     if stop == "all" or (stop == "topic" and scope.topic):
-        change = _stop(link, scope.topic if stop == "topic" else None, "link")
+        change = _stop(link, scope if stop == "topic" else replace(scope, topic=None), "link")
         return _left(link, change, all_of_it=stop == "all")
     if request.form.get("undo"):
         return _undo(link)
@@ -58,7 +58,7 @@ class _Scope:
 def _scope(link: Link) -> _Scope:
     try:
         key, message_id = link.carries
-        return _Scope(None if key == "*" else catalogue.by_key(key), int(message_id))
+        return _Scope(None if key == "*" else offer.topic(key), int(message_id))
     except (ValueError, NotFound):
         raise DeadLink("This link opens nothing.") from None
 
@@ -68,16 +68,15 @@ def _ask(link: Link) -> str:
     return _page("public/unsubscribe.html", link, topic_is_on=_is_on(link, scope.topic), anything_is_on=_is_on(link))
 
 
-def _stop(link: Link, topic: Topic | None, source: str) -> Change:
+def _stop(link: Link, scope: _Scope, source: str) -> Change:
     """Somebody we have forgotten is answered as anybody else; there is nothing left to write down."""
-    scope = _scope(link)
-    if link.contact.erased_at is not None:
+    if link.held.erased_at is not None:
         return Change()
     with transaction():
         evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "")
-        if topic is None:
+        if scope.topic is None:
             return choices.stop_all(link.contact, evidence)
-        return choices.stop_topic(link.contact, topic, evidence)
+        return choices.stop_topic(link.contact, scope.topic, evidence)
 
 
 def _left(link: Link, change: Change, *, all_of_it: bool) -> str:
@@ -86,8 +85,8 @@ def _left(link: Link, change: Change, *, all_of_it: bool) -> str:
 
 
 def _undo(link: Link) -> ResponseReturnValue:
-    receipt = acts.read_receipt(link.contact.public_id, request.form.get("undo"))
-    if receipt is None or link.contact.erased_at is not None:
+    receipt = acts.read_receipt(link.held.public_id, request.form.get("undo"))
+    if receipt is None or link.held.erased_at is not None:
         return _ask(link), 400
     try:
         with transaction():
@@ -99,7 +98,7 @@ def _undo(link: Link) -> ResponseReturnValue:
 
 def _send_link(link: Link) -> str:
     """The link to all choices goes to the mailbox: this link may be old or forwarded, and only reduces mail (`security.md` 3.2)."""
-    if link.contact.erased_at is None:
+    if link.held.erased_at is None:
         with transaction():
             confirmation.ask_for_link(link.contact)
     return render_template("public/link_sent.html", address=None)
