@@ -171,6 +171,22 @@ def cancel(id: str) -> None:
     click.echo(f"Campaign {id} is cancelled.")
 
 
+@campaigns.command("list", epilog="Example: preference-center campaigns list --limit 10")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many.")
+@desk.as_json
+def list_(limit: int, as_json: bool) -> None:
+    """The newest campaigns, with the ids that the other commands take."""
+    with desk.app():
+        from preference_center.campaigns import queries
+
+        found = [{"id": one.public_id, "state": str(one.state), "name": one.name} for one in queries.newest(limit)]
+    if as_json:
+        desk.print_json(found)
+        return
+    nothing = "There are no campaigns yet: campaigns create makes one."
+    desk.print_table(("id", "state", "name"), [tuple(row.values()) for row in found], nothing)
+
+
 @campaigns.command(epilog="Example: preference-center campaigns show 4fq2m7c3x5k6zr2a --json")
 @click.argument("id")
 @desk.as_json

@@ -27,6 +27,13 @@ def test_a_time_can_be_meant_by_each_persons_own_clock(pc: Run, made: str) -> No
     assert shown["state"] == "scheduled"
 
 
+def test_campaigns_are_listed_with_the_ids_that_commands_take(pc: Run, made: str) -> None:
+    copy = pc("campaigns", "duplicate", made).out.strip()
+    assert [row["id"] for row in json.loads(pc("campaigns", "list", "--json").out)] == [copy, made]
+    newest = pc("campaigns", "list", "--limit", "1").out.splitlines()
+    assert len(newest) == 2 and newest[1].startswith(f"{copy}  draft")
+
+
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
