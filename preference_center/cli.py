@@ -25,7 +25,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "forms": ("forms:forms", "Sign-up forms, here and on other sites: add, list, snippet, close."),
     "contacts": ("contacts:contacts", "The people we write to: import, list, show, export."),
     "segments": ("segments:segments", "Whom mail is for, under a name: add, list, show, check, remove."),
-    "campaigns": ("campaigns:campaigns", "Campaigns: list, create, try, schedule, pause, resume, cancel, show, repeat."),
+    "campaigns": (
+        "campaigns:campaigns",
+        "Campaigns: list, create, try, schedule, pause, resume, cancel, show, repeat.",
+    ),
     "events": ("events:events", "What came back of our mail: list, show, replay, release, test, mail."),
     "mailbox": ("mailbox:mailbox", "Run the listener for bounces and unsubscribe mails alone."),
     "explain": ("people:explain", "May we mail this person on this topic, and why?"),

@@ -46,7 +46,9 @@ def offer_cadence(topic: Topic, offered: bool) -> None:
 
 def limit_consent(topic: Topic, months: int | None) -> None:
     """How many months a consent given from now on lasts; none: until it is withdrawn. What was given keeps its end."""
-    if months is not None and not 2 <= months <= 120:  # people are asked 30 days before the end, not as soon as they agree
+    if (
+        months is not None and not 2 <= months <= 120
+    ):  # people are asked 30 days before the end, not as soon as they agree
         raise Invalid("A consent lasts 2 to 120 months.", {"valid_months": "2 to 120, or nothing."})
     topic.valid_months = months
 
