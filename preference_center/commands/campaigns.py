@@ -239,6 +239,8 @@ def resend(id: str, reasons: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         desk.print_json(missed)
         return
+    if not missed:
+        click.echo("Nobody was missed.")
     for reason, count in missed.items():
         click.echo(f"{reason:>20} {count:>9}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from preference_center import errors
 from preference_center.commands import desk
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def demo(data: Path | None, port: int | None, contacts: int | None, once: bool, 
     folder = Path(tempfile.mkdtemp(prefix="pc-demo-")) if passing else (data or Path("demo-data"))
     try:
         _run(folder.absolute(), port, contacts, once, as_json)
+    except errors.DomainError:
+        passing = passing and not (folder / "logs").exists()  # what went wrong names one of them
+        raise
     finally:
         if passing:
             shutil.rmtree(folder, ignore_errors=True)

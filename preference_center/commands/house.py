@@ -7,6 +7,9 @@ from preference_center.config import Settings
 from preference_center.errors import Unavailable
 from preference_center.supervisor import Child, Supervisor
 
+_PATIENCE = (
+    180.0  # seconds for the web server's first answer: a small, busy machine compiles everything at the first start
+)
 _QUEUE, _MAIL, _WORK = 0, 1, 2  # stages: who hands over mail leaves before who takes it, the queue server last
 
 
@@ -47,10 +50,10 @@ def start(running: Supervisor, settings: Settings, *, mail: list[Child] | None =
     running.start(Child("clock", supervisor.python("-m", "worker", "clock"), _WORK))
     web = running.start(Child("web", supervisor.python("-m", "preference_center", "web"), _WORK))
     address = f"http://{_in_url(settings.host)}:{settings.port}/readyz"
-    if not running.wait(lambda: supervisor.answers(address), seconds=60):
+    if not running.wait(lambda: supervisor.answers(address), seconds=_PATIENCE):
         where = f" See {running.logs / 'web.log'}." if running.logs else ""
         raise Unavailable(
-            f"The web server did not get ready within a minute{'' if web.alive else ': it ended'}.{where}"
+            f"The web server did not get ready within {_PATIENCE / 60:.0f} minutes{'' if web.alive else ': it ended'}.{where}"
         )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import psutil
 import pytest
 
 from preference_center import config, embedded, supervisor
+from preference_center.commands import demo
+from preference_center.errors import Unavailable
 from preference_center.supervisor import answers, free_port
 from tests.cli.conftest import ended, process, settings_in
 
@@ -132,6 +135,20 @@ def test_a_demo_without_a_folder_leaves_none(tmp_path: Path) -> None:
     done = ended(environ, "demo", "--once", "--json", "--contacts", "40", seconds=300)
     assert done.status == 0 and 30 < json.loads(done.out)["audience"] <= 40, done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_that_cannot_start_keeps_the_log_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(folder: Path, *_: object) -> None:
+        (folder / "logs").mkdir()
+        (folder / "logs" / "web.log").write_text("what went wrong")
+        raise Unavailable(f"See {folder / 'logs' / 'web.log'}.")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(demo, "_run", fails)
+    assert demo.demo.callback is not None
+    with pytest.raises(Unavailable) as refused:
+        demo.demo.callback(data=None, port=None, contacts=None, once=True, as_json=False)
+    assert Path(str(refused.value).removeprefix("See ").rstrip(".")).read_text() == "what went wrong"
 
 
 def test_a_demo_that_is_stopped_in_the_middle_of_its_campaign_goes_on_and_mails_nobody_twice(tmp_path: Path) -> None:

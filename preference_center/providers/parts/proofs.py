@@ -28,7 +28,9 @@ def needed(secrets: Secrets, *names: str) -> tuple[str, ...]:
 def own(secrets: Secrets, name: str) -> str:
     """The secret to sign a sample with: the first, which is the one in use."""
     if not (value := secrets.one(name)):
-        raise CannotBeMadeUp(f"Nothing can be signed while the setting {name} of this hook is missing.")
+        raise CannotBeMadeUp(
+            f"Nothing can be signed: this hook has no secret yet. Its setting ends with _{name}; its page in docs/providers shows it whole."
+        )
     return value
 
 
