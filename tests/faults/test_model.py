@@ -57,8 +57,8 @@ class SendPath(RuleBasedStateMachine):
     relay: FakeRelay
     steps = 0
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(started=st.sampled_from([True, True, True, False]))
+    def begin(self, started: bool) -> None:
         _empty()
         self.relay.messages.clear()
         self.relay.history.clear()
@@ -75,7 +75,8 @@ class SendPath(RuleBasedStateMachine):
         self.campaign_id, self.topic_id = campaign.id, topic.id
         self.may = dict.fromkeys(range(PEOPLE), True)  # the plain model of consent and suppression
         self.suppressed: set[int] = set()
-        self.seen = 0
+        if started:
+            self.clocks_ring()
 
     def teardown(self) -> None:
         if hasattr(self, "travel"):
@@ -116,7 +117,7 @@ class SendPath(RuleBasedStateMachine):
                 mark=marks.make(message.id, Place.metadata),
                 bounce_class=BounceClass.hard if kind is Kind.bounced else None,
             )
-            recording.record("mailgun", [event])
+            recording.record("mailgun", [event], clock.now())
         if kind is not Kind.delivered:
             self.suppressed.add(number)
 
@@ -147,6 +148,12 @@ class SendPath(RuleBasedStateMachine):
         time.sleep(0.02)  # a final dot that was written is taken, crash or not
         for message in self.relay.messages[before:]:
             assert _number(message.recipient) in allowed, "mailed against their will"  # P3, P5
+
+    @rule(point=st.sampled_from(["smtp.dot", "smtp.reply", "store.before"]), nth=st.integers(1, 4))
+    def a_worker_dies_after_a_dot_and_another_goes_on(self, point: str, nth: int) -> None:
+        self.a_worker_works(point, nth)
+        self._sweep()
+        self.a_worker_works(None, 1)
 
     @rule()
     def the_sweep_comes(self) -> None:
