@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from preference_center import clock, jobs
@@ -26,7 +26,7 @@ from preference_center.consent.chain import rows, seal, verifying
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import queries
-from preference_center.delivery.models import Message
+from preference_center.delivery.models import Message, MessageState
 from tests.faults import history
 from tests.faults.history import History
 from tests.support import make
@@ -107,6 +107,15 @@ class Scenario:
         if filled is not None:
             assert figures.audience == len(self.people), "the figures do not close"
         return state
+
+    def waiting_is_over(self) -> None:
+        """What waits for its next try, up to an hour after several, may have it now."""
+        with transaction():
+            db.session.execute(
+                update(Message)
+                .where(Message.campaign_id == self.campaign_id, Message.state == MessageState.queued)
+                .values(next_try_at=None)
+            )
 
     def finish(self, *, uncertain: int = 0, timeout: float = 90) -> History:
         """Sweep until the campaign is over, then judge it. `uncertain`: how many doubtful ones the faults allow."""
