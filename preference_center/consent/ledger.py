@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy import Select, Table, bindparam, select
 from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.util import identity_key
 
 from preference_center import clock
 from preference_center.consent import bases, jurisdictions, projection, validity, vault
@@ -225,6 +226,9 @@ def _added(**values: Any) -> ConsentRecord:
     """A new row, as the object it would be had the session written it, at a quarter of the cost."""
     number = db.session.connection().execute(_insert, values).inserted_primary_key[0]
     record = ConsentRecord(id=number, **values)
+    ghost = db.session().identity_map.get(identity_key(ConsentRecord, number))
+    if ghost is not None:  # of a transaction that was rolled back, which gave its number free on SQLite
+        db.session.expunge(ghost)
     make_transient_to_detached(record)
     db.session.add(record)
     return record
