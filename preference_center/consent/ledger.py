@@ -224,7 +224,8 @@ _insert = cast(Table, ConsentRecord.__table__).insert()
 
 def _added(**values: Any) -> ConsentRecord:
     """A new row, as the object it would be had the session written it, at a quarter of the cost."""
-    number = db.session.connection().execute(_insert, values).inserted_primary_key[0]
+    key: Any = db.session.connection().execute(_insert, values).inserted_primary_key
+    number = key[0]
     record = ConsentRecord(id=number, **values)
     ghost = db.session().identity_map.get(identity_key(ConsentRecord, number))
     if ghost is not None:  # of a transaction that was rolled back, which gave its number free on SQLite

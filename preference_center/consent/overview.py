@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.engine import Connection
 
 from preference_center import clock
@@ -97,12 +97,13 @@ class Overview:
 def read(connection: Connection, public_id: str, purpose_key: str) -> Overview:
     """NotFound when there is no such contact."""
     asked = {"public_id": public_id, "purpose": purpose_key, "now": clock.now()}
-    rows: Sequence[Row[Any]] = connection.execute(_all, asked).all()
+    rows: Sequence[Any] = connection.execute(_all, asked).all()
     if not rows:
         raise NotFound("There is no such contact.")
     contact = rows[0][: len(_CONTACT) + len(_STANDING)]
     said = (row[len(contact) :] for row in rows)
-    return Overview(*contact, topics={topic_id: _said(*rest) for topic_id, *rest in said if topic_id is not None})
+    parts: list[Any] = [*contact, {topic_id: _said(*rest) for topic_id, *rest in said if topic_id is not None}]
+    return Overview(*parts)
 
 
 def _said(state: State, until: datetime | None, cadence: Cadence, *record: Any) -> Said:

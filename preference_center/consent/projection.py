@@ -196,7 +196,7 @@ def _one_topic(row: Any) -> OneTopic:
 
 
 _subscriptions, _standings = cast(Table, Subscription.__table__), cast(Table, Standing.__table__)
-_contact = bindparam("of_contact")
+_contact: Any = bindparam("of_contact")
 _own_topics = select(_subscriptions).where(_subscriptions.c.contact_id == _contact)
 _own_purposes = select(_standings).where(_standings.c.contact_id == _contact)
 _set_topic = update(_subscriptions).where(
@@ -229,8 +229,8 @@ def _store(contact_id: int, before: Stand, after: Stand) -> None:
             _read_anew(Subscription, (contact_id, topic_id))
     for purpose_key, purpose in after.purposes.items():
         if purpose_key not in before.purposes:
-            new = {"contact_id": contact_id, "purpose_key": purpose_key}
-            connection.execute(insert(_standings), new | vars(purpose))
+            fresh: dict[str, Any] = {"contact_id": contact_id, "purpose_key": purpose_key}
+            connection.execute(insert(_standings), fresh | vars(purpose))
         elif before.purposes[purpose_key] != purpose:
             connection.execute(_set_purpose, {"of_contact": contact_id, "of_purpose": purpose_key} | vars(purpose))
             _read_anew(Standing, (contact_id, purpose_key))

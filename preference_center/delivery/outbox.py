@@ -45,9 +45,9 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
     mine = and_(Contact.id > after, Contact.id <= to)
     waits = waves.due(campaign, mine, now)
     due_at, too_late = waves.columns(campaign, waits)
-    judged = audience.verdicts(version, topic, now, within=(after, to)).where(reach.condition(version))
+    asked = audience.verdicts(version, topic, now, within=(after, to)).where(reach.condition(version))
     # OFFSET 0 keeps both databases from unfolding the judge into every place its answer is read, which asks it four times a row
-    judged = judged.add_columns(due_at.label("due_at"), too_late.label("too_late")).offset(0).subquery()
+    judged = asked.add_columns(due_at.label("due_at"), too_late.label("too_late")).offset(0).subquery()
     reason = func.coalesce(judged.c.reason, judged.c.too_late)
     queued = reason.is_(None)
     rows = select(

@@ -5,7 +5,7 @@ import traceback
 from http import HTTPStatus
 
 import structlog
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -49,6 +49,7 @@ def crash(error: InternalServerError) -> Response:
 
 
 def database_away(error: Exception) -> Response:
+    g.database_is_away = True
     return page(503, reference=note("page.database_away", error))
 
 

@@ -102,7 +102,8 @@ def _claim(size: int) -> list[InboundPost]:
     )
     found = select(InboundPost.id, InboundPost.size)
     found = found.where(due, InboundPost.state.in_([PostState.new, PostState.failed])).order_by(InboundPost.id)
-    ids, bytes_ = [], 0
+    ids: list[int] = []
+    bytes_ = 0
     for number, post_size in db.session.execute(found.limit(size).with_for_update(skip_locked=True)).all():
         bytes_ += post_size
         if ids and bytes_ > BYTES:

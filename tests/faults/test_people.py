@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,6 +147,41 @@ def test_erased_while_it_is_sent_ends_erased_and_the_report_keeps_its_count(  # 
     figures = inside.figures(campaign_id)
     assert (figures.audience, figures.sent) == (150, len(relay.messages))
     assert max(taken.values()) == 1
+
+
+@pytest.mark.only_postgresql
+def test_an_erasure_and_a_claim_of_the_same_person_do_not_wait_for_each_other(  # C4, D6
+    app: Flask, relay: FakeRelay
+) -> None:
+    campaign_id = inside.begun(["first@example.org", "second@example.org"])
+    first, second = db.session.scalars(select(Contact.id).order_by(Contact.id))
+    db.session.rollback()
+    done: list[str] = []
+
+    def send() -> None:
+        with app.app_context():
+            sending.run(campaign_id, seconds=5)
+            done.append("sent")
+
+    def erase() -> None:
+        with app.app_context():
+            with transaction():
+                erasure.erase(db.session.get_one(Contact, second), PERSON)
+            done.append("erased")
+            db.session.remove()
+
+    threads = [threading.Thread(target=send), threading.Thread(target=erase)]
+    with db.engine.connect() as holder:
+        holder.execute(text("SELECT 1 FROM contacts WHERE id = :id FOR UPDATE"), {"id": first})
+        threads[0].start()
+        time.sleep(0.7)  # the claim holds both messages now and waits for the first of their contacts
+        threads[1].start()
+        time.sleep(0.7)
+        holder.rollback()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(done) == ["erased", "sent"]
+    assert set(inside.states(campaign_id).values()) == {("sent", None)}, "both were claimed before the erasure"
 
 
 @pytest.mark.both_databases

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from flask import current_app, make_response, url_for
+from flask import current_app, g, make_response, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +30,8 @@ class Shown:
 
 def current() -> Shown:
     known: tuple[float, Shown] | None = current_app.extensions.get("look")
+    if g.get("database_is_away"):  # whoever waited for it in vain must not wait once more for the colours
+        return known[1] if known else Shown()
     if known is None or known[0] < time.monotonic():
         known = current_app.extensions["look"] = (time.monotonic() + _SECONDS, _read())
     return known[1]
