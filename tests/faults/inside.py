@@ -41,14 +41,14 @@ def sweep() -> None:
     db.session.remove()
 
 
-def let_it_end(campaign_id: int, travel: Any, hours: float = 1.5, rounds: int = 30) -> None:
-    """Work, sweep and wait in turns until the campaign is over."""
+def let_it_end(campaign_id: int, travel: Any, minutes: int = 20, rounds: int = 70) -> None:
+    """Work, sweep and wait in turns until the campaign is over; within the day after which what waits is too late."""
     for _ in range(rounds):
         sending.run(campaign_id, seconds=20)
         sweep()
         if look(campaign_id).state is CampaignState.sent:
             return
-        travel.shift(timedelta(hours=hours))
+        travel.shift(timedelta(minutes=minutes))
     raise AssertionError("the campaign did not end")
 
 
