@@ -78,7 +78,8 @@ class TestDuringACampaign:
         figures = queries.figures(db.session.get_one(Campaign, campaign_id))
         assert figures.audience == PEOPLE
         assert figures.skipped.get("suppressed_complaint", 0) + figures.skipped.get("withdrawn", 0) >= 20
-        assert figures.sent + figures.complained == len(relay.messages)
+        # a complaint may come for one that is claimed and has not left; then it never leaves
+        assert figures.sent <= len(relay.messages) <= figures.sent + figures.complained
         assert max(relay.copies().values()) == 1
 
 

@@ -81,7 +81,7 @@ def test_from_signing_in_to_the_report(page: Page, site: str, people: Topic) -> 
     _sign_in(page, site, secret)
     page.get_by_role("link", name="Write a campaign").first.click()
     page.get_by_label("Name").fill("Autumn offers")
-    page.get_by_label("Subject").fill("Autumn is here")
+    page.get_by_label("Subject", exact=True).fill("Autumn is here")
     page.get_by_label("Content").fill("# Hello\n\nThe collection is **here**.")
     page.get_by_role("button", name="Save and preview").click()
     frame = page.frame_locator("iframe")

@@ -78,7 +78,7 @@ def test_an_import_declares_consent_for_a_channel_and_keeps_its_rules(scene: Sce
     with transaction():
         import_ = imports.receive(io.BytesIO(b"email\nbo@example.org\nanna@example.org\n"), "people.csv", "cli")
         with pytest.raises(Invalid, match="cannot rest on"):
-            declared.declare(import_, source="shop", basis="existing_customer", topics=["sms"], soft_opt_in=True)
+            declared.declare(import_, source="shop", basis="contract", topics=["sms"])
         declared.declare(import_, source="shop", basis="consent", topics=["sms"], consented_on="2026-01-31")
         choices.stop_topic(scene.anna, by_sms, Evidence(source="link", language="en"))
     for step in declared.steps(import_.id):
