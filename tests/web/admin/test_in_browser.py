@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, Page
 
-from preference_center import clock
+from preference_center import clock, config
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.config import Settings
@@ -75,14 +75,15 @@ def _fill() -> None:
             outbox.fill_range(campaign_id)
 
 
-def test_from_signing_in_to_the_report(page: Page, site: str, people: Topic) -> None:
+def test_from_signing_in_to_the_report(app: Flask, page: Page, site: str, people: Topic) -> None:
+    app.extensions["settings"] = config.with_(app.extensions["settings"], hold_seconds=0)
     with transaction():
         secret = staff.user().tf_totp_secret
     _sign_in(page, site, secret)
     page.get_by_role("link", name="Write a campaign").first.click()
     page.get_by_label("Name").fill("Autumn offers")
     page.get_by_label("Subject", exact=True).fill("Autumn is here")
-    page.get_by_label("Content").fill("# Hello\n\nThe collection is **here**.")
+    page.get_by_label("Content", exact=True).fill("# Hello\n\nThe collection is **here**.")
     page.get_by_role("button", name="Save and preview").click()
     frame = page.frame_locator("iframe")
     frame.get_by_role("heading", name="Hello").wait_for()
