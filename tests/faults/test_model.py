@@ -57,8 +57,8 @@ class SendPath(RuleBasedStateMachine):
     relay: FakeRelay
     steps = 0
 
-    @initialize(started=st.sampled_from([True, True, True, False]))
-    def begin(self, started: bool) -> None:
+    @initialize(started=st.sampled_from([True, True, True, False]), filled=st.booleans())
+    def begin(self, started: bool, filled: bool) -> None:
         _empty()
         self.relay.messages.clear()
         self.relay.history.clear()
@@ -77,6 +77,9 @@ class SendPath(RuleBasedStateMachine):
         self.suppressed: set[int] = set()
         if started:
             self.clocks_ring()
+        if started and filled:  # who leaves from now on is found by the claim alone
+            with transaction():
+                outbox.fill_range(self.campaign_id)
 
     def teardown(self) -> None:
         if hasattr(self, "travel"):
@@ -271,7 +274,7 @@ def test_the_promises_hold_over_random_histories(
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         SendPath,
         settings=settings(
-            max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     print(f"{SendPath.steps} steps")
