@@ -125,6 +125,8 @@ def _readable(theme: str, asked: Mapping[str, str]) -> dict[str, str]:
     ink = _moved(asked["ink"], far, (paper, card, _soft(accent, card, theme), *_NOTICES[theme]), TEXT)
     strong = mixed(accent, far, 0.2)
     on_accent = max(("#ffffff", "#10163a"), key=lambda colour: min(contrast(colour, accent), contrast(colour, strong)))
+    if contrast(on_accent, accent) < TEXT:
+        on_accent = "#000000"  # what is too bright for white and too dark for our navy reads well under black
     if contrast(on_accent, strong) < TEXT:
         strong = accent
     return {

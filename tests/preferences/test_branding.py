@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 from flask import Flask
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from preference_center.db import transaction
@@ -33,6 +33,7 @@ def unreadable(properties: dict[str, str], theme: str) -> list[tuple[str, str]]:
 
 
 @given(st.dictionaries(st.sampled_from(branding.choosable()), COLOUR))
+@example({"accent-dark": "#000000", "card-dark": "#000000"})  # ends between what white and what navy can stand on
 def test_whatever_is_chosen_can_be_read(chosen: dict[str, str]) -> None:
     """`screens.md` 3.6 and acceptance check 8."""
     look = branding.made_of(chosen)
