@@ -50,7 +50,7 @@ def _make(file: Path, rows: int) -> None:
 
 def _import(folder: Path, url: str) -> None:
     from preference_center.app import create_app
-    from preference_center.consent import declared
+    from preference_center.consent.declaring import declared
     from preference_center.contacts import imports
     from preference_center.db import db, transaction
     from preference_center.samples import shop

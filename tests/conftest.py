@@ -12,7 +12,7 @@ from sqlalchemy import text
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.db import Base, db
-from preference_center.delivery import paces  # noqa: F401 - so that its table is made, whichever tests run
+from preference_center.delivery.pace import paces  # noqa: F401 - so that its table is made, whichever tests run
 from tests.support.bell import WrittenBell
 from tests.support.databases import create_database
 

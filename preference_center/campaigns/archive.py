@@ -4,9 +4,10 @@ from flask import current_app
 from sqlalchemy import ColumnElement, and_, select
 
 from preference_center import clock
-from preference_center.campaigns import content, experiments, queries
-from preference_center.campaigns.content import Rendered
+from preference_center.campaigns import experiments, queries
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
+from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering.content import Rendered
 from preference_center.config import Settings
 from preference_center.db import db
 from preference_center.errors import Invalid, NotFound

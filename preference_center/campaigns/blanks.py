@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, func, or_, select, true
 
-from preference_center.campaigns import audience, linting
+from preference_center.campaigns import audience
+from preference_center.campaigns.authoring import linting
 from preference_center.campaigns.models import CampaignVersion
 from preference_center.contacts.models import Contact
 from preference_center.db import db

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from flask import current_app
 
-from preference_center.campaigns import content
 from preference_center.campaigns.models import CampaignVersion, ContentFormat
+from preference_center.campaigns.rendering import content
 from preference_center.errors import Invalid
 
 VARIED = ("subject", "preheader", "format", "source", "text_source")

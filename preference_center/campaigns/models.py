@@ -120,7 +120,7 @@ class CampaignVersion(Base):
     text_source: Mapped[str] = mapped_column(Text, default="")  # empty: made from the source
     segment: Mapped[str] = mapped_column(Text, default="")  # text form of the rule; empty: everyone
     compiled: Mapped[dict[str, Any]]  # html and text templates, made once when the version is saved
-    # narrowed to whom an earlier campaign reached or missed (delivery/reach.py); other contents to try (experiments.py)
+    # narrowed to whom an earlier campaign reached or missed (delivery/results/reach.py); other contents to try (experiments.py)
     audience: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     experiment: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     sha256: Mapped[str] = mapped_column(String(64))  # over everything above

@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import select, update
 
 from preference_center import clock, jobs
-from preference_center.campaigns import approvals, content, experiments, queries, timing
+from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
+from preference_center.campaigns.rendering import content
 from preference_center.campaigns.timing import Plan
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid

@@ -5,8 +5,9 @@ from typing import Any
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.campaigns import content, scheduling
+from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, ContentFormat, Template, TemplateVersion
+from preference_center.campaigns.rendering import content
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid, NotFound
 from preference_center.topics.models import Topic

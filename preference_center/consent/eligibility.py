@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, False_, Select, and_, case, false, not_, null, or_, select
 
-from preference_center.consent import cadences, caps, jurisdictions
+from preference_center.consent.law import cadences, caps, jurisdictions
 from preference_center.consent.models import Standing, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AddressStatus, AttributeKind, Contact

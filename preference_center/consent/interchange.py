@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app
 
 from preference_center.config import Settings
-from preference_center.consent import bases, jurisdictions
+from preference_center.consent.law import bases, jurisdictions
 from preference_center.consent.models import Action, ConsentRecord, Wording
 from preference_center.contacts.models import Contact
 from preference_center.topics.models import Topic

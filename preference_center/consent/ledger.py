@@ -12,7 +12,8 @@ from sqlalchemy.orm import make_transient_to_detached
 from sqlalchemy.orm.util import identity_key
 
 from preference_center import clock
-from preference_center.consent import bases, jurisdictions, projection, validity, vault
+from preference_center.consent import projection, vault
+from preference_center.consent.law import bases, jurisdictions, validity
 from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription, state_at
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact

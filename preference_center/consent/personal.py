@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from preference_center.consent import caps, vault
-from preference_center.consent.caps import Mailing
+from preference_center.consent import vault
+from preference_center.consent.law import caps
+from preference_center.consent.law.caps import Mailing
 from preference_center.consent.models import (
     ConsentEvidence,
     ConsentRecord,

@@ -1,7 +1,7 @@
 """A file of contacts on its way in: received, looked at, described, read in batches, cancelled, tidied away.
 
 What a row says about consent is carried along as its claim; the room `consent` alone decides what becomes of it
-(`consent/declared.py`), in the same transaction that stores the row.
+(`consent/declaring/declared.py`), in the same transaction that stores the row.
 """
 
 import hashlib

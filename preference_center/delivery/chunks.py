@@ -14,13 +14,15 @@ from sqlalchemy import ARRAY, BigInteger, Result, bindparam, column, func, liter
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
-from preference_center.consent import cadences, caps, eligibility
+from preference_center.consent import eligibility
+from preference_center.consent.law import cadences, caps
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import among, db, is_postgresql
-from preference_center.delivery import tracking, waves
 from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.pace import waves
+from preference_center.delivery.results import tracking
 from preference_center.topics.models import Topic
 
 _BACK_OFF = (60, 300, 900, 1800, 3600)  # seconds after the first, second, … temporary failure

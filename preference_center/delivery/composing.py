@@ -10,8 +10,8 @@ from flask import current_app
 from flask_babel import force_locale, format_date, gettext
 
 from preference_center import clock, i18n, providers, signed_links
-from preference_center.campaigns import content, following
 from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.campaigns.rendering import content, following
 from preference_center.config import Settings
 from preference_center.delivery import marks
 from preference_center.delivery.chunks import Claimed

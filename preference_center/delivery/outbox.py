@@ -12,8 +12,9 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts.models import Contact
 from preference_center.db import db, is_postgresql
-from preference_center.delivery import reach, trials, waves
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.pace import waves
+from preference_center.delivery.results import reach, trials
 from preference_center.topics.models import Topic
 
 RANGE = 50_000  # a second or two of a transaction: pausing waits no longer, and what each statement costs by itself is spread

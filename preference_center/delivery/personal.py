@@ -12,7 +12,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, rows_as_data
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
-from preference_center.delivery.tracking import TrackedMessage
+from preference_center.delivery.results.tracking import TrackedMessage
 
 TABLES = (Message, DeliveryEvent, TrackedMessage)
 KEPT_BACK: dict[str, str] = {}

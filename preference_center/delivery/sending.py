@@ -18,21 +18,24 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
 from preference_center import clock, failpoints, jobs
-from preference_center.campaigns import approvals, content, timing
+from preference_center.campaigns import approvals, timing
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.rendering import content
 from preference_center.config import Settings
-from preference_center.consent import jurisdictions
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.law import jurisdictions
 from preference_center.db import db, is_postgresql, transaction
-from preference_center.delivery import chunks, closing, domains, outcomes, pacing, trials
+from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
-from preference_center.delivery.lookout import Lookout
 from preference_center.delivery.models import MessageState, Run
-from preference_center.delivery.pacing import Lane
-from preference_center.delivery.trials import Composers
+from preference_center.delivery.pace import domains, pacing
+from preference_center.delivery.pace.lookout import Lookout
+from preference_center.delivery.pace.pacing import Lane
+from preference_center.delivery.results import trials
+from preference_center.delivery.results.trials import Composers
 from preference_center.errors import DomainError
 from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind

@@ -5,8 +5,8 @@ from email.utils import format_datetime, make_msgid
 from flask import current_app
 
 from preference_center import clock
-from preference_center.campaigns import content
 from preference_center.campaigns.models import CampaignVersion
+from preference_center.campaigns.rendering import content
 from preference_center.config import Settings
 from preference_center.contacts.models import Contact
 from preference_center.db import new_public_id

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from preference_center import clock
-from preference_center.consent import ledger, validity, wordings
+from preference_center.consent import ledger, wordings
 from preference_center.consent import standing as consents
+from preference_center.consent.law import validity
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import ConsentRecord, Wording
 from preference_center.contacts import queries as contacts

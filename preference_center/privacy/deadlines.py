@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from preference_center.consent import jurisdictions
+from preference_center.consent.law import jurisdictions
 
 
 def due(jurisdiction: str | None, asked_at: datetime) -> datetime:

@@ -6,8 +6,9 @@ from flask import current_app
 
 from preference_center import clock
 from preference_center.config import Settings
-from preference_center.consent import bases, interchange
+from preference_center.consent import interchange
 from preference_center.consent import personal as consent
+from preference_center.consent.law import bases
 from preference_center.contacts import personal as contacts
 from preference_center.contacts.models import Contact
 from preference_center.delivery import personal as delivery

@@ -12,7 +12,7 @@ from preference_center.topics.models import Topic, TopicText
 NAME = "Fern & Lantern"
 CSV = Path(__file__).parent / "customers.csv"
 
-# how the sample's customers are declared: the arguments of consent/declared.py declare()
+# how the sample's customers are declared: the arguments of consent/declaring/declared.py declare()
 TERMS: dict[str, Any] = {
     "source": "Sign-up box at the checkout of the shop, 2019 to 2026",
     "basis": "consent",

@@ -1,7 +1,7 @@
 """The purposes personal data may serve here, and the names of the legal bases. A topic belongs to one purpose.
 
 Fixed by law and by what the house can do, so it is data in code, not rows (GDPR 5(1)(b)). What a basis allows and asks for is said
-in `consent/bases.py`.
+in `consent/law/bases.py`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class LegalBasis(StrEnum):
-    """Each has a class in `consent/bases.py`, which holds its rules."""
+    """Each has a class in `consent/law/bases.py`, which holds its rules."""
 
     consent = "consent"
     double_opt_in = "double_opt_in"

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 
 from preference_center import clock
-from preference_center.campaigns import content
-from preference_center.campaigns.content import Rendered
 from preference_center.campaigns.models import CampaignVersion, ContentFormat
+from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering.content import Rendered
 from preference_center.contacts.models import Attribute, AttributeKind
 from preference_center.db import db, transaction
 

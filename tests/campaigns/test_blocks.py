@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from preference_center.campaigns import blocks
-from preference_center.campaigns.content import Rendered
+from preference_center.campaigns.authoring import blocks
+from preference_center.campaigns.rendering.content import Rendered
 from preference_center.errors import Invalid
 from tests.support.sources import ROOT
 

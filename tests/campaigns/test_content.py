@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from flask import Flask
 
-from preference_center.campaigns import content
-from preference_center.campaigns.content import Rendered, RenderError
+from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering.content import Rendered, RenderError
 from preference_center.errors import Conflict, Invalid
 from tests.campaigns.conftest import LINKS, WHY, rendered, version
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from preference_center.campaigns import content, contrast, links
+from preference_center.campaigns.authoring import contrast, links
+from preference_center.campaigns.rendering import content
 from tests.campaigns.conftest import version
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference_center.campaigns import sandbox
-from preference_center.campaigns.slots import Slots
+from preference_center.campaigns.rendering import sandbox
+from preference_center.campaigns.rendering.slots import Slots
 
 PIECES = st.sampled_from(
     [

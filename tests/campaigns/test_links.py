@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from preference_center.campaigns import links
-from preference_center.campaigns.content import Rendered
+from preference_center.campaigns.authoring import links
+from preference_center.campaigns.rendering.content import Rendered
 from preference_center.errors import Invalid
 
 WRONG = [

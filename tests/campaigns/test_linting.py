@@ -2,8 +2,8 @@
 
 import pytest
 
-from preference_center.campaigns import content
-from preference_center.campaigns.linting import Weight
+from preference_center.campaigns.authoring.linting import Weight
+from preference_center.campaigns.rendering import content
 from tests.campaigns.conftest import version
 
 

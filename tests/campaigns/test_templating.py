@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from preference_center.campaigns import sandbox, templating
-from preference_center.campaigns.content import Rendered
+from preference_center.campaigns.rendering import sandbox, templating
+from preference_center.campaigns.rendering.content import Rendered
 from preference_center.errors import Invalid
 
 KNOWN = {"first_name", "last_name", "city", "points", "email", "unsubscribe_url", "footer"}

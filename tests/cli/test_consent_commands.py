@@ -66,7 +66,7 @@ def test_verifying_opens_the_evidence_when_asked_to(pc: Run, folder: Path) -> No
 @pytest.mark.usefixtures("people")
 def test_the_doctor_warns_of_requests_that_must_be_answered(pc: Run, folder: Path) -> None:  # S101
     from preference_center import config
-    from preference_center.commands import checks
+    from preference_center.commands.installing import checks
 
     def told() -> tuple[str, str]:
         return checks._requests(config.read())

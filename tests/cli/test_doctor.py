@@ -12,7 +12,7 @@ import pytest
 from preference_center import config, embedded, kept_secrets
 from preference_center.catcher import smtp
 from preference_center.catcher.store import Inbox
-from preference_center.commands import checks
+from preference_center.commands.installing import checks
 from preference_center.supervisor import free_port
 from tests.cli.conftest import Run
 from tests.conftest import make_settings

@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from preference_center import clock
-from preference_center.commands import explaining
+from preference_center.commands.people import explaining
 from preference_center.consent.models import Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction

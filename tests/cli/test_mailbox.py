@@ -135,7 +135,7 @@ def test_a_mailbox_that_cannot_be_is_refused_without_its_password(
 
 def test_the_doctor_says_whether_anything_reads_what_comes_back(pc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from preference_center import config
-    from preference_center.commands import mailbox_check
+    from preference_center.commands.installing import mailbox_check
 
     assert mailbox_check.look(config.read())[0] is False
     with serving(Mailbox()) as box:

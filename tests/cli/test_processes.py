@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from preference_center import config, embedded, supervisor
-from preference_center.commands import demo
+from preference_center.commands.installing import demo
 from preference_center.errors import Unavailable
 from preference_center.supervisor import answers, free_port
 from tests.cli.conftest import ended, process, settings_in

@@ -8,8 +8,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.consent import cadences, eligibility, history, ledger, projection
+from preference_center.consent import eligibility, history, ledger, projection
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.law import cadences
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Cadence, ConsentRecord, Subscription
 from preference_center.contacts.models import Contact

@@ -11,7 +11,8 @@ import time_machine
 from flask import Flask
 
 from preference_center import clock
-from preference_center.consent import eligibility, jurisdictions, ledger, projection, standing, tracking
+from preference_center.consent import eligibility, ledger, projection, standing, tracking
+from preference_center.consent.law import jurisdictions
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, State
 from preference_center.contacts.models import Contact

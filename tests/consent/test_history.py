@@ -99,7 +99,7 @@ def test_looking_back_changes_nothing(app: Flask) -> None:
 
 
 def test_the_text_that_was_shown_then_is_told_though_a_newer_one_is_in_force(app: Flask) -> None:  # S69, S80
-    from preference_center.commands import explaining
+    from preference_center.commands.people import explaining
 
     with transaction():
         topic = make.topic()

@@ -7,8 +7,9 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from preference_center import clock
-from preference_center.consent import eligibility, jurisdictions, ledger, projection, vault
+from preference_center.consent import eligibility, ledger, projection, vault
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.law import jurisdictions
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import attributes, queries

@@ -8,8 +8,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.consent import eligibility, ledger, projection, standing, validity
+from preference_center.consent import eligibility, ledger, projection, standing
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.law import validity
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentRecord, State
 from preference_center.contacts.models import Contact

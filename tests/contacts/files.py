@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from preference_center.consent import declared
+from preference_center.consent.declaring import declared
 from preference_center.contacts import imports
 from preference_center.contacts.models import Import
 from preference_center.db import db, transaction

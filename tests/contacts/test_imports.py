@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 
 from preference_center import clock
 from preference_center.config import Settings
-from preference_center.consent import declared, projection
+from preference_center.consent import projection
+from preference_center.consent.declaring import declared
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import attributes, imports, queries
 from preference_center.contacts.models import Attribute, AttributeKind, Contact, Import, ImportState

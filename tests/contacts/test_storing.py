@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 
 from preference_center import clock
-from preference_center.consent import declared, eligibility
+from preference_center.consent import eligibility
+from preference_center.consent.declaring import declared
 from preference_center.consent.eligibility import Reason
 from preference_center.contacts import mapping, queries
 from preference_center.db import transaction

@@ -19,7 +19,7 @@ from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import CampaignState, ContentFormat
 from preference_center.db import transaction
 from preference_center.delivery import outbox, queries, sending
-from preference_center.delivery.domains import Domains, Standing
+from preference_center.delivery.pace.domains import Domains, Standing
 from tests.support import make
 from tests.support.relay import FakeRelay
 

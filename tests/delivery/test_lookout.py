@@ -10,8 +10,8 @@ from preference_center import clock
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.db import db, is_postgresql, transaction
-from preference_center.delivery import lookout
-from preference_center.delivery.lookout import Lookout
+from preference_center.delivery.pace import lookout
+from preference_center.delivery.pace.lookout import Lookout
 from tests.support import make
 
 pytestmark = pytest.mark.both_databases

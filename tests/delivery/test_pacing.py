@@ -16,10 +16,11 @@ from preference_center.campaigns.models import Campaign, CampaignState, ContentF
 from preference_center.config import BadSettings, Settings, read
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, pacing, sending
+from preference_center.delivery import outbox, sending
 from preference_center.delivery.models import Message, MessageState
-from preference_center.delivery.paces import Pace
-from preference_center.delivery.pacing import Lane
+from preference_center.delivery.pace import pacing
+from preference_center.delivery.pace.paces import Pace
+from preference_center.delivery.pace.pacing import Lane
 from preference_center.mail.outcomes import RelayTrouble, TroubleKind
 from preference_center.mail.relay import Relay, WarmUp
 from tests.conftest import make_settings

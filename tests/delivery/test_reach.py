@@ -11,8 +11,9 @@ from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, reach
+from preference_center.delivery import outbox
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.results import reach
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics.models import Topic
 from tests.support import make

@@ -14,15 +14,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from preference_center import clock, i18n
-from preference_center.campaigns import following
 from preference_center.campaigns.models import Campaign
+from preference_center.campaigns.rendering import following
 from preference_center.consent import eligibility, ledger, tracking, wordings
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import Base, db, transaction
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message
-from preference_center.delivery.tracking import TrackedMessage
+from preference_center.delivery.results.tracking import TrackedMessage
 from preference_center.errors import Invalid
 from preference_center.preferences import choices
 from preference_center.privacy import erasure

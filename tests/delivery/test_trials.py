@@ -11,17 +11,19 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from preference_center import clock, config, jobs
-from preference_center.campaigns import experiments, following, queries, scheduling
+from preference_center.campaigns import experiments, queries, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.rendering import following
 from preference_center.consent import ledger, tracking
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import chunks, closing, outbox, trials
+from preference_center.delivery import chunks, closing, outbox
 from preference_center.delivery import queries as figures
-from preference_center.delivery import tracking as ways
 from preference_center.delivery.models import Message, MessageState, Run
-from preference_center.delivery.trials import Score
+from preference_center.delivery.results import tracking as ways
+from preference_center.delivery.results import trials
+from preference_center.delivery.results.trials import Score
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis

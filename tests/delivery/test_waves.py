@@ -13,9 +13,10 @@ from sqlalchemy import select
 from preference_center import clock, config
 from preference_center.campaigns import scheduling, timing
 from preference_center.campaigns.models import Campaign, CampaignState
-from preference_center.consent import caps, eligibility, ledger
-from preference_center.consent.caps import Mailing
+from preference_center.consent import eligibility, ledger
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.law import caps
+from preference_center.consent.law.caps import Mailing
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction

@@ -23,7 +23,8 @@ from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, reach, sending
+from preference_center.delivery import outbox, sending
+from preference_center.delivery.results import reach
 from preference_center.privacy import erasure
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis

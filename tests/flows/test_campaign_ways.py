@@ -15,8 +15,9 @@ from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, queries, sending, trials
+from preference_center.delivery import outbox, queries, sending
 from preference_center.delivery.models import Message
+from preference_center.delivery.results import trials
 from preference_center.wall_clock import SendingCalendar
 from tests.conftest import make_settings
 from tests.support import make

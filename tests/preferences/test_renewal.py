@@ -8,7 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center import clock
-from preference_center.consent import bulk, ledger, standing
+from preference_center.consent import ledger, standing
+from preference_center.consent.declaring import bulk
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action
 from preference_center.contacts.models import Contact

@@ -3,7 +3,8 @@
 from preference_center import clock
 from preference_center.campaigns import scheduling
 from preference_center.db import transaction
-from preference_center.delivery import outbox, trials
+from preference_center.delivery import outbox
+from preference_center.delivery.results import trials
 from worker.context import job, repeat
 
 

@@ -1,7 +1,7 @@
 """Importing files of contacts, and tidying after it."""
 
 from preference_center import jobs
-from preference_center.consent import declared
+from preference_center.consent.declaring import declared
 from preference_center.contacts import imports
 from preference_center.db import transaction
 from worker.context import job, stopping

@@ -1,6 +1,6 @@
 """Deleting what is kept no longer, and telling which requests must be answered soon."""
 
-from preference_center.consent import caps
+from preference_center.consent.law import caps
 from preference_center.db import transaction
 from preference_center.privacy import escalation, retention
 from worker.context import job, repeat

@@ -3,19 +3,12 @@
 from flask import Flask
 
 from preference_center.web.admin import (  # noqa: F401 importing a resource registers its pages
-    campaigns,
-    campaigns_again,
-    campaigns_templates,
     contacts,
     events,
     forms,
     home,
     imports,
     look,
-    previews,
-    progress,
-    schedules,
-    segments,
     sessions,
     topics,
     users,
@@ -23,6 +16,15 @@ from preference_center.web.admin import (  # noqa: F401 importing a resource reg
     words,
 )
 from preference_center.web.admin.gate import pages
+from preference_center.web.admin.planning import (  # noqa: F401
+    campaigns,
+    campaigns_again,
+    campaigns_templates,
+    previews,
+    progress,
+    schedules,
+    segments,
+)
 
 
 def init(app: Flask) -> None:

@@ -16,7 +16,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from preference_center import jobs
 from preference_center.accounts.permissions import Permission
-from preference_center.consent import declared
+from preference_center.consent.declaring import declared
 from preference_center.contacts import attributes, imports, mapping
 from preference_center.contacts.models import Import, ImportState
 from preference_center.db import transaction

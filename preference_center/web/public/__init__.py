@@ -10,17 +10,19 @@ pages = Blueprint("public", __name__)
 from preference_center.web.public import (  # noqa: E402, F401 - importing a page registers it
     archive,
     confirm,
-    data_rights,
     dead_links,
     look,
     new_link,
     policy,
-    preferences,
-    receipts,
-    renewal,
     subscribe,
     tracking,
     unsubscribe,
+)
+from preference_center.web.public.managing import (  # noqa: E402, F401
+    data_rights,
+    preferences,
+    receipts,
+    renewal,
 )
 
 

@@ -14,9 +14,9 @@ from flask_babel import gettext as _
 
 from preference_center import clock, i18n
 from preference_center.campaigns import archive, timing
-from preference_center.campaigns.content import Rendered, RenderError
 from preference_center.campaigns.models import Campaign, CampaignVersion
-from preference_center.delivery import viewing
+from preference_center.campaigns.rendering.content import Rendered, RenderError
+from preference_center.delivery.results import viewing
 from preference_center.errors import NotFound
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic

@@ -11,7 +11,8 @@ from preference_center.preferences import confirmation
 from preference_center.preferences.confirmation import Wish, WishState
 from preference_center.signed_links import ExpiredLink, Power
 from preference_center.web.guards import DeadLink, Link, signed_link
-from preference_center.web.public import acts, new_address, pages
+from preference_center.web.public import acts, pages
+from preference_center.web.public.managing import new_address
 
 
 @pages.get("/c/<token>")

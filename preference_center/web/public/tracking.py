@@ -9,7 +9,7 @@ from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.db import transaction
-from preference_center.delivery import tracking
+from preference_center.delivery.results import tracking
 from preference_center.web.guards import DeadLink
 from preference_center.web.public import pages
 

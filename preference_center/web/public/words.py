@@ -17,8 +17,8 @@ from preference_center.i18n import gettext as _
 from preference_center.i18n import ngettext
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
-from preference_center.web.public import zones
-from preference_center.web.public.zones import Resident
+from preference_center.web.public.managing import zones
+from preference_center.web.public.managing.zones import Resident
 
 
 class Fact(Protocol):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.consent import declared
+from preference_center.consent.declaring import declared
 from preference_center.contacts import imports
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Import, ImportState

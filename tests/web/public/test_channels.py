@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from preference_center.commands import exporting
-from preference_center.consent import declared, standing, wordings
+from preference_center.commands.people import exporting
+from preference_center.consent import standing, wordings
+from preference_center.consent.declaring import declared
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import State
 from preference_center.contacts import imports

@@ -26,7 +26,7 @@ from preference_center.signed_links import Power, ring
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics import catalogue
-from preference_center.web.public import data_words
+from preference_center.web.public.managing import data_words
 from tests.support import links, make, shop
 from tests.support.database_hash import digest
 from tests.web.public.conftest import Scene

@@ -1,0 +1,256 @@
+"""Reads HTML and MJML without changing it: where addresses stand, what will be left out, what a document is made of."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+from preference_center.campaigns.authoring import links
+from preference_center.campaigns.rendering import templating
+
+MAX_NESTING = 100
+MAX_ELEMENTS = 8_000
+MAX_TAG = 5_000  # characters of one tag with all its attributes
+
+VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
+_CLOSED_BY_THEMSELVES = frozenset(
+    ["p", "li", "td", "th", "tr", "tbody", "thead", "tfoot", "dd", "dt", "option", "html", "head", "body", "colgroup"]
+)
+_ADDRESSES = frozenset(
+    {"href", "src", "background", "background-url", "action", "formaction", "poster", "data", "xlink:href"}
+)
+_IMAGES = frozenset({"img", "mj-image", "mj-social-element", "mj-carousel-image"})
+_UNWANTED = frozenset(
+    [
+        "script",
+        "form",
+        "object",
+        "embed",
+        "iframe",
+        "frame",
+        "base",
+        "input",
+        "button",
+        "select",
+        "textarea",
+        "svg",
+        "math",
+        "video",
+        "audio",
+        "applet",
+    ]
+)
+_OUTLOOK_TAGS = frozenset(
+    [
+        "table",
+        "tbody",
+        "tr",
+        "td",
+        "th",
+        "div",
+        "p",
+        "span",
+        "br",
+        "center",
+        "i",
+        "b",
+        "a",
+        "img",
+        "v:rect",
+        "v:roundrect",
+        "v:fill",
+        "v:textbox",
+        "v:image",
+        "v:shape",
+        "v:oval",
+        "v:stroke",
+        "v:imagedata",
+        "v:background",
+        "w:anchorlock",
+        "o:p",
+    ]
+)
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?![.\d]*[1-9])|max-(?:height|width)\s*:\s*0|mso-hide",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    text: str
+    line: int
+    image: bool
+
+
+class Scan(HTMLParser):
+    """One reading of an author's source. Invalid when it is nested too deep to be a mail."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.addresses: list[Address] = []
+        self.left_out: list[tuple[int, str]] = []
+        self._open: list[str] = []
+
+    def read(self, source: str) -> None:
+        _check_tags(source)
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._look_at(tag, attrs)
+        if tag not in VOID and tag not in _CLOSED_BY_THEMSELVES:
+            self._open.append(tag)
+            if len(self._open) > MAX_NESTING:
+                templating.wrong(
+                    "source", self.getpos()[0], f"Elements are nested more than {MAX_NESTING} levels deep."
+                )
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._look_at(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def _look_at(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        line = self.getpos()[0]
+        if tag in _UNWANTED:
+            self.left_out.append((line, f"<{tag}>"))
+            return
+        if tag in ("link", "mj-font", "meta", "html"):
+            return  # never part of the finished mail
+        for name, value in attrs:
+            if name in _ADDRESSES:
+                image = name in ("background", "background-url") or (name == "src" and tag in _IMAGES)
+                self.addresses.append(Address((value or "").strip(" \t\r\n"), line, image or name == "src"))
+            elif name.startswith("on"):
+                self.left_out.append((line, name))
+
+
+def _check_tags(source: str) -> None:
+    """Cheap bounds before a parser sees anything: Python's own needs minutes for tags that are never closed."""
+    begun = [found.start() for found in re.finditer(r"<[A-Za-z/!?]", source)]
+    if len(begun) > 2 * MAX_ELEMENTS:
+        templating.wrong("source", 1, f"A mail holds {MAX_ELEMENTS:,} elements at most.")
+    for position in begun:
+        if source.startswith("<!--", position):
+            closed = source.find("-->", position) >= 0
+        else:
+            closed = source.find(">", position, position + MAX_TAG) >= 0
+        if not closed:
+            line = source.count("\n", 0, position) + 1
+            templating.wrong("source", line, "This tag or comment is never closed, or is too long.")
+
+
+@dataclass
+class Parts:
+    """A document taken apart: its body, the body's own style, and all its style sheets."""
+
+    body: str
+    body_style: str
+    css: str
+
+
+class _Splitter(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.css: list[str] = []
+        self.style = ""
+        self.begin: tuple[int, int] | None = None
+        self.begin_length = 0
+        self.end: tuple[int, int] | None = None
+        self._in_style = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "style":
+            self._in_style = True
+        elif tag == "body" and self.begin is None:
+            self.begin, self.begin_length = self.getpos(), len(self.get_starttag_text() or "")
+            given = dict(attrs)
+            self.style = given.get("style") or (f"background-color:{given['bgcolor']}" if given.get("bgcolor") else "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "style":
+            self._in_style = False
+        elif tag == "body":
+            self.end = self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        if self._in_style:
+            self.css.append(data)
+
+
+def split(html: str) -> Parts:
+    """The parts of a document, or of a piece of HTML without head and body."""
+    splitter = _Splitter()
+    splitter.feed(html)
+    splitter.close()
+    offsets = [0]
+    for line in html.split("\n"):
+        offsets.append(offsets[-1] + len(line) + 1)
+    begin, end = 0, len(html)
+    if splitter.begin:
+        begin = offsets[splitter.begin[0] - 1] + splitter.begin[1] + splitter.begin_length
+    if splitter.end:
+        end = offsets[splitter.end[0] - 1] + splitter.end[1]
+    if not splitter.begin and (head := re.search(r"</head\s*>", html, re.IGNORECASE)):
+        begin = head.end()
+    return Parts(html[begin:end] if end > begin else html[begin:], splitter.style, "\n".join(splitter.css))
+
+
+def is_outlook_table(inner: str) -> bool:
+    """Whether a comment for Outlook holds tables and shapes only."""
+    if "<!" in inner or "<?" in inner or "{" in inner:
+        return False
+    looker = _OutlookLooker()
+    looker.feed(inner)
+    looker.close()
+    return looker.fine
+
+
+class _OutlookLooker(HTMLParser):
+    fine = True
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fine &= tag in _OUTLOOK_TAGS
+        for name, value in attrs:
+            if name in _ADDRESSES:
+                self.fine &= links.fault(value or "") is None
+            elif name.startswith("on") or "javascript" in (value or "").lower():
+                self.fine = False
+
+
+class _HiddenLooker(HTMLParser):
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        super().__init__(convert_charrefs=True)
+        self.wanted, self.line = wanted, 0
+        self._open: list[tuple[str, bool]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self._open.append((tag, is_hidden(dict(attrs).get("style") or "")))
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(name == tag for name, _ in self._open):
+            while self._open.pop()[0] != tag:
+                pass
+
+    def handle_comment(self, data: str) -> None:
+        if self.wanted(f"<!--{data}-->") and any(hidden for _, hidden in self._open):
+            self.line = self.getpos()[0]
+
+
+def is_hidden(style: str) -> bool:
+    return bool(_HIDDEN.search(style))
+
+
+def hidden_at(html: str, wanted: Callable[[str], bool]) -> int:
+    """The line of a wanted comment inside an element that is not shown; 0 when there is none."""
+    looker = _HiddenLooker(wanted)
+    looker.feed(html)
+    looker.close()
+    return looker.line

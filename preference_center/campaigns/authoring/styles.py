@@ -1,0 +1,163 @@
+"""CSS that may stand in a mail: properties of a list, no code, no imports, and addresses only of the web."""
+
+import re
+from collections.abc import Iterator
+
+from preference_center.campaigns.authoring import links
+
+PROPERTIES = frozenset(
+    [
+        "background",
+        "background-color",
+        "background-image",
+        "background-position",
+        "background-repeat",
+        "background-size",
+        "border",
+        "border-bottom",
+        "border-bottom-color",
+        "border-bottom-left-radius",
+        "border-bottom-right-radius",
+        "border-bottom-style",
+        "border-bottom-width",
+        "border-collapse",
+        "border-color",
+        "border-left",
+        "border-left-color",
+        "border-left-style",
+        "border-left-width",
+        "border-radius",
+        "border-right",
+        "border-right-color",
+        "border-right-style",
+        "border-right-width",
+        "border-spacing",
+        "border-style",
+        "border-top",
+        "border-top-color",
+        "border-top-left-radius",
+        "border-top-right-radius",
+        "border-top-style",
+        "border-top-width",
+        "border-width",
+        "box-shadow",
+        "box-sizing",
+        "caption-side",
+        "clear",
+        "color",
+        "color-scheme",
+        "cursor",
+        "direction",
+        "display",
+        "empty-cells",
+        "float",
+        "font",
+        "font-family",
+        "font-size",
+        "font-style",
+        "font-variant",
+        "font-weight",
+        "height",
+        "hyphens",
+        "letter-spacing",
+        "line-height",
+        "list-style",
+        "list-style-position",
+        "list-style-type",
+        "margin",
+        "margin-bottom",
+        "margin-left",
+        "margin-right",
+        "margin-top",
+        "max-height",
+        "max-width",
+        "min-height",
+        "min-width",
+        "opacity",
+        "outline",
+        "overflow",
+        "overflow-wrap",
+        "padding",
+        "padding-bottom",
+        "padding-left",
+        "padding-right",
+        "padding-top",
+        "table-layout",
+        "text-align",
+        "text-decoration",
+        "text-decoration-color",
+        "text-indent",
+        "text-overflow",
+        "text-transform",
+        "unicode-bidi",
+        "vertical-align",
+        "visibility",
+        "white-space",
+        "width",
+        "word-break",
+        "word-spacing",
+        "word-wrap",
+        "-webkit-text-size-adjust",
+        "-ms-text-size-adjust",
+        "-ms-interpolation-mode",
+        "-webkit-font-smoothing",
+    ]
+)
+_CODE = re.compile(r"[<>\\{}@]|expression|javascript|behaviou?r|-moz-binding|image-set|/\*", re.IGNORECASE)
+_URL = re.compile(r"url\(\s*(?:'([^']*)'|\"([^\"]*)\"|([^)'\"\s]*))\s*\)", re.IGNORECASE)
+_PARTS = re.compile(r"(?:[^;\"'(]|\"[^\"]*\"|'[^']*'|\([^)]*\))+")
+_SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
+_MEDIA = re.compile(r"@media[\w\s():,.<>=/-]+\Z", re.IGNORECASE)
+
+
+def declarations(style: str) -> str:
+    """The allowed declarations of a `style` attribute, in its order."""
+    return ";".join(f"{name}:{value}" for name, value in _declarations(style))
+
+
+def _declarations(style: str) -> Iterator[tuple[str, str]]:
+    for part in _PARTS.findall(style):
+        name, colon, value = part.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        if colon and value and (name in PROPERTIES or name.startswith("mso-")) and is_fine(value):
+            yield name, value
+
+
+def is_fine(value: str) -> bool:
+    if _CODE.search(value) or value.count("(") != value.count(")"):
+        return False
+    addresses = ["".join(found) for found in _URL.findall(value)]
+    if len(addresses) != len(re.findall(r"url\s*\(", value, re.IGNORECASE)):
+        return False
+    return all(links.fault(address, image=True) is None for address in addresses)
+
+
+def stylesheet(text: str) -> str:
+    """The allowed rules of a style sheet: plain rules and `@media` blocks of plain rules."""
+    text = re.sub(r"/\*.*?\*/|<!--|-->", " ", text, flags=re.DOTALL)
+    return "\n".join(_rules(text, media=True))
+
+
+def _rules(text: str, *, media: bool) -> Iterator[str]:
+    position = 0
+    while (opening := text.find("{", position)) >= 0:
+        # what ends with a semicolon before the rule (@import, @charset) is left out
+        prelude = text[position:opening].rpartition(";")[2].strip()
+        closing = _closing(text, opening)
+        block = text[opening + 1 : closing]
+        position = closing + 1
+        if media and _MEDIA.match(prelude):
+            inner = " ".join(_rules(block, media=False))
+            if inner:
+                yield f"{prelude} {{ {inner} }}"
+        elif _SELECTOR.match(prelude) and (kept := declarations(block)):
+            yield f"{prelude} {{ {kept} }}"
+
+
+def _closing(text: str, opening: int) -> int:
+    depth = 0
+    for found in re.compile(r"[{}]").finditer(text, opening):
+        depth += 1 if found.group() == "{" else -1
+        if depth == 0:
+            return found.start()
+    return len(text)

@@ -1,0 +1,1 @@
+"""Commands that set up, start, check and try out an installation."""

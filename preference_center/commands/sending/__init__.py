@@ -1,0 +1,1 @@
+"""Commands about campaigns, whom they are for, and what comes back."""

@@ -1,0 +1,148 @@
+"""Looking at a mail before it goes: as a mailbox shows it, locked into a frame, and as a test in a colleague's mailbox."""
+
+from typing import Any
+
+from flask import Response, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from preference_center import clock
+from preference_center.accounts import audit
+from preference_center.accounts import queries as users
+from preference_center.accounts.permissions import Permission
+from preference_center.campaigns import audience, blanks, queries
+from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.campaigns.rendering import content
+from preference_center.contacts import queries as contacts
+from preference_center.contacts.addresses import mask
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
+from preference_center.delivery import testing
+from preference_center.delivery.results import reach
+from preference_center.errors import DomainError, Invalid
+from preference_center.i18n import LANGUAGES
+from preference_center.topics.models import Topic
+from preference_center.web.admin.contacts import shown
+from preference_center.web.admin.gate import allowed, me, pages
+
+VIEWS = ("desktop", "phone", "dark", "text")
+# What mailboxes do that turn every mail dark by themselves: light becomes dark, pictures stay as they are.
+DARK = (
+    "<style>html{background:#111;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}</style>"
+)
+# What a marketer wrote runs nowhere: no script, no form, no link out of the frame; images of other hosts only when asked for.
+FRAME_POLICY = (
+    "default-src 'none'; sandbox; style-src 'unsafe-inline'; img-src {images}; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'; require-trusted-types-for 'script'"
+)
+
+
+@pages.get("/campaigns/<public_id>/preview")
+@allowed(Permission.look)
+def preview(public_id: str) -> ResponseReturnValue:
+    campaign, version = _content(public_id)
+    view = request.args.get("view") if request.args.get("view") in VIEWS else "desktop"
+    language, whose = _language(), _whose()
+    audience_ = audience_of(campaign, version)
+    people, empty = _people(version, audience_["topic"]) if audience_["funnel"] else ([], [])
+    return render_template(
+        "admin/preview.html",
+        campaign=campaign,
+        version=version,
+        view=view,
+        language=language,
+        images="images" in request.args,
+        seen=content.preview(version, whose, None if whose else language),
+        whose=whose,
+        people=[(one, shown(one)) for one in people],
+        empty=empty,
+        sender=current_app.extensions["settings"].mail_from,
+        colleagues=users.colleagues() if me().may(Permission.write_campaigns) else [],
+        **audience_,
+    )
+
+
+@pages.get("/campaigns/<public_id>/preview/mail")
+@allowed(Permission.look)
+def preview_mail(public_id: str) -> Response:
+    _campaign, version = _content(public_id)
+    whose = _whose()
+    html = content.preview(version, whose, None if whose else _language()).html
+    if request.args.get("view") == "dark":
+        html = html.replace("</head>", f"{DARK}</head>", 1)
+    response = make_response(html)
+    images = "https: data:" if "images" in request.args else "data:"
+    response.headers["Content-Security-Policy"] = FRAME_POLICY.format(images=images)
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+@pages.post("/campaigns/<public_id>/test")
+@allowed(Permission.write_campaigns)
+def send_test(public_id: str) -> ResponseReturnValue:
+    """To colleagues alone: a test send is no way around consent."""
+    _campaign, version = _content(public_id)
+    chosen = set(request.form.getlist("to"))
+    colleagues = [user for user in users.colleagues() if user.public_id in chosen]
+    if not colleagues:
+        flash(_("Nobody was chosen: say who gets the test."), "bad")
+        return redirect(url_for("admin.preview", public_id=public_id))
+    language = _language()
+    addresses = [user.email for user in colleagues]
+    db.session.rollback()  # the relay may take its time; no transaction waits for it
+    try:
+        for address in addresses:
+            testing.send_test(version, address, language=language)
+    except DomainError as trouble:
+        flash(trouble.message, "bad")
+    else:
+        with transaction():
+            audit.note(me().actor, "campaign.test_sent", "campaign", public_id, colleagues=len(addresses))
+        flash(_("The test is on its way to %(people)s.", people=", ".join(addresses)), "good")
+    return redirect(url_for("admin.preview", public_id=public_id))
+
+
+def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
+    """Who gets it and why not more; where the segment cannot be read any more, its fault."""
+    topic = db.session.get_one(Topic, campaign.topic_id)
+    also = reach.condition(version) if version.audience else None
+    try:
+        return {"topic": topic, "funnel": audience.funnel(topic, version.segment, clock.now(), also), "trouble": ""}
+    except Invalid as fault:
+        return {"topic": topic, "funnel": None, "trouble": fault.message}
+
+
+def _content(public_id: str) -> tuple[Campaign, CampaignVersion]:
+    """The campaign with the version that is or will be sent: the approved one, else the newest."""
+    campaign = queries.by_public_id(public_id)
+    return campaign, queries.version(campaign, campaign.approved_version)
+
+
+def _language() -> str:
+    wish = request.values.get("language", "en")
+    return wish if wish in LANGUAGES else "en"
+
+
+def _people(version: CampaignVersion, topic: Topic) -> tuple[list[Contact], list[blanks.Blank]]:
+    """Some of those who get it, and at least one for whom a field is empty."""
+    now, also = clock.now(), reach.condition(version)
+    empty = blanks.of(version, topic, now, also)
+    people = blanks.samples(version, topic, now, also)
+    for blank in empty[:1]:
+        if all(one.public_id != blank.example for one in people):
+            people.append(contacts.by_public_id(blank.example))
+    return people, empty
+
+
+def _whose() -> Contact | None:
+    """The contact to see it as, by public id. Who may not see addresses sees a stand-in with everything masked."""
+    wish = request.args.get("as", "")
+    if not wish:
+        return None
+    found = contacts.by_public_id(wish)
+    if me().may(Permission.see_addresses):
+        return found
+    hidden = {
+        key: f"{value[:1]}•••" if isinstance(value, str) and value else value for key, value in found.attributes.items()
+    }
+    return Contact(email=mask(found.email), language=found.language, attributes=hidden, public_id=found.public_id)

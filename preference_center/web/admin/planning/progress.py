@@ -1,0 +1,80 @@
+"""How a campaign goes and how it went: one page whose figures add up, and the people behind each figure."""
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from preference_center import clock
+from preference_center.accounts.permissions import Permission
+from preference_center.campaigns import approvals, experiments, queries, timing
+from preference_center.campaigns.models import CampaignState
+from preference_center.consent.eligibility import Reason
+from preference_center.db import db
+from preference_center.delivery import queries as delivery
+from preference_center.delivery.models import MessageState
+from preference_center.delivery.results import trials
+from preference_center.topics.models import Topic
+from preference_center.web.admin.contacts import shown
+from preference_center.web.admin.gate import allowed, pages, whole_number
+
+PAGE = 50
+
+
+@pages.get("/campaigns/<public_id>/progress")
+@allowed(Permission.look)
+def progress(public_id: str) -> ResponseReturnValue:
+    campaign = queries.by_public_id(public_id)
+    figures = delivery.figures(campaign)
+    waiting = figures.queued + figures.sending
+    through = figures.audience - waiting
+    ahead = int((campaign.scheduled_at - clock.now()).total_seconds()) if campaign.scheduled_at else 0
+    version = queries.version(campaign, campaign.approved_version)
+    tried = version.experiment and campaign.started_at
+    return render_template(
+        "admin/progress.html",
+        campaign=campaign,
+        version=version,
+        scores=trials.scores(campaign) if tried else [],
+        subjects=[experiments.content_of(version, n).subject for n in range(experiments.count(version))]
+        if tried
+        else [],
+        can_pick=campaign.decide_at is not None and campaign.winner is None,
+        decides=campaign.decide_at if campaign.decide_at != trials.NEVER else None,
+        topic=db.session.get_one(Topic, campaign.topic_id),
+        f=figures,
+        waiting=waiting,
+        through=through,
+        handed=figures.sent + figures.delivered + figures.bounced + figures.complained,
+        skipped=sum(figures.skipped.values()),
+        share=100 * through // figures.audience if figures.audience else 0,
+        is_live=campaign.state is CampaignState.sending,
+        plan=timing.plan_of(campaign),
+        approval=approvals.newest(campaign),
+        starts_in=max(ahead, 0) if ahead <= timing.settings().hold_seconds and campaign.wall_time is None else None,
+        reached=figures.sent + figures.delivered + figures.complained + figures.uncertain,
+        has_ended=campaign.state in (CampaignState.sent, CampaignState.cancelled),
+    )
+
+
+@pages.get("/campaigns/<public_id>/people")
+@allowed(Permission.look)
+def people(public_id: str) -> ResponseReturnValue:
+    campaign = queries.by_public_id(public_id)
+    state = request.args.get("state", "")
+    reason = request.args.get("reason", "")[:20]
+    after = whole_number(request.args.get("after")) or 0
+    rows = delivery.rows(
+        campaign,
+        state=MessageState(state) if state in list(MessageState) else None,
+        reason=reason or None,
+        after=after,
+        limit=PAGE + 1,
+    )
+    return render_template(
+        "admin/people.html",
+        campaign=campaign,
+        rows=[(message, contact, shown(contact)) for message, contact in rows[:PAGE]],
+        following=rows[PAGE - 1][0].id if len(rows) > PAGE else None,
+        state=state,
+        reason=reason,
+        known_reason=reason in list(Reason),
+    )

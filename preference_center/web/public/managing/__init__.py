@@ -1,0 +1,1 @@
+"""Pages for a person we know: choices, own records, own data, a new address."""

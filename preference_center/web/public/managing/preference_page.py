@@ -1,0 +1,182 @@
+"""The preference page as HTML. Its frame and each topic's row are rendered once and filled in for each person (`stencils.py`)."""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from flask import render_template
+from markupsafe import Markup
+
+from preference_center import clock, i18n
+from preference_center.consent.models import Action, Cadence
+from preference_center.consent.overview import Overview, Record
+from preference_center.contacts.addresses import mask
+from preference_center.preferences.choices import Choice, Choices
+from preference_center.topics.models import Topic, TopicText
+from preference_center.topics.purposes import LegalBasis
+from preference_center.web import guards
+from preference_center.web.public import look, words
+from preference_center.web.public.managing import stencils, zones
+from preference_center.web.public.managing.stencils import blank
+
+LONGEST_BREAK = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """The record behind a row, as far as many people have the same."""
+
+    action: Action
+    source: str
+    legal_basis: LegalBasis | None
+    text: str = ""
+    text_language: str = ""
+    text_version: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A topic as one contact may choose it."""
+
+    key: str
+    language: str  # of its name and description
+    name: str
+    description: str
+    rhythm: str
+    channel: str
+    on: bool
+    ticked: bool
+    wording_id: int | None
+    wording: str
+    cadence: Cadence
+    cadence_choice: bool
+    often: str  # which cadence is ticked
+    fact: Fact | None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The page around the rows. Rows are blanks, each with the heading it stands under."""
+
+    language: str
+    zone: str
+    stopped: bool
+    paused_until: str
+    held_back: str | None
+    on: int
+    by_mail: tuple[tuple[str, str], ...]
+    besides: tuple[str, ...]
+    other_ways: tuple[str, ...]
+    service: tuple[tuple[str, str, str], ...]  # language of the two others, name, description
+    ended: tuple[tuple[str, str], ...]
+    tomorrow: str
+    in_a_year: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the page says besides, after an act: how it ended, what is wrong, and what was typed."""
+
+    outcome: words.Outcome | None = None
+    conflicts: list[tuple[Choice, bool]] = field(default_factory=list)
+    done: str = ""
+    fault: str = ""
+    faults: dict[str, str] = field(default_factory=dict)
+    typed: dict[str, str] = field(default_factory=dict)
+    chosen: set[str] | None = None
+
+    @property
+    def wrong(self) -> bool:
+        return bool(self.fault or self.faults)
+
+
+_NOTHING = Said()
+
+
+def html(token: str, contact: Overview, choices: Choices, said: Said = _NOTHING) -> str:
+    """The page of this contact, who holds this link."""
+    language = i18n.current_language()
+    values = {"token": token, "proof": guards.proof(token), "address": mask(contact.email)}
+    for choice in choices.topics:
+        values[f"row-{choice.topic.key}"] = _row(choice, contact, language, said)
+    frame, brand = _frame(contact, choices, language), look.current()
+
+    def render() -> str:
+        own = {"token": blank("token"), "proof": blank("proof"), "address": blank("address")}
+        return render_template("public/preferences.html", page=frame, said=said, contact=contact, words=words, **own)
+
+    if said == _NOTHING:
+        return stencils.fill((frame, brand), render, values)
+    return stencils.put_in(stencils.cut(render()), values)
+
+
+def _frame(contact: Overview, choices: Choices, language: str) -> Frame:
+    tomorrow = _tomorrow(contact)
+    return Frame(
+        language=language,
+        zone=zones.city(contact, language),
+        stopped=choices.stopped,
+        paused_until=words.day(choices.paused_until, contact) if choices.paused_until else "",
+        held_back=choices.held_back,
+        on=len(choices.on),
+        by_mail=tuple((one.topic.text(language).heading, _place(one)) for one in choices.by_mail),
+        besides=tuple(_place(one) for one in choices.besides),
+        other_ways=tuple(_place(one) for one in choices.by_other_ways),
+        service=tuple((text.language, text.name, text.description) for text in _texts(choices.service, language)),
+        ended=tuple((text.language, text.name) for text in _texts(choices.ended, language)),
+        tomorrow=tomorrow.isoformat(),
+        in_a_year=(tomorrow + LONGEST_BREAK - timedelta(days=2)).isoformat(),
+    )
+
+
+def _texts(topics: list[Topic], language: str) -> list[TopicText]:
+    return [topic.text(language) for topic in topics]
+
+
+def _place(choice: Choice) -> str:
+    return blank(f"row-{choice.topic.key}")
+
+
+def _tomorrow(contact: Overview) -> date:
+    return clock.now().astimezone(zones.of(contact)).date() + timedelta(days=1)
+
+
+def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup:
+    topic, text, record = choice.topic, choice.topic.text(language), choice.record
+    row = Row(
+        key=topic.key,
+        language=text.language,
+        name=text.name,
+        description=text.description,
+        rhythm=text.cadence,
+        channel=topic.purpose.channel,
+        on=choice.on,
+        ticked=choice.on if said.chosen is None else topic.key in said.chosen,
+        wording_id=choice.wording.id if choice.wording else None,
+        wording=choice.wording.text if choice.wording else "",
+        cadence=choice.cadence,
+        cadence_choice=topic.cadence_choice,
+        often=_often(choice, said),
+        fact=_fact(choice, record) if record else None,
+    )
+    values = {}
+    if record:
+        day, moment = words.day(record.happened_at, contact), words.moment(record.happened_at, contact)
+        values = {"day": day, "moment": moment, "record": record.public_id}
+
+    def render() -> str:
+        own = {name: blank(name) for name in ("day", "moment", "record")}
+        return render_template("public/preferences_topic.html", row=row, language=language, words=words, **own)
+
+    return Markup(stencils.fill((row, language), render, values))  # noqa: S704 - rendered by our own template
+
+
+def _often(choice: Choice, said: Said) -> str:
+    """What was ticked. It is part of the stencil's key, so nothing else that was sent may come in."""
+    typed = said.typed.get(f"often-{choice.topic.key}", "") if said.wrong else ""
+    return typed if typed in list(Cadence) else choice.cadence
+
+
+def _fact(choice: Choice, record: Record) -> Fact:
+    told = (record.action, record.source, record.legal_basis)
+    agreed = choice.agreed
+    return Fact(*told, agreed.text, agreed.language, agreed.version) if agreed else Fact(*told)
