@@ -229,7 +229,7 @@ def duplicate(id: str, name: str) -> None:
 def resend(id: str, reasons: tuple[str, ...], as_json: bool) -> None:
     """A draft for those whom these reasons kept from an ended campaign; prints its id. Who got it is never among them."""
     if reasons:
-        _made("delivery.reach", "resend", id, reasons)
+        _made("delivery.results.reach", "resend", id, reasons)
         return
     with desk.app():
         from preference_center.campaigns import queries
@@ -249,7 +249,7 @@ def resend(id: str, reasons: tuple[str, ...], as_json: bool) -> None:
 @click.argument("id")
 def correct(id: str) -> None:
     """A draft for everybody who got an ended campaign, or may have, to write a correction in; prints its id."""
-    _made("delivery.reach", "correct", id)
+    _made("delivery.results.reach", "correct", id)
 
 
 @campaigns.command(epilog="Example: preference-center campaigns test 4fq2m7c3x5k6zr2a --to maria@example.com")

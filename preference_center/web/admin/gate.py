@@ -93,7 +93,7 @@ def check() -> ResponseReturnValue | None:
     if g.user.must_set_up_second_factor and not view.before_second_factor:
         return redirect(url_for("admin.set_up_second_factor"))
     if not g.user.may(needed):
-        return render_template("admin/not_allowed.html", roles=roles_with(needed)), 403
+        return render_template("admin/signing_in/not_allowed.html", roles=roles_with(needed)), 403
     if view.max_bytes:
         request.max_content_length = view.max_bytes
         request.max_form_memory_size = MAX_TEXT

@@ -67,7 +67,7 @@ class TermsForm(FlaskForm):  # type: ignore[misc]
 @pages.get("/imports")
 @allowed(Permission.import_contacts)
 def imports_list() -> ResponseReturnValue:
-    return render_template("admin/imports.html", imports=imports.recent(50))
+    return render_template("admin/imports/imports.html", imports=imports.recent(50))
 
 
 @pages.route("/imports/new", methods=["GET", "POST"])
@@ -84,7 +84,7 @@ def new_import() -> ResponseReturnValue:
             form.file.errors = [fault.message]
         else:
             return redirect(url_for("admin.import_", public_id=public_id))
-    return render_template("admin/import_new.html", form=form), 200 if request.method == "GET" else 422
+    return render_template("admin/imports/import_new.html", form=form), 200 if request.method == "GET" else 422
 
 
 @pages.route("/imports/<public_id>", methods=["GET", "POST"])
@@ -162,7 +162,7 @@ def import_faults(public_id: str) -> Response:
 
 def _result(found: Import) -> str:
     return render_template(
-        "admin/import.html",
+        "admin/imports/import.html",
         found=found,
         figures=found.figures,
         is_live=found.state in (ImportState.uploaded, ImportState.running),
@@ -176,12 +176,12 @@ def _terms(found: Import, form: TermsForm, chosen: dict[str, str]) -> str:
     try:
         guess = imports.guess(found)
     except (NotFound, Invalid) as gone:
-        return render_template("admin/import_gone.html", found=found, message=gone.message)
+        return render_template("admin/imports/import_gone.html", found=found, message=gone.message)
     by_column = {column: field for field, column in (guess.mapping | chosen).items() if column}
     known = attributes.declared()
     fields = [*mapping.FIELDS, *known, *(key for key in mapping.SAFE_ATTRIBUTES if key not in known)]
     return render_template(
-        "admin/import_terms.html", found=found, form=form, guess=guess, by_column=by_column, fields=fields
+        "admin/imports/import_terms.html", found=found, form=form, guess=guess, by_column=by_column, fields=fields
     )
 
 

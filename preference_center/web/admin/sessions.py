@@ -45,16 +45,16 @@ def sign_in() -> ResponseReturnValue:
         return redirect(own_path(request.args.get("next")))
     form = SignInForm()
     if not form.validate_on_submit():
-        return render_template("admin/sign_in.html", form=form), 200 if request.method == "GET" else 422
+        return render_template("admin/signing_in/sign_in.html", form=form), 200 if request.method == "GET" else 422
     email, network = form.email.data, request.remote_addr or ""
     try:
         user = signing_in.check_password(email, form.password.data, network)
     except throttle.TooManyAttempts as refused:
-        return render_template("admin/sign_in.html", form=form, trouble=refused.message), 429
+        return render_template("admin/signing_in/sign_in.html", form=form, trouble=refused.message), 429
     if user is None:
         _note_failure(email, "password")
         text = _("Address and password do not belong together. Check both, or ask an owner for a new invitation.")
-        return render_template("admin/sign_in.html", form=form, trouble=text), 422
+        return render_template("admin/signing_in/sign_in.html", form=form, trouble=text), 422
     wish = own_path(request.args.get("next"))
     if user.has_second_factor:
         session.clear()
@@ -66,14 +66,14 @@ def sign_in() -> ResponseReturnValue:
 @pages.route("/sign-in/code", methods=["GET", "POST"])
 @for_anybody
 def sign_in_code() -> ResponseReturnValue:
-    return _second_step("admin/sign_in_code.html", two_factor.use_code, two_factor.WRONG)
+    return _second_step("admin/signing_in/sign_in_code.html", two_factor.use_code, two_factor.WRONG)
 
 
 @pages.route("/sign-in/recovery", methods=["GET", "POST"])
 @for_anybody
 def sign_in_recovery() -> ResponseReturnValue:
     text = _("This recovery code does not fit, or was used already.")
-    return _second_step("admin/sign_in_recovery.html", two_factor.use_recovery_code, text)
+    return _second_step("admin/signing_in/sign_in_recovery.html", two_factor.use_recovery_code, text)
 
 
 def _second_step(template: str, use: Any, wrong: str) -> ResponseReturnValue:
@@ -130,7 +130,9 @@ def invitation(token: str) -> ResponseReturnValue:
                 return redirect(url_for("admin.sign_in_code"))
             return _enter(user, url_for("admin.home"), "invitation")
     status = 200 if request.method == "GET" else 422
-    return render_template("admin/invitation.html", form=form, email=invited.user.email, rules=passwords), status
+    return render_template(
+        "admin/signing_in/invitation.html", form=form, email=invited.user.email, rules=passwords
+    ), status
 
 
 @pages.route("/account/second-factor", methods=["GET", "POST"])
@@ -150,10 +152,10 @@ def set_up_second_factor() -> ResponseReturnValue:
             put_faults(form, fault)
         else:
             session.pop("new_secret", None)
-            return render_template("admin/recovery_codes.html", codes=codes)
+            return render_template("admin/signing_in/recovery_codes.html", codes=codes)
     how = two_factor.how_to_set_up(user, secret)
     status = 200 if request.method == "GET" else 422
-    return render_template("admin/second_factor.html", form=form, how=how), status
+    return render_template("admin/signing_in/second_factor.html", form=form, how=how), status
 
 
 @pages.get("/account")
@@ -191,7 +193,7 @@ def new_recovery_codes() -> ResponseReturnValue:
                 if right:
                     audit.note(user.actor, "user.recovery_codes_renewed", "user", user.public_id)
             if right:
-                return render_template("admin/recovery_codes.html", codes=codes)
+                return render_template("admin/signing_in/recovery_codes.html", codes=codes)
             _note_failure(user.email, "code")
             form.code.errors = [two_factor.WRONG]
     return _account(form), 422
@@ -211,7 +213,9 @@ def end_sessions() -> ResponseReturnValue:
 
 
 def _account(form: CodeForm) -> str:
-    return render_template("admin/account.html", sessions=kept_sessions.of_user(me()), form=form, zones=words.zones())
+    return render_template(
+        "admin/signing_in/account.html", sessions=kept_sessions.of_user(me()), form=form, zones=words.zones()
+    )
 
 
 def _enter(user: User, wish: str, via: str) -> ResponseReturnValue:

@@ -46,7 +46,7 @@ def users() -> ResponseReturnValue:
             put_faults(form, fault)
         else:
             return render_template(
-                "admin/invited.html", email=invited.user.email, role=invited.user.role, url=invited.url
+                "admin/signing_in/invited.html", email=invited.user.email, role=invited.user.role, url=invited.url
             )
     status = 200 if request.method == "GET" else 422
     return render_template("admin/users.html", users=queries.everyone(), form=form), status

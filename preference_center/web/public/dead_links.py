@@ -6,5 +6,5 @@ from preference_center.web.guards import DeadLink
 
 
 def show(_dead: DeadLink) -> Response:
-    template = "data_dead" if request.path.startswith("/d/") else "dead_link"
+    template = "managing/data_dead" if request.path.startswith("/d/") else "dead_link"
     return make_response(render_template(f"public/{template}.html"), 404)

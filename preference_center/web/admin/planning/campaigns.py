@@ -80,7 +80,7 @@ def campaigns() -> ResponseReturnValue:
     rows = queries.newest(PAGE + 1, whole_number(request.args.get("before")))
     figures = {row.id: delivery.figures(row) for row in rows[:PAGE] if row.started_at}
     return render_template(
-        "admin/campaigns.html",
+        "admin/planning/campaigns.html",
         campaigns=rows[:PAGE],
         figures=figures,
         following=rows[PAGE - 1].id if len(rows) > PAGE else None,
@@ -157,7 +157,7 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
     ]
     form.version.raw_data, form.version.data = None, found.version
     html = render_template(
-        "admin/campaign_conflict.html",
+        "admin/planning/campaign_conflict.html",
         campaign=found,
         form=form,
         differing=differing,
@@ -175,7 +175,7 @@ def _text(data: object) -> str:
 
 def _write(form: CampaignForm, found: Campaign | None) -> str:
     return render_template(
-        "admin/campaign.html",
+        "admin/planning/campaign.html",
         form=form,
         campaign=found,
         saved=queries.version(found) if found else None,

@@ -57,7 +57,7 @@ def again(public_id: str) -> ResponseReturnValue:
         missed, waits = reach.missed(found), ""
     except Conflict as not_yet:
         missed, waits = {}, not_yet.message
-    return render_template("admin/campaigns_again.html", campaign=found, missed=missed, waits=waits)
+    return render_template("admin/planning/campaigns_again.html", campaign=found, missed=missed, waits=waits)
 
 
 @pages.post("/campaigns/<public_id>/again")

@@ -39,7 +39,7 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
 @pages.get("/templates")
 @allowed(Permission.look)
 def templates_list() -> ResponseReturnValue:
-    return render_template("admin/campaigns_templates.html", templates=templates.in_use(), topics=_topics())
+    return render_template("admin/planning/campaigns_templates.html", templates=templates.in_use(), topics=_topics())
 
 
 @pages.route("/templates/new", methods=["GET", "POST"])
@@ -124,7 +124,7 @@ def _write(form: TemplateForm, found: Template | None) -> str:
     newest = templates.version(found) if found else None
     theirs = newest if found and form.form_errors and newest else None
     return render_template(
-        "admin/campaigns_template.html",
+        "admin/planning/campaigns_template.html",
         form=form,
         template=found,
         theirs=theirs,

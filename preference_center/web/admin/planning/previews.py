@@ -46,7 +46,7 @@ def preview(public_id: str) -> ResponseReturnValue:
     audience_ = audience_of(campaign, version)
     people, empty = _people(version, audience_["topic"]) if audience_["funnel"] else ([], [])
     return render_template(
-        "admin/preview.html",
+        "admin/planning/preview.html",
         campaign=campaign,
         version=version,
         view=view,

@@ -30,7 +30,7 @@ def progress(public_id: str) -> ResponseReturnValue:
     version = queries.version(campaign, campaign.approved_version)
     tried = version.experiment and campaign.started_at
     return render_template(
-        "admin/progress.html",
+        "admin/planning/progress.html",
         campaign=campaign,
         version=version,
         scores=trials.scores(campaign) if tried else [],
@@ -70,7 +70,7 @@ def people(public_id: str) -> ResponseReturnValue:
         limit=PAGE + 1,
     )
     return render_template(
-        "admin/people.html",
+        "admin/planning/people.html",
         campaign=campaign,
         rows=[(message, contact, shown(contact)) for message, contact in rows[:PAGE]],
         following=rows[PAGE - 1][0].id if len(rows) > PAGE else None,

@@ -159,7 +159,7 @@ def _review(campaign: Campaign, form: WhenForm, jumps: dict[str, Shift] | None =
     plan = form.plan() if jumps else None
     now = clock.now()
     return render_template(
-        "admin/review.html",
+        "admin/planning/review.html",
         campaign=campaign,
         version=version,
         form=form,

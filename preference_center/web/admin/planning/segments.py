@@ -61,7 +61,7 @@ class SegmentForm(FlaskForm):  # type: ignore[misc]
 def segments_list() -> ResponseReturnValue:
     speaker = Speaker()
     rows = [(segment, speaker.say(queries.rule_of(segment))) for segment in queries.everything()]
-    return render_template("admin/segments.html", segments=rows)
+    return render_template("admin/planning/segments.html", segments=rows)
 
 
 @pages.route("/segments/new", methods=["GET", "POST"])
@@ -177,7 +177,7 @@ def _page(form: SegmentForm, found: Segment | None, *, tried: bool = False) -> s
     else:
         shown |= _seen(rule, form.text, topics)
     return render_template(
-        "admin/segment.html",
+        "admin/planning/segment.html",
         form=form,
         segment=found,
         uses=named.uses(found) if found else None,
@@ -213,7 +213,11 @@ def _conflict(form: SegmentForm, public_id: str, conflict: Conflict) -> Response
         return _page(form, None), 409
     form.version.raw_data, form.version.data = None, found.version
     return render_template(
-        "admin/segment_conflict.html", form=form, segment=found, theirs=_form_for(found), message=conflict.message
+        "admin/planning/segment_conflict.html",
+        form=form,
+        segment=found,
+        theirs=_form_for(found),
+        message=conflict.message,
     ), 409
 
 

@@ -26,7 +26,7 @@ from preference_center.web.public.managing import data_words
 
 @pages.get("/data")
 def data_link() -> ResponseReturnValue:
-    return render_template("public/data_ask.html", faults={}, typed="", opens="data")
+    return render_template("public/managing/data_ask.html", faults={}, typed="", opens="data")
 
 
 @pages.post("/data")
@@ -38,8 +38,8 @@ def send_data_link() -> ResponseReturnValue:
             links.ask(contacts.by_email(typed), opens)
     except Invalid:
         faults = {"email": _("Enter an address like name@example.com.")}
-        return render_template("public/data_ask.html", faults=faults, typed=typed, opens=opens), 400
-    return render_template("public/data_sent.html", address=typed.strip())
+        return render_template("public/managing/data_ask.html", faults=faults, typed=typed, opens=opens), 400
+    return render_template("public/managing/data_sent.html", address=typed.strip())
 
 
 @pages.post("/p/<token>/data")
@@ -51,7 +51,7 @@ def ask_for_data_link(link: Link) -> ResponseReturnValue:
         return redirect(url_for("public.preferences", token=link.token), 303)
     with transaction():
         links.ask(link.contact, _opens(request.form.get("opens")))
-    return render_template("public/data_sent.html", address=addresses.mask(link.contact.email))
+    return render_template("public/managing/data_sent.html", address=addresses.mask(link.contact.email))
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _act(opened: _Opened, news: str, verb: Callable[[], DataRequest | None], **v
             reference = done.public_id if done else ""
     except Conflict:
         return _data_page(_open(opened.link), _("This has been done already. Below is how it stands now.")), 409
-    return render_template("public/data_done.html", news=news, reference=reference, **values)
+    return render_template("public/managing/data_done.html", news=news, reference=reference, **values)
 
 
 _FOR_ADDRESS: dict[str, Callable[[_Opened], ResponseReturnValue]] = {"address": _change_address}
@@ -198,7 +198,7 @@ def _page(
     opened: _Opened, template: str, fault: str = "", faults: dict[str, str] | None = None, **values: object
 ) -> str:
     return render_template(
-        f"public/{template}.html",
+        f"public/managing/{template}.html",
         fault=fault,
         faults=faults or {},
         token=opened.link.token,

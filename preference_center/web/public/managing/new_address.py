@@ -54,7 +54,7 @@ def _page(link: Link, change: AddressChange, shows: str, **values: object) -> st
     confirms = link.carries[0] == CONFIRM
     mailbox = change.new_email if confirms else change.old_email
     return render_template(
-        "public/new_address.html",
+        "public/managing/new_address.html",
         shows=str(shows),
         confirms=confirms,
         mailbox=mailbox,

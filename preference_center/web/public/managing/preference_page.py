@@ -100,13 +100,13 @@ def html(token: str, contact: Overview, choices: Choices, said: Said = _NOTHING)
         values[f"row-{choice.topic.key}"] = _row(choice, contact, language, said)
     frame, brand = _frame(contact, choices, language), look.current()
 
-    def render() -> str:
+    def render(**more: object) -> str:
         own = {"token": blank("token"), "proof": blank("proof"), "address": blank("address")}
-        return render_template("public/preferences.html", page=frame, said=said, contact=contact, words=words, **own)
+        return render_template("public/managing/preferences.html", page=frame, said=said, words=words, **own, **more)
 
-    if said == _NOTHING:
+    if said == _NOTHING:  # what is kept for everybody sees nobody
         return stencils.fill((frame, brand), render, values)
-    return stencils.put_in(stencils.cut(render()), values)
+    return stencils.put_in(stencils.cut(render(contact=contact)), values)
 
 
 def _frame(contact: Overview, choices: Choices, language: str) -> Frame:
@@ -165,7 +165,7 @@ def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup
 
     def render() -> str:
         own = {name: blank(name) for name in ("day", "moment", "record")}
-        return render_template("public/preferences_topic.html", row=row, language=language, words=words, **own)
+        return render_template("public/managing/preferences_topic.html", row=row, language=language, words=words, **own)
 
     return Markup(stencils.fill((row, language), render, values))  # noqa: S704 - rendered by our own template
 

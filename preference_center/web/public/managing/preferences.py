@@ -56,7 +56,7 @@ def choose(link: Link) -> ResponseReturnValue:
 def time_zone(link: Link) -> ResponseReturnValue:
     """A page of its own: four hundred zones would weigh more than the rest of the preference page."""
     return render_template(
-        "public/preferences_zone.html",
+        "public/managing/preferences_zone.html",
         contact=link.contact,
         token=link.token,
         form=LinkForm(link),

@@ -18,7 +18,7 @@ from preference_center.web.public import pages, words
 @signed_link(Power.manage)
 def consents(link: Link) -> ResponseReturnValue:
     return render_template(
-        "public/preferences_consents.html",
+        "public/managing/preferences_consents.html",
         contact=link.contact,
         token=link.token,
         history=receipts.history(link.contact),
@@ -65,7 +65,7 @@ def proof_file(link: Link, key: str) -> ResponseReturnValue:
 
 def _receipt(link: Link, record: str) -> str:
     return render_template(
-        "public/receipt.html",
+        "public/managing/receipt.html",
         contact=link.contact,
         token=link.token,
         receipt=receipts.receipt(link.contact, record),

@@ -35,7 +35,7 @@ def renew(link: Link) -> ResponseReturnValue:
 
 def _page(link: Link, *, renewed: bool = False) -> str:
     return render_template(
-        "public/renew.html",
+        "public/managing/renew.html",
         contact=link.contact,
         token=link.token,
         endings=renewal.endings(link.contact, i18n.current_language()),

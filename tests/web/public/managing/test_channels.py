@@ -23,7 +23,7 @@ from preference_center.topics.models import Topic, TopicText
 from preference_center.web.public import acts
 from tests.support import links
 from tests.web.public.conftest import Scene
-from tests.web.public.test_preferences import Page
+from tests.web.public.managing.test_preferences import Page
 
 
 @pytest.fixture
