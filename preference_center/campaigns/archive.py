@@ -1,7 +1,8 @@
 """The public archive: what was sent on public topics, where its author says so. Never anybody's own copy: fields stand empty."""
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.engine import Connection
 
 from preference_center import clock
 from preference_center.campaigns import experiments, queries
@@ -57,6 +58,16 @@ def of(topic: Topic, limit: int = 50) -> list[tuple[Campaign, CampaignVersion]]:
         .limit(limit)
     )
     return [(campaign, experiments.content_of(version, campaign.winner)) for campaign, version in rows]
+
+
+def newest(connection: Connection) -> dict[str, str]:
+    """The last mail of each topic that has something in the archive: its public id by the topic's key."""
+    newest_first = func.row_number().over(
+        partition_by=Campaign.topic_id, order_by=[Campaign.started_at.desc(), Campaign.id.desc()]
+    )
+    shown = select(Topic.key, Campaign.public_id, newest_first.label("place"))
+    ranked = shown.join(Campaign, Campaign.topic_id == Topic.id).where(_SHOWN).subquery()
+    return {key: name for key, name, _place in connection.execute(select(ranked).where(ranked.c.place == 1))}
 
 
 def one(topic: Topic, public_id: str) -> tuple[Campaign, CampaignVersion]:

@@ -21,7 +21,7 @@ from preference_center.preferences import confirmation, forms
 from preference_center.preferences.forms import Offer
 from preference_center.preferences.models import SignUpForm
 from preference_center.web.guards import limiter
-from preference_center.web.public import acts, pages, resending
+from preference_center.web.public import acts, examples, pages, resending
 
 SITE_AN_HOUR = 1000  # sign-ups over all networks at the form of the site itself; other forms have a figure of their own
 
@@ -135,6 +135,7 @@ def _page(form: SignUpForm | None, offers: list[Offer], answer: _Answer | None =
         form=form,
         words=_words(form),
         offers=offers,
+        examples=examples,
         faults=answer.faults if answer else {},
         typed=answer.typed if answer else "",
         name=request.form.get("name", "")[:80],

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from preference_center import clock, signed_links
 from preference_center.campaigns import archive, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.consent import wordings
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
@@ -19,7 +20,7 @@ from preference_center.delivery.models import Message, MessageState
 from preference_center.errors import Invalid
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
-from tests.support import make
+from tests.support import links, make
 
 pytestmark = pytest.mark.both_databases
 SITE = "https://mail.example.com"
@@ -108,6 +109,27 @@ def test_it_can_be_taken_out_again(client: FlaskClient, topic: Topic) -> None:
     with transaction():
         archive.take_out(campaign)
     assert client.get(f"/archive/news/{campaign.public_id}").status_code == 404
+
+
+def test_the_newest_mail_stands_as_an_example_beside_its_topic(
+    client: FlaskClient, topic: Topic, anna: Contact
+) -> None:
+    with transaction():
+        wordings.publish_defaults(topic)
+    pages = [links.manage(anna), "/subscribe"]
+    for path in pages:
+        assert 'class="example"' not in client.get(path).text, "none in the archive, no link"
+    _first, hidden, last = sent(topic), sent(topic, shown=False, name="Hidden"), sent(topic, name="Last")
+    client.application.extensions.pop("examples")  # another process would look again after a moment
+    for path in pages:
+        page = client.get(path).text
+        assert re.findall(r'class="example" href="([^"]*)"', page) == [f"/archive/news/{last.public_id}?lang=en"]
+        assert hidden.public_id not in page
+    assert client.get(f"/archive/news/{last.public_id}?lang=en").status_code == 200
+    with transaction():
+        topic.public = False  # those who follow it still see it, but the archive shows it to nobody
+    client.application.extensions.pop("examples")
+    assert "Product news" in (page := client.get(pages[0]).text) and 'class="example"' not in page
 
 
 def test_the_feed_is_atom_and_names_each_issue_once(client: FlaskClient, topic: Topic) -> None:

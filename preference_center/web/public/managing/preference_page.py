@@ -14,7 +14,7 @@ from preference_center.preferences.choices import Choice, Choices
 from preference_center.topics.models import Topic, TopicText
 from preference_center.topics.purposes import LegalBasis
 from preference_center.web import guards
-from preference_center.web.public import look, words
+from preference_center.web.public import examples, look, words
 from preference_center.web.public.managing import stencils, zones
 from preference_center.web.public.managing.stencils import blank
 
@@ -42,6 +42,7 @@ class Row:
     name: str
     description: str
     rhythm: str
+    example: str  # where a mail of this topic can be read
     channel: str
     on: bool
     ticked: bool
@@ -148,6 +149,7 @@ def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup
         name=text.name,
         description=text.description,
         rhythm=text.cadence,
+        example=examples.href(topic.key, language),
         channel=topic.purpose.channel,
         on=choice.on,
         ticked=choice.on if said.chosen is None else topic.key in said.chosen,
