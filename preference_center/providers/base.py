@@ -3,11 +3,11 @@
 An event is a fact about one message or one address. It may end mail to somebody; none ever allows it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 from preference_center.errors import DomainError
 
@@ -98,13 +98,14 @@ class Secrets:
         return next(iter(self.values.get(name, ())), "")
 
 
-class Provider(Protocol):
-    """What a file of this folder offers under the name `provider`."""
+class Provider(ABC):
+    """What a file of this folder offers under the name `provider`. What several share lies in `parts`, to begin from."""
 
     name: str  # as in /hooks/<name>; the file's name
     settings: tuple[Setting, ...]
     page: str  # the provider's documentation of its webhooks
 
+    @abstractmethod
     def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
         """Prove where the post comes from, or raise Forged. Returns a token that is good once (Mailgun), if there is one.
 
@@ -113,12 +114,16 @@ class Provider(Protocol):
     def greet(self, post: Post, secrets: Secrets) -> str | None:
         """The answer to a set-up handshake, or None when this post is none. It proves for itself what it acts on, or raises
         Forged, so a door may ask before or after `verify`. A post that was answered here is not stored."""
+        return None
 
+    @abstractmethod
     def read(self, post: Post) -> list[Event]:
         """The events of a proven post, or Unreadable. One event that is not understood is `unknown` and never loses the others."""
 
+    @abstractmethod
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         """Header lines for a message that leaves by this provider's SMTP, so that its events bring our mark back."""
 
+    @abstractmethod
     def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
         """A delivered event, signed with our own secret, for `pc events test`; or CannotBeMadeUp."""

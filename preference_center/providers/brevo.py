@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from preference_center.providers.base import BounceClass, Event, Kind, Post, Secrets, Unreadable
-from preference_center.providers.parts import facts, proofs
+from preference_center.providers.base import BounceClass, Event, Kind, Unreadable
+from preference_center.providers.parts import facts
+from preference_center.providers.parts.logins import LOGINS, TOKENS, ByLogin
 
 # transactional events, and what the same are called for marketing mail
 _KINDS = {
@@ -33,62 +34,45 @@ _KINDS = {
 }
 
 
-class Brevo:
+class Brevo(ByLogin):
     name = "brevo"
     page = "https://developers.brevo.com/docs/transactional-webhooks"
-    settings = (proofs.LOGINS, proofs.TOKENS)
+    settings = (LOGINS, TOKENS)
 
-    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        proofs.authorised(post, secrets, proofs.LOGINS, proofs.TOKENS)
-        return None
-
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
-
-    def read(self, post: Post) -> list[Event]:
-        return facts.each(facts.json_of(post.body), self.name, _read)
+    def read_one(self, item: dict[str, Any]) -> list[Event]:
+        event = facts.words(item.get("event"))
+        kind = _KINDS.get(event.lower(), Kind.unknown)
+        recipient = facts.address(item.get("email"))
+        message_id = facts.message_id(item.get("message-id"))
+        return [
+            Event(
+                kind,
+                _key(event, message_id, item, recipient),
+                recipient=recipient,
+                # `ts`, `ts_event` and `date` follow the clock of the account, so without this one nobody knows
+                occurred_at=facts.milliseconds(item.get("ts_epoch")),
+                mark=_mark(item.get("X-Mailin-custom")),
+                message_id=message_id,
+                provider_message_id=message_id,
+                bounce_class=_class(event) if kind is Kind.bounced else None,
+                machine="proxy" in event and kind is Kind.opened,
+                url=facts.words(item.get("link"), 2000) or None if kind is Kind.clicked else None,
+                status=facts.status_in(item.get("reason")) if kind is Kind.bounced else None,
+                detail=facts.detail(item.get("reason")),
+            )
+        ]
 
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         return [("X-Mailin-custom", json.dumps({facts.MARK: mark}))]
 
-    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        token = secrets.one("TOKENS")
-        body = {
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
+        return {
             "event": "delivered",
             "email": recipient,
             "ts_epoch": int(now.timestamp() * 1000),
             "message-id": "<sample@smtp-relay.example>",
             "X-Mailin-custom": json.dumps({facts.MARK: mark}),
         }
-        headers = {
-            "content-type": "application/json",
-            "authorization": f"Bearer {token}" if token else proofs.basic(proofs.own(secrets, "LOGINS")),
-        }
-        return Post("POST", public_url, headers, json.dumps(body).encode())
-
-
-def _read(item: dict[str, Any]) -> list[Event]:
-    event = facts.words(item.get("event"))
-    kind = _KINDS.get(event.lower(), Kind.unknown)
-    recipient = facts.address(item.get("email"))
-    message_id = facts.message_id(item.get("message-id"))
-    return [
-        Event(
-            kind,
-            _key(event, message_id, item, recipient),
-            recipient=recipient,
-            # `ts`, `ts_event` and `date` follow the clock of the account, so without this one nobody knows
-            occurred_at=facts.milliseconds(item.get("ts_epoch")),
-            mark=_mark(item.get("X-Mailin-custom")),
-            message_id=message_id,
-            provider_message_id=message_id,
-            bounce_class=_class(event) if kind is Kind.bounced else None,
-            machine="proxy" in event and kind is Kind.opened,
-            url=facts.words(item.get("link"), 2000) or None if kind is Kind.clicked else None,
-            status=facts.status_in(item.get("reason")) if kind is Kind.bounced else None,
-            detail=facts.detail(item.get("reason")),
-        )
-    ]
 
 
 def _class(event: str) -> BounceClass:

@@ -12,6 +12,7 @@ from typing import Any
 
 from preference_center.providers.base import BounceClass, Event, Forged, Kind, Post, Secrets, Setting, Unreadable
 from preference_center.providers.parts import facts, proofs
+from preference_center.providers.parts.json_posts import JsonPosts
 
 OLDEST = timedelta(hours=10)  # they go on trying for eight hours
 
@@ -28,7 +29,7 @@ _KINDS = {
 _SUPPRESSED = {"605", "606", "607"}  # codes of their own: they did not try, for what happened before
 
 
-class Mailgun:
+class Mailgun(JsonPosts):
     name = "mailgun"
     page = "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhooks"
     settings = (
@@ -55,11 +56,30 @@ class Mailgun:
         proofs.signed_at(timestamp, now, at_most=OLDEST)
         return facts.key("mailgun", token)
 
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
-
-    def read(self, post: Post) -> list[Event]:
-        return facts.each(facts.json_of(post.body), self.name, _read)
+    def read_one(self, item: dict[str, Any]) -> list[Event]:
+        event = facts.record(item.get("event-data"))
+        delivery = facts.record(event.get("delivery-status"))
+        kind = _kind(event, facts.words(delivery.get("code")))
+        message_id = facts.message_id(facts.record(facts.record(event.get("message")).get("headers")).get("message-id"))
+        status = facts.status_in(delivery.get("enhanced-code"), delivery.get("message"), delivery.get("description"))
+        return [
+            Event(
+                kind,
+                _key(item, event),
+                recipient=facts.address(event.get("recipient")),
+                occurred_at=facts.seconds(event.get("timestamp")),
+                mark=facts.mark(facts.record(event.get("user-variables")).get(facts.MARK)),
+                message_id=message_id,
+                provider_message_id=message_id,
+                bounce_class=_class(delivery, status) if kind is Kind.bounced else None,
+                # `client-info.bot` names the proxy or scanner behind an open or click
+                machine=kind in (Kind.opened, Kind.clicked)
+                and bool(facts.words(facts.record(event.get("client-info")).get("bot"))),
+                url=facts.words(event.get("url"), 2000) or None if kind is Kind.clicked else None,
+                status=status if kind in (Kind.bounced, Kind.deferred) else None,
+                detail=facts.detail(delivery.get("message"), delivery.get("description"), event.get("reason")),
+            )
+        ]
 
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         return [("X-Mailgun-Variables", json.dumps({facts.MARK: mark}))]
@@ -88,32 +108,6 @@ class Mailgun:
 
 def _signature(key: str, timestamp: str, token: str) -> bytes:
     return hmac.new(key.encode(), proofs.plain(timestamp + token), hashlib.sha256).hexdigest().encode()
-
-
-def _read(post: dict[str, Any]) -> list[Event]:
-    item = facts.record(post.get("event-data"))
-    delivery = facts.record(item.get("delivery-status"))
-    kind = _kind(item, facts.words(delivery.get("code")))
-    message_id = facts.message_id(facts.record(facts.record(item.get("message")).get("headers")).get("message-id"))
-    status = facts.status_in(delivery.get("enhanced-code"), delivery.get("message"), delivery.get("description"))
-    return [
-        Event(
-            kind,
-            _key(post, item),
-            recipient=facts.address(item.get("recipient")),
-            occurred_at=facts.seconds(item.get("timestamp")),
-            mark=facts.mark(facts.record(item.get("user-variables")).get(facts.MARK)),
-            message_id=message_id,
-            provider_message_id=message_id,
-            bounce_class=_class(delivery, status) if kind is Kind.bounced else None,
-            # `client-info.bot` names the proxy or scanner behind an open or click
-            machine=kind in (Kind.opened, Kind.clicked)
-            and bool(facts.words(facts.record(item.get("client-info")).get("bot"))),
-            url=facts.words(item.get("url"), 2000) or None if kind is Kind.clicked else None,
-            status=status if kind in (Kind.bounced, Kind.deferred) else None,
-            detail=facts.detail(delivery.get("message"), delivery.get("description"), item.get("reason")),
-        )
-    ]
 
 
 def _kind(item: dict[str, Any], code: str) -> Kind:

@@ -1,11 +1,11 @@
 """Mailjet: nothing is signed; the login in the URL proves the sender. One object a post, or an array ("group events")."""
 
-import json
 from datetime import datetime
 from typing import Any
 
-from preference_center.providers.base import BounceClass, Event, Kind, Post, Secrets
-from preference_center.providers.parts import facts, proofs
+from preference_center.providers.base import BounceClass, Event, Kind
+from preference_center.providers.parts import facts
+from preference_center.providers.parts.logins import ByLogin
 
 _KINDS = {
     "sent": Kind.delivered,  # the recipient's server took it
@@ -30,27 +30,38 @@ _CAUSES = {
 }
 
 
-class Mailjet:
+class Mailjet(ByLogin):
     name = "mailjet"
     page = "https://dev.mailjet.com/email/guides/webhooks/"
-    settings = (proofs.LOGINS,)
 
-    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        proofs.authorised(post, secrets, proofs.LOGINS)
-        return None
-
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
-
-    def read(self, post: Post) -> list[Event]:
-        return facts.each(facts.json_of(post.body), self.name, _read)
+    def read_one(self, item: dict[str, Any]) -> list[Event]:
+        event, error = facts.words(item.get("event")), facts.words(item.get("error")).lower()
+        kind = _KINDS.get(event, Kind.unknown)
+        hard = facts.yes(item.get("hard_bounce"))
+        if kind is Kind.bounced and error == "greylisted" and not hard:
+            kind = Kind.deferred
+        recipient = facts.address(item.get("email"))
+        message = facts.words(item.get("MessageID"))  # more than 2 to the 53rd: a text from here on
+        return [
+            Event(
+                kind,
+                _key(event, message, item, recipient),
+                recipient=recipient,
+                occurred_at=facts.seconds(item.get("time")),
+                mark=facts.mark(item.get("CustomID")),
+                provider_message_id=message or None,
+                bounce_class=_class(item, error, hard) if kind is Kind.bounced else None,
+                url=facts.words(item.get("url"), 2000) or None if kind is Kind.clicked else None,
+                status=facts.status_in(item.get("comment")) if kind is Kind.bounced else None,
+                detail=facts.detail(item.get("comment"), item.get("error"), item.get("smtp_reply")),
+            )
+        ]
 
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         return [("X-MJ-CustomID", mark)]
 
-    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        login = proofs.basic(proofs.own(secrets, "LOGINS"))
-        body = {
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
+        return {
             "event": "sent",
             "time": int(now.timestamp()),
             "MessageID": 10000000000000001,
@@ -58,32 +69,6 @@ class Mailjet:
             "CustomID": mark,
             "smtp_reply": "sent (250 2.0.0 OK)",
         }
-        headers = {"content-type": "application/json", "authorization": login}
-        return Post("POST", public_url, headers, json.dumps(body).encode())
-
-
-def _read(item: dict[str, Any]) -> list[Event]:
-    event, error = facts.words(item.get("event")), facts.words(item.get("error")).lower()
-    kind = _KINDS.get(event, Kind.unknown)
-    hard = facts.yes(item.get("hard_bounce"))
-    if kind is Kind.bounced and error == "greylisted" and not hard:
-        kind = Kind.deferred
-    recipient = facts.address(item.get("email"))
-    message = facts.words(item.get("MessageID"))  # more than 2 to the 53rd: a text from here on
-    return [
-        Event(
-            kind,
-            _key(event, message, item, recipient),
-            recipient=recipient,
-            occurred_at=facts.seconds(item.get("time")),
-            mark=facts.mark(item.get("CustomID")),
-            provider_message_id=message or None,
-            bounce_class=_class(item, error, hard) if kind is Kind.bounced else None,
-            url=facts.words(item.get("url"), 2000) or None if kind is Kind.clicked else None,
-            status=facts.status_in(item.get("comment")) if kind is Kind.bounced else None,
-            detail=facts.detail(item.get("comment"), item.get("error"), item.get("smtp_reply")),
-        )
-    ]
 
 
 def _class(item: dict[str, Any], error: str, hard: bool) -> BounceClass:

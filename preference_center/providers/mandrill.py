@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from preference_center.providers.base import BounceClass, Event, Forged, Kind, Post, Secrets, Setting, Unreadable
+from preference_center.providers.base import (
+    BounceClass,
+    Event,
+    Forged,
+    Kind,
+    Post,
+    Provider,
+    Secrets,
+    Setting,
+    Unreadable,
+)
 from preference_center.providers.parts import facts, proofs
 
 _FIELD = "mandrill_events"
@@ -38,7 +48,7 @@ _CAUSES = {
 }
 
 
-class Mandrill:
+class Mandrill(Provider):
     name = "mandrill"
     page = "https://mailchimp.com/developer/transactional/docs/webhooks/"
     settings = (

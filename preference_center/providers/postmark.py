@@ -1,11 +1,11 @@
 """Postmark: nothing is signed; the login in the URL proves the sender. One event a post, told apart by `RecordType`."""
 
-import json
 from datetime import datetime
 from typing import Any
 
-from preference_center.providers.base import BounceClass, Event, Kind, Post, Secrets
-from preference_center.providers.parts import facts, proofs
+from preference_center.providers.base import BounceClass, Event, Kind
+from preference_center.providers.parts import facts
+from preference_center.providers.parts.logins import ByLogin
 
 _RECORDS = {
     "Delivery": Kind.delivered,
@@ -44,28 +44,36 @@ _SUPPRESSED: dict[str, tuple[Kind, BounceClass | None]] = {
 }
 
 
-class Postmark:
+class Postmark(ByLogin):
     name = "postmark"
     page = "https://postmarkapp.com/developer/webhooks/webhooks-overview"
-    settings = (proofs.LOGINS,)
 
-    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        proofs.authorised(post, secrets, proofs.LOGINS)
-        return None
-
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
-
-    def read(self, post: Post) -> list[Event]:
-        return facts.each(facts.json_of(post.body), self.name, _read)
+    def read_one(self, item: dict[str, Any]) -> list[Event]:
+        record = facts.words(item.get("RecordType"))
+        kind, given = _kind(record, item)
+        status = facts.status_in(item.get("Details"), item.get("Description")) if kind is Kind.bounced else None
+        recipient = facts.address(item.get("Email") or item.get("Recipient"))
+        return [
+            Event(
+                kind,
+                _key(record, item, recipient),
+                recipient=recipient,
+                occurred_at=facts.iso(_time(item)),
+                mark=_mark(facts.record(item.get("Metadata"))),
+                provider_message_id=facts.words(item.get("MessageID")) or None,
+                bounce_class=given or (_class(item, status) if kind is Kind.bounced else None),
+                url=facts.words(item.get("OriginalLink"), 2000) or None if kind is Kind.clicked else None,
+                status=status,
+                detail=facts.detail(item.get("Details"), item.get("Description")),
+            )
+        ]
 
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         # Without X-PM-KeepID they put in a Message-ID of their own, which breaks our signature too.
         return [(f"X-PM-Metadata-{_MARK}", mark), ("X-PM-KeepID", "true")]
 
-    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        login = proofs.basic(proofs.own(secrets, "LOGINS"))
-        body = {
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
+        return {
             "RecordType": "Delivery",
             "MessageID": "00000000-0000-4000-8000-000000000001",
             "Recipient": recipient,
@@ -73,32 +81,9 @@ class Postmark:
             "Details": "sample",
             "Metadata": {_MARK: mark},
         }
-        headers = {"content-type": "application/json", "authorization": login}
-        return Post("POST", public_url, headers, json.dumps(body).encode())
 
 
 _MARK = facts.MARK.replace("_", "-")  # it travels in the name of a header
-
-
-def _read(item: dict[str, Any]) -> list[Event]:
-    record = facts.words(item.get("RecordType"))
-    kind, given = _kind(record, item)
-    status = facts.status_in(item.get("Details"), item.get("Description")) if kind is Kind.bounced else None
-    recipient = facts.address(item.get("Email") or item.get("Recipient"))
-    return [
-        Event(
-            kind,
-            _key(record, item, recipient),
-            recipient=recipient,
-            occurred_at=facts.iso(_time(item)),
-            mark=_mark(facts.record(item.get("Metadata"))),
-            provider_message_id=facts.words(item.get("MessageID")) or None,
-            bounce_class=given or (_class(item, status) if kind is Kind.bounced else None),
-            url=facts.words(item.get("OriginalLink"), 2000) or None if kind is Kind.clicked else None,
-            status=status,
-            detail=facts.detail(item.get("Details"), item.get("Description")),
-        )
-    ]
 
 
 def _kind(record: str, item: dict[str, Any]) -> tuple[Kind, BounceClass | None]:

@@ -1,11 +1,11 @@
 """Resend: webhooks signed by Svix, one event a post. The id of an event stands in the `svix-id` header alone."""
 
-import json
 from datetime import datetime
 from typing import Any
 
-from preference_center.providers.base import BounceClass, Event, Kind, Post, Secrets
+from preference_center.providers.base import BounceClass, Event, Kind, Post
 from preference_center.providers.parts import facts, standard_signature
+from preference_center.providers.parts.standard_signature import BySignature
 
 _KINDS = {
     "email.sent": Kind.accepted,
@@ -31,17 +31,10 @@ _SENTENCES = {
 _SUPPRESSED = "has suppressed sending to this address"
 
 
-class Resend:
+class Resend(BySignature):
     name = "resend"
     page = "https://resend.com/docs/webhooks/introduction"
-    settings = (standard_signature.SECRETS,)
-
-    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        standard_signature.verify(post, secrets, now)
-        return None
-
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
+    prefix = "svix-"
 
     def read(self, post: Post) -> list[Event]:
         number = standard_signature.id_of(post)
@@ -51,8 +44,8 @@ class Resend:
         # tags exist for their API alone; the headers of the message come back in the event
         return [(facts.MARK_HEADER, mark)]
 
-    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        body = {
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
+        return {
             "type": "email.delivered",
             "created_at": now.isoformat(),
             "data": {
@@ -61,8 +54,6 @@ class Resend:
                 "headers": [{"name": facts.MARK_HEADER, "value": mark}],
             },
         }
-        number = "msg_" + facts.digest([mark, now.isoformat()])[:27]
-        return standard_signature.signed("svix-", secrets, public_url, number, json.dumps(body), now)
 
 
 def _event(item: dict[str, Any], number: str) -> Event:

@@ -20,6 +20,7 @@ from preference_center.providers.base import (
     Setting,
 )
 from preference_center.providers.parts import facts, proofs
+from preference_center.providers.parts.json_posts import JsonPosts
 
 # They go on trying for a day; a post caught on its way and sent again a day later is refused.
 OLDEST = timedelta(hours=23)
@@ -62,7 +63,7 @@ def _key_fault(value: str) -> str | None:
     return None if _public_key(value) else "is not the verification key that SendGrid shows (base64, beginning with MF)"
 
 
-class SendGrid:
+class SendGrid(JsonPosts):
     name = "sendgrid"
     page = "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event"
     settings = (
@@ -84,11 +85,28 @@ class SendGrid:
             raise Forged("the signature is wrong")
         return None
 
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
-
-    def read(self, post: Post) -> list[Event]:
-        return facts.each(facts.json_of(post.body), self.name, _read)
+    def read_one(self, item: dict[str, Any]) -> list[Event]:
+        kind = _KINDS.get(facts.words(item.get("event")), Kind.unknown)
+        status = facts.status_in(item.get("status"), item.get("reason")) if kind is Kind.bounced else None
+        return [
+            Event(
+                kind,
+                facts.key("sendgrid", facts.words(item.get("sg_event_id")) or facts.digest(item)),
+                recipient=facts.address(item.get("email")),
+                occurred_at=facts.seconds(item.get("timestamp")),
+                # their documents show our arguments flat in the event, some newer ones in an object of their own
+                mark=facts.mark(item.get(facts.MARK))
+                or facts.mark(facts.record(item.get("unique_args")).get(facts.MARK)),
+                message_id=facts.message_id(item.get("smtp-id")),
+                provider_message_id=facts.words(item.get("sg_message_id")) or None,
+                bounce_class=_class(item, status) if kind is Kind.bounced else None,
+                scope_all=item.get("event") == "unsubscribe",  # the other one is about a group
+                machine=kind is Kind.opened and facts.yes(item.get("sg_machine_open")),
+                url=facts.words(item.get("url"), 2000) or None if kind is Kind.clicked else None,
+                status=status,
+                detail=facts.detail(item.get("reason"), item.get("response")),
+            )
+        ]
 
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         return [("X-SMTPAPI", json.dumps({"unique_args": {facts.MARK: mark}}))]
@@ -106,29 +124,6 @@ def _right(key: EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool
     except InvalidSignature:
         return False
     return True
-
-
-def _read(item: dict[str, Any]) -> list[Event]:
-    kind = _KINDS.get(facts.words(item.get("event")), Kind.unknown)
-    status = facts.status_in(item.get("status"), item.get("reason")) if kind is Kind.bounced else None
-    return [
-        Event(
-            kind,
-            facts.key("sendgrid", facts.words(item.get("sg_event_id")) or facts.digest(item)),
-            recipient=facts.address(item.get("email")),
-            occurred_at=facts.seconds(item.get("timestamp")),
-            # their documents show our arguments flat in the event, some newer ones in an object of their own
-            mark=facts.mark(item.get(facts.MARK)) or facts.mark(facts.record(item.get("unique_args")).get(facts.MARK)),
-            message_id=facts.message_id(item.get("smtp-id")),
-            provider_message_id=facts.words(item.get("sg_message_id")) or None,
-            bounce_class=_class(item, status) if kind is Kind.bounced else None,
-            scope_all=item.get("event") == "unsubscribe",  # the other one is about a group
-            machine=kind is Kind.opened and facts.yes(item.get("sg_machine_open")),
-            url=facts.words(item.get("url"), 2000) or None if kind is Kind.clicked else None,
-            status=status,
-            detail=facts.detail(item.get("reason"), item.get("response")),
-        )
-    ]
 
 
 def _class(item: dict[str, Any], status: str | None) -> BounceClass:

@@ -14,6 +14,7 @@ from preference_center.providers.base import (
     Event,
     Kind,
     Post,
+    Provider,
     Secrets,
     Setting,
     Unreadable,
@@ -45,7 +46,7 @@ def _topic_fault(value: str) -> str | None:
     return None if right else "must be the ARN of an SNS topic, such as arn:aws:sns:eu-west-1:123456789012:mail-events"
 
 
-class Ses:
+class Ses(Provider):
     name = "ses"
     page = "https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns.html"
     settings = (

@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from preference_center.providers.base import BounceClass, Event, Kind, Post, Secrets
-from preference_center.providers.parts import facts, proofs
+from preference_center.providers.base import BounceClass, Event, Kind
+from preference_center.providers.parts import facts
+from preference_center.providers.parts.logins import ByLogin
 
 _KINDS = {
     "injection": Kind.accepted,
@@ -42,26 +43,25 @@ _NO_BOUNCE = {
 }
 
 
-class SparkPost:
+class SparkPost(ByLogin):
     name = "sparkpost"
     page = "https://developers.sparkpost.com/api/webhooks/"
-    settings = (proofs.LOGINS,)
 
-    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        proofs.authorised(post, secrets, proofs.LOGINS)
-        return None
-
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
-
-    def read(self, post: Post) -> list[Event]:
-        return facts.each(facts.json_of(post.body), self.name, _read)
+    def read_one(self, item: dict[str, Any]) -> list[Event]:
+        """One object of the array; `{"msys": {}}` is a ping."""
+        envelope = item.get("msys")
+        if envelope == {}:
+            return []
+        if not isinstance(envelope, dict):
+            return [facts.unknown("sparkpost", item)]
+        return [_event(event) for event in envelope.values() if isinstance(event, dict)] or [
+            facts.unknown("sparkpost", item)
+        ]
 
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         return [("X-MSYS-API", json.dumps({"metadata": {facts.MARK: mark}}))]
 
-    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        login = proofs.basic(proofs.own(secrets, "LOGINS"))
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
         event = {
             "type": "delivery",
             "event_id": facts.digest([mark, now.isoformat()])[:18],
@@ -70,20 +70,7 @@ class SparkPost:
             "rcpt_meta": {facts.MARK: mark},
             "timestamp": str(int(now.timestamp())),
         }
-        headers = {"content-type": "application/json", "authorization": login}
-        return Post("POST", public_url, headers, json.dumps([{"msys": {"message_event": event}}]).encode())
-
-
-def _read(item: dict[str, Any]) -> list[Event]:
-    """One object of the array; `{"msys": {}}` is a ping."""
-    envelope = item.get("msys")
-    if envelope == {}:
-        return []
-    if not isinstance(envelope, dict):
-        return [facts.unknown("sparkpost", item)]
-    return [_event(event) for event in envelope.values() if isinstance(event, dict)] or [
-        facts.unknown("sparkpost", item)
-    ]
+        return [{"msys": {"message_event": event}}]
 
 
 def _event(event: dict[str, Any]) -> Event:

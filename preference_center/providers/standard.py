@@ -1,26 +1,18 @@
 """Any sender of Standard Webhooks, such as a mail server of your own: our words, in the shape docs/providers/standard.md shows."""
 
-import json
 from datetime import datetime
 from typing import Any
 
-from preference_center.providers.base import BounceClass, Event, Kind, Post, Secrets, Unreadable
+from preference_center.providers.base import BounceClass, Event, Kind, Post, Unreadable
 from preference_center.providers.parts import facts, standard_signature
+from preference_center.providers.parts.standard_signature import BySignature
 
 _BATCH = "mail.events"
 
 
-class Standard:
+class Standard(BySignature):
     name = "standard"
     page = "https://www.standardwebhooks.com/"
-    settings = (standard_signature.SECRETS,)
-
-    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
-        standard_signature.verify(post, secrets, now)
-        return None
-
-    def greet(self, post: Post, secrets: Secrets) -> str | None:
-        return None
 
     def read(self, post: Post) -> list[Event]:
         body = facts.json_of(post.body)
@@ -35,14 +27,12 @@ class Standard:
     def correlation(self, mark: str) -> list[tuple[str, str]]:
         return [(facts.MARK_HEADER, mark)]
 
-    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
-        body = {
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
+        return {
             "type": "mail.delivered",
             "timestamp": now.isoformat(),
             "data": {"recipient": recipient, "mark": mark, "detail": "250 2.0.0 sample"},
         }
-        number = "msg_" + facts.digest([mark, now.isoformat()])[:27]
-        return standard_signature.signed("webhook-", secrets, public_url, number, json.dumps(body), now)
 
 
 def _own(item: dict[str, Any], number: str) -> str:

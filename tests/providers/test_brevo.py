@@ -6,7 +6,7 @@ import pytest
 
 from preference_center import providers
 from preference_center.providers.base import Forged, Post, Secrets
-from preference_center.providers.parts import proofs
+from preference_center.providers.parts import logins
 from tests.providers.payloads import all_ours, payload, read, told
 from tests.providers.proven import NOW
 
@@ -72,7 +72,7 @@ def test_a_header_that_is_not_ours_gives_no_mark(custom: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [proofs.basic(LOGIN), proofs.basic(LOGIN).replace("Basic", "BASIC"), f"bearer {TOKEN}"]
+    "given", [logins.basic(LOGIN), logins.basic(LOGIN).replace("Basic", "BASIC"), f"bearer {TOKEN}"]
 )
 def test_a_login_or_a_token_proves_the_sender(given: str) -> None:
     secrets = Secrets({"LOGINS": (LOGIN,), "TOKENS": (TOKEN,)})
@@ -81,7 +81,7 @@ def test_a_login_or_a_token_proves_the_sender(given: str) -> None:
 
 def test_what_is_percent_encoded_in_the_setting_is_plain_in_the_header() -> None:
     """As a browser or provider does with a URL."""
-    assert proofs.basic(LOGIN) == "Basic aG9vazpsb25nIGVub3VnaDogdG8tYmUtc2FmZSU="
+    assert logins.basic(LOGIN) == "Basic aG9vazpsb25nIGVub3VnaDogdG8tYmUtc2FmZSU="
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_what_is_percent_encoded_in_the_setting_is_plain_in_the_header() -> None
         "Bearer \udcff",
         f"Bearer {TOKEN}x",
         f"Digest {TOKEN}",
-        f"{proofs.basic(LOGIN)}, {proofs.basic(LOGIN)}",
-        proofs.basic("hook:long enough: to-be-safe"),
+        f"{logins.basic(LOGIN)}, {logins.basic(LOGIN)}",
+        logins.basic("hook:long enough: to-be-safe"),
     ],
 )
 def test_any_other_login_is_refused(given: str) -> None:

@@ -1,4 +1,4 @@
-"""Proofs of where a post comes from: the secrets that are set, passwords and tokens, signatures, times.
+"""Proofs of where a post comes from: the secrets that are set, comparisons, times.
 
 Every comparison takes the same time whatever differs, and looks at all secrets: two are valid while one replaces the other.
 """
@@ -9,11 +9,9 @@ import hmac
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from urllib.parse import unquote
 
-from preference_center.providers.base import CannotBeMadeUp, Forged, Post, Secrets, Setting
+from preference_center.providers.base import CannotBeMadeUp, Forged, Secrets
 
-SHORTEST = 22  # characters of base64 that hold 128 bits
 CLOCK_TROUBLE = timedelta(minutes=5)  # how far ahead of ours another clock may be
 
 
@@ -39,55 +37,6 @@ def equals_one_of(given: bytes, wanted: Iterable[bytes]) -> bool:
     for one in wanted:
         found |= hmac.compare_digest(given, one)
     return found
-
-
-def _login_fault(value: str) -> str | None:
-    user, colon, password = value.partition(":")
-    if not (user and colon and password):
-        return "must be written as user:password, with a space or % in it as in a URL (%20, %25)"
-    return _short(unquote(password))
-
-
-def _short(value: str) -> str | None:
-    # No signature protects these posts: whoever guesses the secret can silence anybody's mail.
-    return None if len(value) >= SHORTEST else f"is too short to be safe: {SHORTEST} characters or more"
-
-
-LOGINS = Setting(
-    "LOGINS",
-    "user:password of the URL you gave to the provider, written as in that URL (a space is %20)",
-    many=True,
-    example="hook:a-password-nobody-guesses-00",
-    fault=_login_fault,
-)
-TOKENS = Setting(
-    "TOKENS",
-    "the token sent as `Authorization: Bearer …`",
-    many=True,
-    example="a-token-nobody-guesses-00",
-    fault=_short,
-)
-
-
-def authorised(post: Post, secrets: Secrets, *settings: Setting) -> None:
-    """HTTP Basic with one of the logins or, where `settings` has them, one of the bearer tokens."""
-    needed(secrets, *(setting.name for setting in settings))
-    scheme, _, given = post.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        wanted = [unquote(login).encode() for login in secrets.all(LOGINS.name)] if LOGINS in settings else []
-        right = equals_one_of(decoded(given.strip(), "the login"), wanted)
-    elif scheme.lower() == "bearer":
-        tokens = secrets.all(TOKENS.name) if TOKENS in settings else ()
-        right = equals_one_of(plain(given.strip()), [token.encode() for token in tokens])
-    else:
-        raise Forged("the post brings no login")
-    if not right:
-        raise Forged("the login is wrong")
-
-
-def basic(login: str) -> str:
-    """The Authorization header that proves this login."""
-    return "Basic " + base64.b64encode(unquote(login).encode()).decode()
 
 
 def decoded(text: str, what: str) -> bytes:

@@ -1,16 +1,19 @@
-"""The signature of Standard Webhooks, which Svix (and so Resend) uses too: an HMAC over id, time and raw body.
+"""Providers that sign as Standard Webhooks, which Svix (and so Resend) does too: an HMAC over id, time and raw body.
 
 The library signs; the comparison is ours, because it must know the time from outside and must not stumble over odd headers.
 """
 
 import base64
 import binascii
+import json
+from abc import abstractmethod
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
-from preference_center.providers.base import CannotBeMadeUp, Forged, Post, Secrets, Setting
-from preference_center.providers.parts import proofs
+from preference_center.providers.base import CannotBeMadeUp, Forged, Post, Provider, Secrets, Setting
+from preference_center.providers.parts import facts, proofs
 
 OLDEST = timedelta(minutes=5)
 PREFIXES = ("webhook-", "svix-")
@@ -32,7 +35,29 @@ SECRETS = Setting(
 )
 
 
-def verify(post: Post, secrets: Secrets, now: datetime) -> None:
+class BySignature(Provider):
+    settings = (SECRETS,)
+    prefix = PREFIXES[0]
+
+    def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
+        _verify(post, secrets, now)
+        return None
+
+    @abstractmethod
+    def delivered(self, mark: str, recipient: str, now: datetime) -> Any:
+        """A delivered event in the provider's words, for a sample."""
+
+    def sample(self, secrets: Secrets, public_url: str, mark: str, recipient: str, now: datetime) -> Post:
+        number = "msg_" + facts.digest([mark, now.isoformat()])[:27]
+        return _signed(self.prefix, secrets, public_url, number, json.dumps(self.delivered(mark, recipient, now)), now)
+
+
+def id_of(post: Post) -> str:
+    """The id of the message, the same when it is sent again; it stands in the headers alone."""
+    return next((found for prefix in PREFIXES if (found := post.headers.get(f"{prefix}id", ""))), "")
+
+
+def _verify(post: Post, secrets: Secrets, now: datetime) -> None:
     webhooks = [_webhook(value) for value in proofs.needed(secrets, SECRETS.name)]
     prefix = next((prefix for prefix in PREFIXES if f"{prefix}signature" in post.headers), PREFIXES[0])
     number, timestamp, signatures = (post.headers.get(prefix + part, "") for part in ("id", "timestamp", "signature"))
@@ -49,12 +74,7 @@ def verify(post: Post, secrets: Secrets, now: datetime) -> None:
         raise Forged("the signature is wrong")
 
 
-def id_of(post: Post) -> str:
-    """The id of the message, the same when it is sent again; it stands in the headers alone."""
-    return next((found for prefix in PREFIXES if (found := post.headers.get(f"{prefix}id", ""))), "")
-
-
-def signed(prefix: str, secrets: Secrets, url: str, number: str, body: str, now: datetime) -> Post:
+def _signed(prefix: str, secrets: Secrets, url: str, number: str, body: str, now: datetime) -> Post:
     webhook = _webhook(proofs.own(secrets, SECRETS.name))
     if webhook is None:
         raise CannotBeMadeUp(f"The setting {SECRETS.name} of this hook {_fault('')}.")
