@@ -9,7 +9,7 @@ import sys
 CHILD = """
 import resource, time
 from pathlib import Path
-from preference_center.campaigns import templating
+from preference_center.campaigns.rendering import templating
 from preference_center.errors import Invalid
 from tests.campaigns.test_templating import HOSTILE, KNOWN
 
