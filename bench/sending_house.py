@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from flask import current_app
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 
 from bench import newsletter
 from preference_center import clock, embedded, jobs
@@ -23,7 +23,7 @@ from preference_center.consent.models import Action, ConsentRecord, State, Subsc
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, new_public_ids, transaction
 from preference_center.delivery import outbox, sending
-from preference_center.delivery.models import Run
+from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.mail import dkim
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
@@ -35,6 +35,7 @@ from tests.support.house import environment
 
 WORKERS = 2
 PART = 20_000
+PATIENCE, SLOWEST = 60, 20  # seconds, and messages a second: below that something else is wrong
 
 
 class NoJournal:
@@ -92,8 +93,11 @@ class SendingHouse:
         wanted = select(Campaign.state).where(Campaign.id == campaign_id)
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             while connection.scalar(wanted) is CampaignState.sending:
+                if time.perf_counter() - begun > PATIENCE + messages / SLOWEST:
+                    raise RuntimeError("the campaign does not end: look at what the workers say")
                 time.sleep(0.02)
         seconds = time.perf_counter() - begun
+        all_must_be_sent(campaign_id, messages)
         self._last = campaign_id, seconds
         time.sleep(0.3)  # the other worker notices that nothing is left
         self._sent += messages
@@ -152,10 +156,10 @@ def prepare(people: int) -> None:
 def _add(topic: Topic, people: list[tuple[int, dict[str, Any]]]) -> None:
     now = clock.now()
     names = iter(new_public_ids(2 * len(people)))
-    about = {"purpose_key": topic.purpose_key, "topic_id": topic.id, "action": Action.given, "source": "form"}
-    when = {"happened_at": now, "recorded_at": now, "legal_basis": LegalBasis.consent}
-    dated = {"created_at": now, "updated_at": now}
-    held = {"topic_id": topic.id, "state": State.given, "changed_at": now}
+    about = {"purpose_key": topic.purpose_key, "topic_id": topic.id, "action": Action.confirmed, "source": "form"}
+    when = {"happened_at": now, "recorded_at": now, "legal_basis": LegalBasis.double_opt_in}
+    dated = {"created_at": now, "updated_at": now, "jurisdiction": "PL", "jurisdiction_source": "import"}
+    held = {"topic_id": topic.id, "state": State.given, "legal_basis": LegalBasis.double_opt_in, "changed_at": now}
     rows = (
         (Contact, [one | dated | {"id": id_, "address_hash": id_.to_bytes(16, "big")} for id_, one in people]),
         (ConsentRecord, [about | when | {"id": id_, "contact_id": id_} for id_, _ in people]),
@@ -188,6 +192,19 @@ def filled_campaign(messages: int) -> int:
     return campaign.id
 
 
+def all_must_be_sent(campaign_id: int, messages: int) -> None:
+    """Skipping everybody is quicker than any sending: without this a wrong set-up would look like a record."""
+    db.session.rollback()
+    counted = select(Message.state, Message.reason, func.count()).where(Message.campaign_id == campaign_id)
+    ended = {
+        (state, reason): count
+        for state, reason, count in db.session.execute(counted.group_by(Message.state, Message.reason))
+    }
+    if ended != {(MessageState.sent, None): messages}:
+        told = ", ".join(f"{count} {state} {reason or ''}".strip() for (state, reason), count in ended.items())
+        raise RuntimeError(f"of {messages} messages not each was sent: {told or 'there are none'}")
+
+
 def database_shares(folder: Path, port: int, messages: int, rounds: int, *, postgresql: bool) -> list[float]:
     """One sender in this process; the part of its time inside transactions, round by round."""
     url = create_database("pc_bench_share") if postgresql else f"sqlite:///{folder / 'bench.db'}"
@@ -196,7 +213,9 @@ def database_shares(folder: Path, port: int, messages: int, rounds: int, *, post
     with create_app(settings, bell=WrittenBell()).app_context():
         prepare(messages)
         for _ in range(rounds):
-            tally = sending.run(filled_campaign(messages), seconds=600)
+            campaign_id = filled_campaign(messages)
+            tally = sending.run(campaign_id, seconds=600)
+            all_must_be_sent(campaign_id, messages)
             shares.append(tally.database_seconds / tally.seconds)
         db.session.remove()
         db.engine.dispose()
