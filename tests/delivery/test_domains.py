@@ -14,13 +14,10 @@ import dns.rrset
 import pytest
 from flask import Flask
 
-from preference_center import clock
-from preference_center.campaigns import scheduling
-from preference_center.campaigns.models import CampaignState, ContentFormat
-from preference_center.db import transaction
-from preference_center.delivery import outbox, queries, sending
+from preference_center.campaigns.models import CampaignState
+from preference_center.delivery import queries, sending
 from preference_center.delivery.pace.domains import Domains, Standing
-from tests.support import make
+from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
 ANSWERS = {
@@ -111,17 +108,7 @@ def test_a_contact_at_a_domain_that_takes_no_mail_is_skipped_and_the_relay_never
     with FakeRelay() as relay, name_server() as (domains, _):
         app.extensions["settings"] = replace(app.extensions["settings"], relay_url=relay.url)
         app.extensions["domains"] = domains
-        with transaction():
-            topic = make.topic()
-            for address in ("anna@null.shop", "ben@gone.shop", "cora@fine.shop"):
-                make.follower(topic, address)
-            campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
-        with transaction():
-            scheduling.schedule(campaign, clock.now())
-        with transaction():
-            scheduling.start_due(clock.now())
-        with transaction():
-            outbox.fill_range(campaign.id)
+        campaign = filled(["anna@null.shop", "ben@gone.shop", "cora@fine.shop"])
         sending.run(campaign.id, seconds=20)
         assert [message.recipient for message in relay.messages] == ["cora@fine.shop"]
     figures = queries.figures(campaign)

@@ -11,12 +11,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.campaigns import scheduling
-from preference_center.campaigns.models import Campaign, CampaignState, ContentFormat
+from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import BadSettings, Settings, read
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, sending
+from preference_center.delivery import sending
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.pace import pacing
 from preference_center.delivery.pace.paces import Pace
@@ -24,7 +23,7 @@ from preference_center.delivery.pace.pacing import Lane
 from preference_center.mail.outcomes import RelayTrouble, TroubleKind
 from preference_center.mail.relay import Relay, WarmUp
 from tests.conftest import make_settings
-from tests.support import make
+from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
 pytestmark = pytest.mark.both_databases
@@ -43,18 +42,7 @@ def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
 
 
 def _filled(*emails: str) -> Campaign:
-    with transaction():
-        topic = make.topic()
-        for email in emails:
-            make.follower(topic, email)
-        campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
-    with transaction():
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-    with transaction():
-        outbox.fill_range(campaign.id)
-    return campaign
+    return filled(emails)
 
 
 def _states() -> dict[str | None, str]:

@@ -4,19 +4,18 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from preference_center import clock
 from preference_center.campaigns import copying, queries, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import reach
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics.models import Topic
 from tests.support import make
+from tests.support.campaigns import fill
 
 pytestmark = pytest.mark.both_databases
 
@@ -46,19 +45,11 @@ def ended(topic: Topic) -> Campaign:
     """A cancelled campaign in which everything happened."""
     with transaction():
         campaign = scheduling.create("Autumn", topic, "News", "markdown", "Hello", segment="language = en")
-    _fill(campaign)
+    fill(campaign)
     with transaction():
         _end(campaign, ENDINGS)
         scheduling.cancel(campaign)
     return campaign
-
-
-def _fill(campaign: Campaign) -> None:
-    with transaction():
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-        outbox.fill_range(campaign.id)
 
 
 def _end(campaign: Campaign, endings: dict[str, tuple[MessageState, str | None]]) -> None:
@@ -83,14 +74,14 @@ def test_once_more_reaches_those_of_the_reasons_and_nobody_who_got_it(ended: Cam
     with transaction():
         again = reach.resend(ended, ["frequency_cap", "too_late"], "user:1")
     assert (again.state, queries.version(again).source) == (CampaignState.draft, "Hello")
-    _fill(again)
+    fill(again)
     assert _audience(again) == {"capped", "late"}
 
 
 def test_the_uncertain_are_mailed_again_only_where_somebody_says_so(ended: Campaign) -> None:
     with transaction():
         again = reach.resend(ended, ["uncertain", "bounced"])
-    _fill(again)
+    fill(again)
     assert _audience(again) == {"doubt", "back"}
 
 
@@ -98,23 +89,23 @@ def test_what_is_uncertain_no_longer_when_it_is_filled_is_left_out(ended: Campai
     with transaction():
         again = reach.resend(ended, ["uncertain"])
         _end(ended, {"doubt": (MessageState.delivered, None)})
-    _fill(again)
+    fill(again)
     assert _audience(again) == set()
 
 
 def test_a_second_once_more_leaves_out_whom_the_first_reached(ended: Campaign) -> None:
     with transaction():
         first = reach.resend(ended, ["frequency_cap", "too_late"])
-    _fill(first)
+    fill(first)
     with transaction():
         _end(first, {"late": (MessageState.sent, None), "capped": (MessageState.failed, "refused")})
     assert reach.missed(ended)["frequency_cap"] == 1 and "too_late" not in reach.missed(ended)
     with transaction():
         second = reach.resend(ended, ["frequency_cap", "bounced"])
         third = reach.resend(ended, ["bounced"])
-    _fill(second)
+    fill(second)
     assert _audience(second) == {"capped", "back"}
-    _fill(third)
+    fill(third)
     assert _audience(third) == set()  # under way in the second already
 
 
@@ -123,7 +114,7 @@ def test_consent_is_asked_anew(ended: Campaign, topic: Topic) -> None:
         late = db.session.scalars(select(Contact).where(Contact.email == "late@example.org")).one()
         ledger.withdraw(late, topic, Evidence(source="one_click"))
         again = reach.resend(ended, ["too_late"])
-    _fill(again)
+    fill(again)
     row = db.session.scalars(select(Message).where(Message.campaign_id == again.id)).one()
     assert (row.state, row.reason) == (MessageState.skipped, "withdrawn")
 
@@ -132,7 +123,7 @@ def test_a_correction_is_for_those_who_got_it_or_may_have(ended: Campaign) -> No
     with transaction():
         correction = reach.correct(ended, "user:1")
     assert correction.made_from == f"correction {ended.public_id} v1"
-    _fill(correction)
+    fill(correction)
     assert _audience(correction) == {"got", "handed", "spam", "doubt"}
 
 
@@ -155,7 +146,7 @@ def test_a_reason_that_kept_nobody_is_refused(ended: Campaign, reasons: list[str
 def test_what_still_runs_is_not_sent_again(topic: Topic) -> None:
     with transaction():
         campaign = scheduling.create("Autumn", topic, "News", "markdown", "Hello")
-    _fill(campaign)
+    fill(campaign)
     for verb in (reach.correct, reach.missed):
         with pytest.raises(Conflict, match="sending"), transaction():
             verb(campaign)  # type: ignore[operator]

@@ -14,16 +14,16 @@ from sqlalchemy.engine import Connection
 from preference_center import clock
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
-from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.config import Settings
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, queries, sending, sweeping
+from preference_center.delivery import queries, sending, sweeping
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from tests.conftest import make_settings
-from tests.support import make
+from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
 
@@ -39,19 +39,7 @@ def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
 
 
 def _filled(*emails: str) -> Campaign:
-    """A campaign under way, nothing of it sent yet."""
-    with transaction():
-        topic = make.topic()
-        for email in emails:
-            make.follower(topic, email)
-        campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
-    with transaction():
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-    with transaction():
-        outbox.fill_range(campaign.id)
-    return campaign
+    return filled(emails)
 
 
 def _states() -> dict[str | None, tuple[str, str | None]]:

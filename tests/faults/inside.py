@@ -4,29 +4,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from preference_center import clock
-from preference_center.campaigns import scheduling
-from preference_center.campaigns.models import Campaign, CampaignState, ContentFormat
+from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, queries, sending, sweeping
+from preference_center.delivery import queries, sending, sweeping
 from preference_center.delivery.queries import Figures
-from tests.support import make
+from tests.support.campaigns import filled
 
 
 def begun(addresses: Iterable[str]) -> int:
     """A campaign to these followers: started, filled, nothing of it sent."""
-    with transaction():
-        topic = make.topic()
-        for address in addresses:
-            make.follower(topic, address)
-        campaign = scheduling.create("Faults", topic, "Hello", ContentFormat.markdown, "Hello.")
-    with transaction():
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-    with transaction():
-        outbox.fill_range(campaign.id)
-    return campaign.id
+    return filled(addresses).id
 
 
 def sweep() -> None:

@@ -31,7 +31,7 @@ from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import Base, db, transaction
-from preference_center.delivery import marks, outbox, queries, sending, sweeping
+from preference_center.delivery import marks, outbox, queries, sending
 from preference_center.delivery.events import recording
 from preference_center.delivery.marks import Place
 from preference_center.delivery.models import Message, MessageState
@@ -41,6 +41,7 @@ from preference_center.suppressions.models import Cause
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 from tests.conftest import make_settings
+from tests.faults import inside
 from tests.faults.history import FINAL
 from tests.support import make
 from tests.support.relay import FakeRelay
@@ -155,12 +156,12 @@ class SendPath(RuleBasedStateMachine):
     @rule(point=st.sampled_from(["smtp.dot", "smtp.reply", "store.before"]), nth=st.integers(1, 4))
     def a_worker_dies_after_a_dot_and_another_goes_on(self, point: str, nth: int) -> None:
         self.a_worker_works(point, nth)
-        self._sweep()
+        inside.sweep()
         self.a_worker_works(None, 1)
 
     @rule()
     def the_sweep_comes(self) -> None:
-        self._sweep()
+        inside.sweep()
 
     @rule(minutes=st.sampled_from([1, 7, 90]))
     def time_passes(self, minutes: int) -> None:
@@ -206,11 +207,11 @@ class SendPath(RuleBasedStateMachine):
                 scheduling.resume(self._campaign())
         for _ in range(30):
             self.a_worker_works(None, 1)
-            self._sweep()
+            inside.sweep()
             if self._campaign().state in (CampaignState.sent, CampaignState.cancelled):
                 break
             self.clock.shift(timedelta(minutes=90))
-        self._sweep()
+        inside.sweep()
         ends = {_number(address): state for address, state in self._states().items()}
         if self._campaign().filled_at is not None:
             assert set(ends) == set(range(PEOPLE)) and set(ends.values()) <= FINAL, ends
@@ -219,16 +220,6 @@ class SendPath(RuleBasedStateMachine):
         assert said <= taken
         assert taken <= {number for number, state in ends.items() if state not in ("skipped", "failed")}
         self.figures_close()
-
-    def _sweep(self) -> None:
-        for campaign_id in sweeping.open_campaigns():
-            with transaction():
-                sweeping.tend(campaign_id)
-        for run_id in sweeping.open_runs():
-            with transaction():
-                sweeping.settle_run(run_id)
-            sweeping.forget_journal(run_id)
-        db.session.remove()
 
     def _campaign(self) -> Campaign:
         return campaigns.lock(self.campaign_id)

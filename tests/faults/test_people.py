@@ -12,7 +12,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, text
 
-from preference_center import clock, failpoints
+from preference_center import failpoints
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
@@ -23,7 +23,7 @@ from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, sending
+from preference_center.delivery import sending
 from preference_center.delivery.results import reach
 from preference_center.privacy import erasure
 from preference_center.topics.models import Topic
@@ -31,6 +31,7 @@ from preference_center.topics.purposes import LegalBasis
 from tests.conftest import make_settings
 from tests.faults import inside
 from tests.support import links, make
+from tests.support.campaigns import fill
 from tests.support.relay import FakeRelay
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -231,12 +232,7 @@ def test_a_campaign_cancelled_half_way_can_be_corrected_for_those_it_reached(  #
 
 
 def _send(campaign: Campaign) -> None:
-    with transaction():
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-    with transaction():
-        outbox.fill_range(campaign.id)
+    fill(campaign)
     sending.run(campaign.id, seconds=20)
 
 

@@ -11,16 +11,15 @@ from flask import Flask
 from sqlalchemy import select
 
 from preference_center import clock, config
-from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, queries, sending
+from preference_center.delivery import queries, sending
 from preference_center.delivery.models import Message
 from preference_center.delivery.results import trials
 from preference_center.wall_clock import SendingCalendar
 from tests.conftest import make_settings
-from tests.support import make
+from tests.support import campaigns
 from tests.support.relay import FakeRelay
 
 pytestmark = pytest.mark.both_databases
@@ -40,16 +39,7 @@ def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
 
 
 def filled(source: str = "Hello", **more: object) -> Campaign:
-    with transaction():
-        topic = make.topic()
-        for n in range(PEOPLE):
-            make.follower(topic, f"p{n}@example.org")
-        campaign = scheduling.create("Autumn", topic, "First", "markdown", source, **more)  # type: ignore[arg-type]
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-        outbox.fill_range(campaign.id)
-    return campaign
+    return campaigns.filled([f"p{n}@example.org" for n in range(PEOPLE)], source, **more)
 
 
 def subjects(relay: FakeRelay) -> Counter[str]:

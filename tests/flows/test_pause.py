@@ -5,15 +5,14 @@ import threading
 import pytest
 from flask import Flask
 
-from preference_center import clock
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
-from preference_center.campaigns.models import Campaign, CampaignState, ContentFormat
+from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, queries, sending, sweeping
+from preference_center.delivery import queries, sending, sweeping
 from tests.conftest import make_settings
-from tests.support import make
+from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
 pytestmark = pytest.mark.both_databases
@@ -33,18 +32,7 @@ def settings(tmp_path, database: str, relay: FakeRelay) -> Settings:  # type: ig
 
 
 def _started() -> int:
-    with transaction():
-        topic = make.topic()
-        for number in range(PEOPLE):
-            make.follower(topic, f"person{number}@example.org")
-        campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
-    with transaction():
-        scheduling.schedule(campaign, clock.now())
-    with transaction():
-        scheduling.start_due(clock.now())
-    with transaction():
-        outbox.fill_range(campaign.id)
-    return campaign.id
+    return filled(f"person{number}@example.org" for number in range(PEOPLE)).id
 
 
 def _stop_after(app: Flask, relay: FakeRelay, campaign_id: int, verb: str) -> int:

@@ -17,13 +17,14 @@ from preference_center.campaigns.models import Campaign, ContentFormat
 from preference_center.config import Settings
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import outbox, queries, sending
+from preference_center.delivery import queries, sending
 from preference_center.delivery.events import recording
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.providers.base import Event, Kind, Secrets
 from preference_center.webhooks.models import InboundPost, PostState
 from tests.conftest import make_settings
 from tests.support import make
+from tests.support.campaigns import fill
 from tests.support.house import environment
 from tests.support.relay import FakeRelay
 
@@ -54,12 +55,7 @@ class TestDuringACampaign:
             db.session.flush()
             db.session.add_all(_left(earlier.id, person) for person in people)
             campaign = scheduling.create("Autumn", topic, "Hello", ContentFormat.markdown, "Hello.")
-        with transaction():
-            scheduling.schedule(campaign, clock.now())
-        with transaction():
-            scheduling.start_due(clock.now())
-        with transaction():
-            outbox.fill_range(campaign.id)
+        fill(campaign)
         campaign_id = campaign.id
         emails = [f"person{number}@example.org" for number in range(PEOPLE)]
 
