@@ -1,8 +1,6 @@
 """`events` on the command line: everything it prints and does, without an address in it."""
 
 import json
-import threading
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -13,7 +11,6 @@ from preference_center.delivery.events import recording
 from preference_center.providers.base import BounceClass, Event, Kind
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
-from preference_center.webhooks import processing
 from tests.cli.conftest import Run
 from tests.support import make
 
@@ -62,39 +59,6 @@ def test_addresses_are_counted_before_they_are_let_go(told: dict[str, str], pc: 
 
 def test_stored_posts_are_read_again(told: dict[str, str], pc: Run) -> None:
     assert pc("events", "replay", "--provider", "postmark").out == "0 posts were read again.\n"
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None: ...
-
-
-def test_a_hook_is_tried_out_on_the_running_instance(told: dict[str, str], pc: Run) -> None:
-    app = create_app()
-
-    def site(environ: dict[str, object], start: object) -> object:
-        answer = app(environ, start)  # type: ignore[arg-type]
-        with app.app_context():  # as a worker would, a moment later
-            processing.drain()
-            db.session.remove()
-        return answer
-
-    with make_server("127.0.0.1", 0, site, handler_class=_Quiet) as server:  # type: ignore[arg-type]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        tried = pc("events", "test", "postmark", "--to", address)
-        assert (tried.status, tried.err) == (0, "")
-        assert "a worker read it: event" in tried.out
-        again = json.loads(pc("events", "list", "--kind", "delivered", "--json").out)
-        assert [(row["effect"], row["contact"]) for row in again] == [("applied", None)]
-        server.shutdown()
-    with app.app_context():
-        db.engine.dispose()
-    unset = pc("events", "test", "mailgun", "--to", address).err
-    assert unset.startswith("Nothing can be signed: this hook has no secret yet.") and "_KEYS" in unset
-    assert pc("events", "test", "sendgrid", "--to", address).err.startswith("Only SendGrid can sign")
-    refused = pc("events", "test", "postmark", "--to", address)
-    assert (refused.status, "does not answer" in refused.err) == (1, True)
-    assert pc("events", "test", "nobody").status == 1
 
 
 def test_wrong_settings_of_hooks_are_named_with_all_others(

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import click
 
 from preference_center.commands import desk
+from preference_center.commands.sending.reconciling import reconcile
 
 
 class Time(desk.Moment):
@@ -145,6 +146,7 @@ def schedule(id: str, at: datetime | None, zone: str, not_after: datetime | None
 
 
 campaigns.add_command(schedule, "approve")
+campaigns.add_command(reconcile)
 
 
 @campaigns.command(epilog="Example: preference-center campaigns pause 4fq2m7c3x5k6zr2a")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from preference_center.commands import desk
-from preference_center.commands.sending import mailbox
+from preference_center.commands.sending import mailbox, trying
 
 _KINDS = [
     "accepted", "delivered", "deferred", "bounced", "rejected", "complained", "unsubscribed", "provider_reactivated",
@@ -19,6 +19,7 @@ def events() -> None:
     """What came back of our mail: reports of providers, and mails."""
 
 
+events.add_command(trying.test)
 events.add_command(mailbox.mail)
 events.add_command(mailbox.letters)
 events.add_command(mailbox.letter)
@@ -113,27 +114,6 @@ def replay(provider: str | None, since: datetime | None, as_json: bool) -> None:
         desk.print_json({"posts": posts})
     else:
         click.echo(f"{posts} posts were read again.")
-
-
-@events.command(epilog="Example: preference-center events test mailgun")
-@click.argument("provider", metavar="PROVIDER[/NAME]")
-@click.option(
-    "--to", metavar="URL", help="Another way to the instance, such as http://127.0.0.1:8000; default: PUBLIC_URL."
-)
-@desk.as_json
-def test(provider: str, to: str | None, as_json: bool) -> None:
-    """Post a made-up event, signed as PROVIDER would, to the running instance. It is about nobody and changes nothing."""
-    with desk.app():
-        from preference_center.webhooks import trying
-
-        tried = trying.post_sample(provider, to)
-    if as_json:
-        desk.print_json(vars(tried))
-    elif tried.status == 200:
-        read = f"a worker read it: event {tried.event}" if tried.event else "no worker has read it yet"
-        click.echo(f"Taken in {tried.seconds * 1000:.0f} ms; {read}.")
-    if tried.status != 200:
-        raise click.ClickException(f"/hooks/{provider} answered {tried.status}: {tried.words}")
 
 
 @events.command(
