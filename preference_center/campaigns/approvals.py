@@ -6,8 +6,10 @@ from sqlalchemy import select
 
 from preference_center.campaigns import queries, timing
 from preference_center.campaigns.models import Approval, Campaign, CampaignVersion
+from preference_center.campaigns.rendering import imprints
 from preference_center.db import db
 from preference_center.errors import Conflict
+from preference_center.topics.models import Topic
 
 
 def note(campaign: Campaign, version: CampaignVersion, by: str, at: datetime) -> Approval:
@@ -48,6 +50,8 @@ def fault(campaign: Campaign) -> str | None:
     version = queries.version(campaign, campaign.approved_version)
     if not version.is_intact():
         return "The approved content was altered in the database. Nothing more is sent."
+    if imprints.of(version, topic := db.session.get_one(Topic, campaign.topic_id)).topic != topic.key:
+        return "The topic is not the one that was approved. Nothing more is sent."
     approved = newest(campaign)
     if approved is None:
         return None

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from preference_center import clock
 from preference_center.campaigns import experiments, queries
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering import content, imprints
 from preference_center.campaigns.rendering.content import Rendered
 from preference_center.config import Settings
 from preference_center.db import db
@@ -86,7 +86,7 @@ def page(topic: Topic, version: CampaignVersion, language: str, why: str) -> Ren
         attributes={},
         unsubscribe_url=f"{settings.public_url}/link",
         preferences_url=f"{settings.public_url}/link",
-        topic=topic.name(language),
+        imprint=imprints.of(version, topic),
         why=why,
     )
     return content.renderer(version).render(fields, language)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from flask import current_app
 
 from preference_center.campaigns.models import CampaignVersion, ContentFormat
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering import content, imprints
 from preference_center.errors import Invalid
 
 VARIED = ("subject", "preheader", "format", "source", "text_source")
@@ -55,7 +55,7 @@ def content_of(version: CampaignVersion, variant: int | None) -> CampaignVersion
         number=version.number,
         segment=version.segment,
         **{name: fields[name] for name in VARIED},
-        compiled=fields["compiled"],
+        compiled=fields["compiled"] | imprints.beside(version),
     )
     made.format = ContentFormat(fields["format"])
     made.sha256 = made.digest()

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from preference_center import clock, jobs
 from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering import content, imprints
 from preference_center.campaigns.timing import Plan
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid
@@ -110,9 +110,11 @@ def schedule(
     approvals.check_newest(campaign, version or campaign.version)
     begin = _begin(at, now)
     not_after = _last_moment(at, begin, not_after)
-    _check_topic(db.session.get_one(Topic, campaign.topic_id))
+    topic = db.session.get_one(Topic, campaign.topic_id)
+    _check_topic(topic)
     chosen = queries.version(campaign)
     content.preview(chosen, language="en")
+    imprints.seal(chosen, topic)
     campaign.freeze_segment(segments.frozen(chosen.segment))
     campaign.schedule(begin, now, not_after)
     if isinstance(at, Plan):
@@ -143,7 +145,9 @@ def _last_moment(at: datetime | Plan, begin: datetime, not_after: datetime | Non
 
 def unschedule(campaign: Campaign) -> None:
     """Back to a draft, as long as it has not started."""
-    queries.lock(campaign.id).unschedule(clock.now())
+    campaign = queries.lock(campaign.id)
+    campaign.unschedule(clock.now())
+    imprints.unseal(queries.version(campaign))
 
 
 def pause(campaign: Campaign, reason: str | None = None) -> None:

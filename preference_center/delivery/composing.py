@@ -11,7 +11,7 @@ from flask_babel import force_locale, format_date, gettext
 
 from preference_center import clock, i18n, providers, signed_links
 from preference_center.campaigns.models import Campaign, CampaignVersion
-from preference_center.campaigns.rendering import content, following
+from preference_center.campaigns.rendering import content, following, imprints
 from preference_center.config import Settings
 from preference_center.delivery import marks
 from preference_center.delivery.chunks import Claimed
@@ -45,15 +45,14 @@ class Composer:
         self.renderer = content.renderer(version)
         self.campaign_ref = campaign.public_id
         self.topic_key = topic.key
-        self.topic_names = {text.language: text.name for text in topic.texts}
-        self.topic_name = topic.name()
+        self.imprint = imprints.of(version, topic)
         self.signers = signing.signers(self.settings)
         self.domain = self.settings.sending_domain
         self.bounce_domain = self.settings.bounce_domain or self.domain
         self.unsubscribe_mailbox = self.settings.unsubscribe_mailbox or f"unsubscribe@{self.domain}"
         fixed = [
             ("From", mime.mailbox(self.settings.from_name, self.settings.from_address)),
-            ("List-Id", f"{mime.phrase(self.topic_name)} <{topic.key}.{self.domain}>"),
+            ("List-Id", f"{mime.phrase(self.imprint.topic_name())} <{topic.key}.{self.domain}>"),
             ("List-Help", f"<{self.settings.public_url}/link>"),
             ("List-Post", "NO"),
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
@@ -80,7 +79,7 @@ class Composer:
             unsubscribe_url=unsubscribe,
             preferences_url=signed_links.url(Power.manage, [claimed.public_id, claimed.link_epoch]),
             browser_url=self._seen_at(claimed) if "browser_url" in form.spoken_of else "",
-            topic=form.topic,
+            imprint=self.imprint,
             why=why(
                 claimed.language, form.topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date()
             ),
@@ -132,7 +131,7 @@ class Composer:
     def _form(self, language: str) -> _Form:
         spoken = mime.header_lines([("Content-Language", i18n.best(language))])
         made = _Form(
-            self.topic_names.get(language, self.topic_name),
+            self.imprint.topic_name(language),
             frozenset(self.renderer.names(language)),
             mime.Frame(f"=_{self.campaign_ref}", spoken + self.fixed),
         )

@@ -1,6 +1,7 @@
 """What a campaign speaks of: a topic, declared attributes, and a quick way to compile and render a content."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from flask import Flask
 
 from preference_center import clock
 from preference_center.campaigns.models import CampaignVersion, ContentFormat
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering import content, imprints
 from preference_center.campaigns.rendering.content import Rendered
+from preference_center.campaigns.rendering.imprints import Imprint
 from preference_center.contacts.models import Attribute, AttributeKind
 from preference_center.db import db, transaction
 
@@ -41,9 +43,13 @@ def version(source: str = "Hello", **fields: Any) -> CampaignVersion:
     return made
 
 
+def imprint() -> Imprint:
+    return replace(imprints.todays(None), names={"": "Product news"})
+
+
 def rendered(version: CampaignVersion, language: str = "en", **attributes: Any) -> Rendered:
     fields = content.fields_for(
-        email="anna@example.org", language=language, attributes=attributes, topic="Product news", why=WHY, **LINKS
+        email="anna@example.org", language=language, attributes=attributes, imprint=imprint(), why=WHY, **LINKS
     )
     return content.renderer(version).render(fields, language)
 

@@ -11,7 +11,7 @@ from flask import Flask
 from preference_center.campaigns.rendering import content
 from preference_center.campaigns.rendering.content import Rendered, RenderError
 from preference_center.errors import Conflict, Invalid
-from tests.campaigns.conftest import LINKS, WHY, rendered, version
+from tests.campaigns.conftest import LINKS, WHY, imprint, rendered, version
 
 MJML = (
     "<mjml><mj-head><mj-style>.red {{ color: red }} @media (max-width:480px) {{ .red {{ color: blue }} }}</mj-style></mj-head>"
@@ -320,7 +320,7 @@ def test_rendering_is_fast(declared: None) -> None:
         email="a@example.org",
         language="en",
         attributes={"first_name": "Anna", "city": "Rome"},
-        topic="News",
+        imprint=imprint(),
         why=WHY,
         **LINKS,
     )

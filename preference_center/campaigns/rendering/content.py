@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from flask import current_app
 from jinja2 import Template, TemplateError
 from sqlalchemy import select
 
@@ -18,9 +17,9 @@ from preference_center import i18n
 from preference_center.campaigns.authoring import linting, markup
 from preference_center.campaigns.authoring.linting import Finding
 from preference_center.campaigns.models import Campaign, CampaignVersion
-from preference_center.campaigns.rendering import compiling, following, footer, sandbox
+from preference_center.campaigns.rendering import compiling, following, footer, imprints, sandbox
+from preference_center.campaigns.rendering.imprints import Imprint
 from preference_center.campaigns.rendering.slots import Slots
-from preference_center.config import Settings
 from preference_center.contacts import attributes as declared_attributes
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AttributeKind, Contact
@@ -178,23 +177,22 @@ def fields_for(
     attributes: Mapping[str, Any],
     unsubscribe_url: str,
     preferences_url: str,
-    topic: str,
+    imprint: Imprint,
     why: str,
     browser_url: str = "",
 ) -> dict[str, str]:
     """Everything a template may say about one contact, as clean single lines. `why` says when and how they agreed."""
-    settings: Settings = current_app.extensions["settings"]
     values = {key: _written(value) for key, value in attributes.items()}
     values.update(
         email=email,
         language=language,
-        topic=topic,
+        topic=imprint.topic_name(language),
         why=why,
         unsubscribe_url=unsubscribe_url,
         preferences_url=preferences_url,
         browser_url=browser_url,
-        organisation=settings.organisation,
-        postal_address=settings.postal_address,
+        organisation=imprint.organisation,
+        postal_address=imprint.postal_address,
     )
     return values
 
@@ -237,7 +235,7 @@ def preview(version: CampaignVersion, contact: Contact | None = None, language: 
         unsubscribe_url="#preview",
         preferences_url="#preview",
         browser_url="#preview",
-        topic=_topic_name(version, language),
+        imprint=_imprint(version),
         why=footer.sample_reason(language),
     )
     rendered = renderer(version).render(fields, language)
@@ -259,8 +257,6 @@ def _sample(key: str, kind: AttributeKind) -> Any:
     return _SAMPLES.get(kind) or _NAMES.get(key) or key.replace("_", " ").capitalize()
 
 
-def _topic_name(version: CampaignVersion, language: str) -> str:
-    topic = db.session.scalar(
-        select(Topic).join(Campaign, Campaign.topic_id == Topic.id).where(Campaign.id == version.campaign_id)
-    )
-    return topic.name(i18n.best(language)) if topic else ""
+def _imprint(version: CampaignVersion) -> Imprint:
+    mine = select(Topic).join(Campaign, Campaign.topic_id == Topic.id).where(Campaign.id == version.campaign_id)
+    return imprints.of(version, db.session.scalar(mine))

@@ -4,7 +4,7 @@ from preference_center import signed_links
 from preference_center.campaigns import experiments
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering import content, imprints
 from preference_center.campaigns.rendering.content import Rendered
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts.models import Contact
@@ -28,7 +28,8 @@ def seen_by(contact: Contact, message_id: int) -> Rendered:
     version = experiments.content_of(version, campaign.winner if message.variant is None else message.variant)
     topic = db.session.get_one(Topic, campaign.topic_id)
     record = db.session.get(ConsentRecord, message.record_id) if message.record_id else None
-    language, name = contact.language, topic.name(contact.language)
+    language, imprint = contact.language, imprints.of(version, topic)
+    name = imprint.topic_name(language)
     fields = content.fields_for(
         email=contact.email,
         language=language,
@@ -36,7 +37,7 @@ def seen_by(contact: Contact, message_id: int) -> Rendered:
         unsubscribe_url=signed_links.url(Power.unsub, [contact.public_id, topic.key, message.id]),
         preferences_url=signed_links.url(Power.manage, [contact.public_id, contact.link_epoch]),
         browser_url=signed_links.url(Power.view, [contact.public_id, contact.link_epoch, message.id]),
-        topic=name,
+        imprint=imprint,
         why=why(language, name, record and record.source, record and record.happened_at and record.happened_at.date()),
     )
     return content.renderer(version).render(fields, language)

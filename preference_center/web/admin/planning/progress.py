@@ -2,11 +2,13 @@
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _l
 
 from preference_center import clock
 from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import CampaignState
+from preference_center.campaigns.rendering import imprints
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db
 from preference_center.delivery import queries as delivery
@@ -17,6 +19,12 @@ from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, pages, whole_number
 
 PAGE = 50
+IMPRINT = {
+    "organisation": _l("the organisation"),
+    "postal_address": _l("the postal address"),
+    "topic": _l("the topic"),
+    "names": _l("the name of the topic"),
+}
 
 
 @pages.get("/campaigns/<public_id>/progress")
@@ -29,6 +37,7 @@ def progress(public_id: str) -> ResponseReturnValue:
     ahead = int((campaign.scheduled_at - clock.now()).total_seconds()) if campaign.scheduled_at else 0
     version = queries.version(campaign, campaign.approved_version)
     tried = version.experiment and campaign.started_at
+    topic = db.session.get_one(Topic, campaign.topic_id)
     return render_template(
         "admin/planning/progress.html",
         campaign=campaign,
@@ -39,7 +48,8 @@ def progress(public_id: str) -> ResponseReturnValue:
         else [],
         can_pick=campaign.decide_at is not None and campaign.winner is None,
         decides=campaign.decide_at if campaign.decide_at != trials.NEVER else None,
-        topic=db.session.get_one(Topic, campaign.topic_id),
+        topic=topic,
+        outdated=[IMPRINT[name] for name in imprints.changed(version, topic)] if campaign.finished_at is None else [],
         f=figures,
         waiting=waiting,
         through=through,

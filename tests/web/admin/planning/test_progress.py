@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center import clock
+from preference_center import clock, config
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.db import db, transaction
@@ -116,3 +116,13 @@ def test_home_shows_what_goes_on(viewer: Console, path: str) -> None:
 def test_an_unknown_campaign_has_no_progress(viewer: Console) -> None:
     assert viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/progress").status_code == 404
     assert viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/people").status_code == 404
+
+
+def test_what_was_set_otherwise_since_the_approval_is_said(app: Flask, viewer: Console, path: str) -> None:  # P7
+    said = "These mails say what was approved. Set otherwise since: the postal address."
+    assert "These mails say what was approved" not in viewer.text(f"{path}/progress")
+    app.extensions["settings"] = config.with_(app.extensions["settings"], postal_address="9 Short Street")
+    assert said in viewer.text(f"{path}/progress")
+    with transaction():
+        scheduling.cancel(queries.by_public_id(path.rpartition("/")[2]))
+    assert said not in viewer.text(f"{path}/progress"), "nothing more leaves"
