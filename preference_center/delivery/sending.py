@@ -87,6 +87,7 @@ class _Turn:
     dead: list[int] = field(default_factory=list)
     held_back: set[int] = field(default_factory=set)
     claimed_at: float = 0.0
+    at_limit: bool = False  # the relay may take no more for now: its rate, or its warm-up
     unlearned: int | None = None  # how many the last chunk sent, until that is stored
     tally: Tally = field(default_factory=Tally)
 
@@ -185,6 +186,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             return []
         turn.courier.connections = turn.lane.at_once()
         room = turn.lane.room(turn.size)
+        turn.at_limit = not room
         chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, turn.lane.admit) if room else []
         turn.lane.spent(len(chunk))
         if campaign.decide_at is not None:
@@ -268,8 +270,15 @@ def _end(turn: _Turn) -> None:
         _store(turn)
         db.session.execute(update(Run).where(Run.id == turn.run_id).values(ended_at=clock.now()))
         campaign = campaigns.lock(turn.campaign_id)
-        if not closing.finish_if_done(campaign) and closing.has_due(campaign) and turn.courier.trouble is None:
+        if not closing.finish_if_done(campaign) and closing.has_due(campaign) and _may_go_on(turn):
             jobs.later(jobs.DELIVER, turn.campaign_id)
+
+
+def _may_go_on(turn: _Turn) -> bool:
+    """Whether another turn could send something at once. If not, the sweep rings when there may be room again."""
+    if turn.courier.trouble is not None:
+        return False
+    return not turn.at_limit or pacing.choose(current_app.extensions["settings"]) is not None
 
 
 def _extend_lease(run_id: int) -> None:

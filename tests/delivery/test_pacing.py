@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from preference_center import clock
+from preference_center import clock, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import BadSettings, Settings, read
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import sending
-from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery import sending, sweeping
+from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import pacing
 from preference_center.delivery.pace.paces import Pace
 from preference_center.delivery.pace.pacing import Lane
 from preference_center.mail.outcomes import RelayTrouble, TroubleKind
 from preference_center.mail.relay import Relay, WarmUp
 from tests.conftest import make_settings
+from tests.support.bell import WrittenBell
 from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
@@ -219,6 +220,49 @@ def test_relays_are_chosen_by_weight_and_one_that_rests_is_left_out(app: Flask) 
     chosen = Counter(relay.host for relay in (pacing.choose(own) for _ in range(400)) if relay is not None)
     assert set(chosen) == {"a.example.org", "b.example.org"}
     assert 0.6 < chosen["a.example.org"] / 400 < 0.9
+
+
+def _at_the_limit(bell: WrittenBell, app: Flask, relay: FakeRelay, *others: str, option: str = "rate=2") -> Campaign:
+    """Five people, a relay that takes two now, and the bell as it rang in the last of two turns."""
+    own = Settings(**(vars(app.extensions["settings"]) | {"relay_url": f"{relay.url}?{option}", "relays": others}))
+    app.extensions["settings"] = own
+    campaign = _filled(*(f"person{number}@example.org" for number in range(5)))
+    sending.run(campaign.id, seconds=20)
+    bell.rung.clear()
+    sending.run(campaign.id, seconds=20)
+    return campaign
+
+
+@pytest.mark.parametrize("option", ["rate=2", "warm_up={today}:2"])
+def test_a_relay_whose_limit_is_used_up_rings_no_bell_before_there_is_room(
+    app: Flask, bell: WrittenBell, relay: FakeRelay, option: str
+) -> None:
+    # else each turn would ring for the next at once, and fork without end until the minute or the day is over
+    campaign = _at_the_limit(bell, app, relay, option=option.format(today=clock.now().date()))
+    assert Counter(_states().values()) == {"sent": 2, "queued": 3}
+    assert bell.rung == []
+    with transaction():
+        sweeping.tend(campaign.id)
+    assert [path for path, _ in bell.rung] == [jobs.DELIVER.path], "nobody would ever go on"
+    runs = db.session.scalar(select(func.count()).select_from(Run))
+    sending.run(campaign.id, seconds=20)
+    assert db.session.scalar(select(func.count()).select_from(Run)) == runs, "a turn was begun that can send nothing"
+    with transaction():
+        db.session.get_one(Campaign, campaign.id).not_after = clock.now() + timedelta(days=3)
+    with time_machine.travel(clock.now() + timedelta(days=1)):
+        sending.run(campaign.id, seconds=20)
+        assert Counter(_states().values())["sent"] > 2
+
+
+def test_where_one_relay_has_reached_its_limit_another_goes_on_at_once(
+    app: Flask, bell: WrittenBell, relay: FakeRelay
+) -> None:
+    with FakeRelay() as other:
+        campaign = _at_the_limit(bell, app, relay, f"{other.url}?weight=1")
+        for _ in range(3):
+            sending.run(campaign.id, seconds=20)
+        assert set(_states().values()) == {"sent"}
+        assert len(relay.copies()) <= 2
 
 
 def test_a_message_put_off_for_its_domain_stays_queued_with_its_time(app: Flask, relay: FakeRelay) -> None:

@@ -68,6 +68,13 @@ class Pace(Base):
         ]
         return max(0, min(limits)) if limits else None
 
+    def is_spent(self, now: datetime, a_minute: int | None, a_day: int | None) -> bool:
+        """Whether nothing is left within these limits. It changes nothing, so it may be asked of a row that is not held."""
+        minute = self.minute_at is not None and now - self.minute_at < timedelta(minutes=1)
+        day = self.day_at is not None and self.day_at.date() == now.date()
+        over_minute = a_minute is not None and minute and self.minute_used >= a_minute
+        return over_minute or (a_day is not None and day and self.day_used >= a_day)
+
     def spend(self, messages: int) -> None:
         self.minute_used += messages
         self.day_used += messages

@@ -31,11 +31,21 @@ def relays(settings: Settings) -> list[Relay]:
 
 
 def choose(settings: Settings) -> Relay | None:
-    """The relay of a run: by weight among those that do not rest. None: all of them rest."""
-    known = relays(settings)
-    resting = set(db.session.scalars(select(Pace.relay).where(Pace.domain == "", Pace.paused_until > clock.now())))
-    awake = [relay for relay in known if relay.name not in resting]
+    """The relay of a run: by weight among those that may be used now. None: all of them rest, or have reached their limits."""
+    now = clock.now()
+    paces = {pace.relay: pace for pace in db.session.scalars(select(Pace).where(Pace.domain == ""))}
+    awake = [relay for relay in relays(settings) if _may_be_used(relay, paces.get(relay.name), now)]
     return random.choices(awake, [relay.weight for relay in awake])[0] if awake else None  # noqa: S311
+
+
+def _may_be_used(relay: Relay, pace: Pace | None, now: datetime) -> bool:
+    if pace is None:
+        return True
+    return not pace.rests(now) and not pace.is_spent(now, relay.rate, _a_day(relay, now))
+
+
+def _a_day(relay: Relay, now: datetime) -> int | None:
+    return relay.warm_up.limit(now.date()) if relay.warm_up else None
 
 
 @dataclass
@@ -91,7 +101,7 @@ class Lane:
     def room(self, size: int) -> int:
         """How many of so many messages may be claimed now: the relay's rate and its warm-up, shared by all workers."""
         now = clock.now()
-        a_day = self.relay.warm_up.limit(now.date()) if self.relay.warm_up else None
+        a_day = _a_day(self.relay, now)
         if self.relay.rate is None and a_day is None:
             return size
         left = self._pace("").left(now, self.relay.rate, a_day)
