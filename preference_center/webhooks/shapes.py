@@ -3,6 +3,7 @@
 All is bounded by the size of the body, and one that fails is answered at once and not stored.
 """
 
+import contextlib
 import json
 import re
 from urllib.parse import parse_qsl
@@ -12,8 +13,6 @@ from preference_center.providers.base import Post
 DEEPEST = 64
 _JSON = re.compile(r"application/(?:json|[\w.+-]+\+json|x-json)|text/(?:plain|json)")  # SNS sends JSON as text/plain
 _FORM = "application/x-www-form-urlencoded"
-# a text that does not end is taken to the end at once (*+, "?), or each quote in it would be walked from anew
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class Misshapen(Exception):
@@ -43,29 +42,40 @@ def _check_form(body: bytes) -> None:
         raise Misshapen(400, "the body is no form") from None
     for _, value in fields:
         if value[:1] in "[{":
-            _check_depth(value.encode())
+            with contextlib.suppress(ValueError):  # a text that only looks like JSON
+                _check_depth(_parsed(value))
 
 
 def _check_json(body: bytes) -> None:
-    _check_depth(body)
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = _parsed(body)
+    except ValueError:
         raise Misshapen(400, "the body is no JSON") from None
     if isinstance(found, list):
         if not all(isinstance(part, dict) for part in found):
             raise Misshapen(400, "the body is a list of something else than objects")
     elif not isinstance(found, dict):
         raise Misshapen(400, "the body is neither an object nor a list of objects")
+    _check_depth(found)
 
 
-def _check_depth(body: bytes) -> None:
-    depth = 0
-    for found in _BRACKETS.finditer(body):
-        mark = found[0]
-        if mark in (b"[", b"{"):
-            depth += 1
-            if depth > DEEPEST:
-                raise Misshapen(400, "the body is nested too deeply")
-        elif mark in (b"]", b"}"):
-            depth -= 1
+def _parsed(text: bytes | str) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError:  # the parser gives up far below what it could not bear
+        raise _too_deep() from None
+
+
+def _check_depth(found: object) -> None:
+    """Level by level: a statement for each level, not for each of the thousands of parts of a large body."""
+    level = [found]
+    for _ in range(DEEPEST):
+        inside = (whole.values() if isinstance(whole, dict) else whole for whole in level)
+        level = [part for parts in inside for part in parts if isinstance(part, (dict, list))]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> Misshapen:
+    return Misshapen(400, "the body is nested too deeply")
