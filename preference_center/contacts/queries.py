@@ -9,8 +9,9 @@ from sqlalchemy import Table, bindparam, func, select
 
 from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
-from preference_center.db import among, db, is_postgresql, reading
+from preference_center.db import among, db, is_postgresql
 from preference_center.errors import NotFound
+from preference_center.prepared import Prepared
 
 _named = select(Contact).where(Contact.public_id == bindparam("public_id"))  # made once: each signed link asks it
 
@@ -33,23 +34,25 @@ class Held:
 
 
 _row = cast(Table, Contact.__table__).c
-_held = select(_row.public_id, _row.language, _row.link_epoch, _row.erased_at).where(
-    _row.public_id == bindparam("named")
+_held = Prepared(
+    select(_row.public_id, _row.language, _row.link_epoch, _row.erased_at).where(_row.public_id == bindparam("named"))
 )
 
 
 def held(public_id: str) -> Held:
     """As committed. NotFound when there is no such contact."""
-    with reading() as connection:
-        found = connection.execute(_held, {"named": public_id}).one_or_none()
-    if found is None:
+    found = _held.look(named=public_id)
+    if not found:
         raise NotFound("There is no such contact.")
-    return Held(*found)
+    return Held(*found[0])
 
 
 def by_email(text: str) -> Contact | None:
     """The contact with this address, found by its hash. Invalid when the text is no address."""
     return db.session.scalar(select(Contact).where(Contact.address_hash == addresses.parse(text).hash))
+
+
+NOBODY = 0  # no contact has this id: for work that is done though there is nobody, so that its time tells nothing (S66)
 
 
 def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:

@@ -47,9 +47,9 @@ def tell_us(kind: Kind, payload: dict[str, Any]) -> Notice:
     return _add(kind, None, payload, NoticeState.queued)
 
 
-def drop(kind: Kind) -> None:
+def drop(kind: Kind) -> Notice:
     """It was asked for by an address we do not write to. Noted all the same, so that it costs what an answer costs (S66)."""
-    _add(kind, None, {}, NoticeState.dropped)
+    return _add(kind, None, {}, NoticeState.dropped)
 
 
 def drain(limit: int = 50) -> int:

@@ -12,12 +12,12 @@ from preference_center import clock
 from preference_center.consent import ledger, vault
 from preference_center.consent import standing as consents
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import Action, ConsentRecord, State, Wording
-from preference_center.contacts import arrivals
+from preference_center.consent.models import Action, ConsentRecord, State, Subscription, Wording
+from preference_center.contacts import addresses, arrivals
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.addresses import Address
 from preference_center.contacts.models import Contact
-from preference_center.db import new_public_id
+from preference_center.db import db, new_public_id
 from preference_center.notices import queries as past_notices
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind, Notice, NoticeState
@@ -30,6 +30,7 @@ AGAIN_AFTER = timedelta(hours=24)
 RESEND_AFTER = timedelta(seconds=50)  # the page says 60, and clocks of two requests are never quite alike
 MOST_LINKS_A_DAY = 5
 MOST_A_DAY = 3  # confirmation mails to one address, over all topics (S67)
+Wanted = tuple[Topic, Wording]
 
 
 class WishState(StrEnum):
@@ -48,42 +49,79 @@ class Wish:
     records: list[ConsentRecord]
 
 
-def ask(
-    address: Address, wanted: list[tuple[Topic, Wording]], source: str, evidence: Evidence, *, again: bool = False
-) -> None:
-    """Somebody, perhaps the owner of this address, wants these topics. `again`: the mail of an earlier wish did not arrive."""
-    if register.blocks_return(address.hash):
-        notices.drop(Kind.confirm_subscription)
-        return
+def ask(address: Address, wanted: list[Wanted], source: str, evidence: Evidence, *, again: bool = False) -> None:
+    """Somebody, perhaps the owner of this address, wants these topics. `again`: the mail of an earlier wish did not arrive.
+
+    A wish is written down each time, and taken back where it is not to stand: the time of the answer tells nothing.
+    """
+    blocked = register.blocks_return(address.hash)
+    trial = db.session.begin_nested()
     contact = arrivals.arrive(address, source=source, language=evidence.language or "en")
-    contacts.lock([contact.id], for_withdrawal=True)
-    if ledger.is_too_young(contact):  # they cannot agree alone, and a stranger must not learn their age
-        notices.drop(Kind.confirm_subscription)
-        return
-    today = consents.subscriptions(contact)
-    now = clock.now()
-    new = [(t, w) for t, w in wanted if t.id not in today or today[t.id].state_at(now) is not State.given]
-    if not new:
-        send_link(contact)
-        return
-    keys = sorted(topic.key for topic, _ in new)
-    lately = past_notices.since(contact, Kind.confirm_subscription, clock.now() - AGAIN_AFTER)
-    same = [notice for notice in lately if notice.payload["topics"] == keys and _still_opens(contact, notice)]
-    if again and same and len(lately) < MOST_A_DAY and same[0].created_at <= now - RESEND_AFTER:
-        notices.owe(Kind.confirm_subscription, contact, dict(same[0].payload))
-        return
-    if same or len(lately) >= MOST_A_DAY:
-        notices.ask_again((same or lately)[0])
-        return
+    asked = _look_at(contact, wanted, blocked=blocked)
     wish = new_public_id()
-    for topic, wording in new:
+    if asked.makes_a_wish:
+        _write(contact, asked.new, wish, evidence)
+        trial.commit()
+        notices.owe(Kind.confirm_subscription, contact, {"wish": wish, "topics": asked.keys})
+        return
+    nobody = addresses.parse(f"{new_public_id()}@example.com")
+    _write(arrivals.arrive(nobody, source=source, language=evidence.language or "en"), wanted, wish, evidence)
+    trial.rollback()
+    _without_a_wish(contact, asked, again=again)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a sign-up finds: who must not be written to, what is not on yet, and the mails of the last day."""
+
+    refused: bool
+    new: list[Wanted]
+    lately: list[Notice]
+    same: list[Notice]  # of these topics, and still to be confirmed
+
+    @property
+    def keys(self) -> list[str]:
+        return sorted(topic.key for topic, _text in self.new)
+
+    @property
+    def makes_a_wish(self) -> bool:
+        return bool(self.new) and not self.refused and not self.same and len(self.lately) < MOST_A_DAY
+
+
+def _look_at(contact: Contact, wanted: list[Wanted], *, blocked: bool) -> _Asked:
+    contacts.lock([contact.id], for_withdrawal=True)
+    today, now = consents.subscriptions(contact), clock.now()
+    new = [(t, w) for t, w in wanted if t.id not in today or today[t.id].state_at(now) is not State.given]
+    keys = sorted(topic.key for topic, _text in new)
+    lately = past_notices.since(contact, Kind.confirm_subscription, now - AGAIN_AFTER)
+    same = [notice for notice in lately if notice.payload["topics"] == keys and _still_opens(contact, notice, today)]
+    # whoever is too young cannot agree alone, and a stranger must not learn their age
+    return _Asked(blocked or ledger.is_too_young(contact), new, lately, same)
+
+
+def _write(contact: Contact, wanted: list[Wanted], wish: str, evidence: Evidence) -> None:
+    for topic, wording in wanted:
         ledger.request(contact, topic, replace(evidence, source_ref=_ref(wish), wording_id=wording.id))
-    notices.owe(Kind.confirm_subscription, contact, {"wish": wish, "topics": keys})
+
+
+def _without_a_wish(contact: Contact, asked: _Asked, *, again: bool) -> None:
+    """One mail says enough, or none may go."""
+    waited = bool(asked.same) and asked.same[0].created_at <= clock.now() - RESEND_AFTER
+    if asked.refused:
+        notices.drop(Kind.confirm_subscription)
+    elif not asked.new:
+        send_link(contact)
+    elif again and waited and len(asked.lately) < MOST_A_DAY:
+        notices.owe(Kind.confirm_subscription, contact, dict(asked.same[0].payload))
+    else:
+        notices.ask_again((asked.same or asked.lately)[0])
 
 
 def ask_for_link(contact: Contact | None) -> None:
     """Somebody typed this contact's address, or that of nobody we know, to get the link to the preference page."""
     if contact is None or contact.erased_at is not None:
+        contacts.lock([contacts.NOBODY])
+        past_notices.since(None, Kind.new_link, clock.now() - timedelta(days=1))
         notices.drop(Kind.new_link)
     else:
         contacts.lock([contact.id])
@@ -154,11 +192,13 @@ def _keep_name(contact: Contact, records: list[ConsentRecord]) -> None:
         arrivals.call(contact, NAME, name)
 
 
-def _still_opens(contact: Contact, notice: Notice) -> bool:
+def _still_opens(contact: Contact, notice: Notice, today: Mapping[int, Subscription]) -> bool:
     """Whether that mail went or will go, and its link still confirms. One who left since and comes back needs another."""
-    wish = look(contact, notice.payload["wish"])
-    arrives = notice.state not in (NoticeState.failed, NoticeState.dropped)
-    return arrives and wish is not None and wish.state is WishState.waiting
+    if notice.state in (NoticeState.failed, NoticeState.dropped):
+        return False
+    asked = [r for r in consents.records_from(contact, _ref(notice.payload["wish"])) if r.topic_id in today]
+    states = {today[r.topic_id].state_at(clock.now()) for r in asked if r.topic_id is not None}
+    return State.requested in states and _asked_from_here(contact, asked)
 
 
 def _ref(wish: str) -> str:

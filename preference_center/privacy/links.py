@@ -24,18 +24,17 @@ MOST_A_DAY = 10
 
 def ask(contact: Contact | None, opens: Opens) -> None:
     """Somebody, perhaps this contact, wants to see or change what we hold."""
-    if contact is None or contact.erased_at is not None:
-        notices.drop(Kind.rights_link)
-        return
-    contacts.lock([contact.id])
-    now = clock.now()
-    lately = past_notices.since(contact, Kind.rights_link, now - timedelta(days=1))
-    if lately and (len(lately) >= MOST_A_DAY or _still_to_use(contact, opens)):
+    held = contact if contact is not None and contact.erased_at is None else None
+    whose, now = held.id if held else contacts.NOBODY, clock.now()
+    contacts.lock([whose])
+    lately = past_notices.since(held, Kind.rights_link, now - timedelta(days=1))
+    fresh = _still_to_use(whose, opens)
+    if held and lately and (len(lately) >= MOST_A_DAY or fresh):
         notices.ask_again(lately[0])
         return
-    notice = notices.owe(Kind.rights_link, contact, {"opens": opens})
-    made = signed_links.nonce(notice.public_id)
-    db.session.add(RightsLink(contact_id=contact.id, opens=opens, nonce_hash=_hash(made), created_at=now))
+    notice = notices.owe(Kind.rights_link, held, {"opens": opens}) if held else notices.drop(Kind.rights_link)
+    made = signed_links.nonce(notice.public_id)  # where nobody is meant, it is mailed to nobody and opens nothing
+    db.session.add(RightsLink(contact_id=whose, opens=opens, nonce_hash=_hash(made), created_at=now))
     db.session.flush()
 
 
@@ -83,10 +82,10 @@ def _mark(link: RightsLink, column: Any) -> bool:
     return marked.scalar() is not None
 
 
-def _still_to_use(contact: Contact, opens: Opens) -> bool:
+def _still_to_use(contact_id: int, opens: Opens) -> bool:
     """A fresh one is on its way already."""
     fresh = select(RightsLink.id).where(
-        RightsLink.contact_id == contact.id,
+        RightsLink.contact_id == contact_id,
         RightsLink.opens == opens,
         RightsLink.created_at > clock.now() - AGAIN_AFTER,
         RightsLink.used_at.is_(None),

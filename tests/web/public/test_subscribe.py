@@ -1,13 +1,15 @@
 """Signing up, and confirming from one's own mailbox; and asking for the link to one's choices."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
 from preference_center import clock
 from preference_center.consent.models import ConsentRecord
@@ -191,6 +193,55 @@ def test_the_answer_is_the_same_for_everybody(client: FlaskClient, scene: Scene)
         (Kind.confirm_subscription, NoticeState.dropped),
         (Kind.confirm_subscription, NoticeState.queued),  # only the owner of the mailbox can come back
     ]
+
+
+def test_the_answer_costs_the_same_for_everybody(client: FlaskClient, scene: Scene) -> None:
+    """S66: the time is that of the work, so the work is counted: each writes all that a new wish needs, whoever it is for."""
+    with transaction():
+        register.suppress(addresses.parse("gone@example.org").hash, Cause.complaint, "test")
+        register.suppress(addresses.parse("erased@example.org").hash, Cause.erased, "test")
+        db.session.add(Attribute(key="age", name="Age", kind=AttributeKind.number, created_at=clock.now()))
+        make.contact("child@example.org", attributes={"age": 9})
+    sign_up(client, "news", email="first@example.org")  # what a process looks up once
+    emails = ["new", "new", "anna", "gone", "erased", "child"]
+    costs = [_cost(lambda to=to: sign_up(client, "news", email=f"{to}@example.org")) for to in emails]  # type: ignore[misc]
+    wish = {"consent_records", "contact_keys", "consent_evidence", "subscriptions", "notices", "contacts"}
+    assert all(wish <= cost.written for cost in costs)
+    counted = [cost.statements for cost in costs]
+    assert max(counted) - min(counted) <= 5, counted  # of thirty; look-ups by number, all of them
+    assert scene.on() == {"news", "offers"} and contacts.by_email("gone@example.org") is None
+
+
+@pytest.mark.parametrize("path", ["/link", "/data"])
+def test_asking_for_a_link_costs_the_same_for_everybody(client: FlaskClient, scene: Scene, path: str) -> None:
+    """S66."""
+    with transaction():
+        register.suppress(addresses.parse("gone@example.org").hash, Cause.complaint, "test")
+    client.post(path, data={"email": "first@example.org"})
+    costs = [
+        _cost(lambda to=to: client.post(path, data={"email": f"{to}@example.org"})) for to in ("anna", "who", "gone")
+    ]  # type: ignore[misc]
+    assert costs[0] == costs[1] == costs[2]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    statements: int
+    written: frozenset[str]  # tables, also what was taken back
+
+
+def _cost(call: Callable[[], object]) -> _Cost:
+    said: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        said.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", hear)
+    call()
+    event.remove(db.engine, "before_cursor_execute", hear)
+    return _Cost(
+        len(said), frozenset(table for text in said for table in re.findall(r"^(?:INSERT INTO|UPDATE) (\w+)", text))
+    )
 
 
 def test_many_sign_ups_for_one_address_make_one_mail(client: FlaskClient, scene: Scene) -> None:
