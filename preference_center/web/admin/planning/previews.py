@@ -19,7 +19,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import testing
 from preference_center.delivery.results import reach
-from preference_center.errors import DomainError, Invalid
+from preference_center.errors import DomainError
 from preference_center.i18n import LANGUAGES
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
@@ -44,7 +44,7 @@ def preview(public_id: str) -> ResponseReturnValue:
     view = request.args.get("view") if request.args.get("view") in VIEWS else "desktop"
     language, whose = _language(), _whose()
     audience_ = audience_of(campaign, version)
-    people, empty = _people(version, audience_["topic"]) if audience_["funnel"] else ([], [])
+    people, empty = ([], []) if audience_["trouble"] else _people(version, audience_["topic"])
     return render_template(
         "admin/planning/preview.html",
         campaign=campaign,
@@ -103,13 +103,19 @@ def send_test(public_id: str) -> ResponseReturnValue:
 
 
 def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
-    """Who gets it and why not more; where the segment cannot be read any more, its fault."""
-    topic = db.session.get_one(Topic, campaign.topic_id)
-    also = reach.condition(version) if version.audience else None
+    """Who gets it, by the rule that counts, and why not more; where that cannot be read any more, its fault.
+
+    Of a campaign that has started there is nothing to foretell: its figures say who got it.
+    """
+    found = {"topic": db.session.get_one(Topic, campaign.topic_id), "funnel": None, "rule": "", "trouble": ""}
     try:
-        return {"topic": topic, "funnel": audience.funnel(topic, version.segment, clock.now(), also), "trouble": ""}
-    except Invalid as fault:
-        return {"topic": topic, "funnel": None, "trouble": fault.message}
+        found["rule"] = audience.rule(version)
+        if campaign.started_at is None:
+            also = reach.condition(version) if version.audience else None
+            found["funnel"] = audience.funnel(found["topic"], found["rule"], clock.now(), also)
+    except DomainError as fault:
+        found["trouble"] = fault.message
+    return found
 
 
 def _content(public_id: str) -> tuple[Campaign, CampaignVersion]:

@@ -1,16 +1,21 @@
 """The preview, its locked frame, and test sends."""
 
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 
+from preference_center import clock
 from preference_center.accounts.permissions import Role
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.db import transaction
 from preference_center.delivery import testing
 from preference_center.errors import Unavailable
+from preference_center.segments import named
+from preference_center.segments import queries as segments
 from preference_center.topics.models import Topic
+from tests.support import make
 from tests.web.admin.conftest import Console, user_named, words
 
 SOURCE = (
@@ -86,3 +91,26 @@ def test_a_viewer_sends_no_tests(viewer: Console, path: str) -> None:
 def test_a_campaign_that_does_not_exist_has_no_preview(viewer: Console) -> None:
     assert viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/preview").status_code == 404
     assert words(viewer.get("/admin/campaigns/aaaaaaaaaaaaaaaa/preview/mail"))
+
+
+def test_a_scheduled_campaign_shows_whom_its_frozen_rule_means(viewer: Console, people: Topic) -> None:  # P7
+    with transaction():
+        make.follower(people, "zofia@example.org", language="pl")
+        segment = named.add("Nearby", segments.read("language = pl"), "cli")
+        made = scheduling.create("Autumn", people, "Autumn", "markdown", "Hello", segment='segment "Nearby"')
+        scheduling.schedule(made, clock.now() + timedelta(days=1))
+    path = f"/admin/campaigns/{made.public_id}/preview"
+    before = viewer.text(path)
+    assert "all in the segment 1 " in before and "1 person who agreed" in before
+    with transaction():
+        named.save(segment, "Nearby", segments.read("everyone"), on_version=1, actor="cli")
+    assert viewer.text(path) == before
+    assert 'language = "pl"' in before, "the rule as it was written out"
+
+
+def test_a_frozen_rule_that_was_altered_is_said(viewer: Console, people: Topic) -> None:  # P7
+    with transaction():
+        made = scheduling.create("Autumn", people, "Autumn", "markdown", "Hello", segment="language = pl")
+        scheduling.schedule(made, clock.now() + timedelta(days=1))
+        made.frozen_segment = "everyone"
+    assert "altered in the database" in viewer.text(f"/admin/campaigns/{made.public_id}/preview")
