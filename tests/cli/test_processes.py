@@ -128,6 +128,8 @@ def test_the_demo_sends_once_its_sums_close_and_a_second_time_nobody_is_mailed(t
     again = ended(config.environment({}), "demo", "--once", "--json", "--data", str(folder), seconds=300)
     assert (again.status, json.loads(again.out)) == (0, sums)
     assert caught(folder) == sums["sent"]
+    own = config.environment({"PREFERENCE_CENTER_ENV": str(folder / "settings.env")})
+    assert "sent   The winter letter" in ended(own, "campaigns", "list").out
 
 
 def test_a_demo_without_a_folder_leaves_none(tmp_path: Path) -> None:

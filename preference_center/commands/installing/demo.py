@@ -63,10 +63,11 @@ def _run(folder: Path, port: int | None, contacts: int | None, once: bool, as_js
         own = demo_parts.environment(folder, ports)
         running.environ = config.environment(own)
         settings = config.read(own)
+        kept = demo_parts.keep(folder, own)
         house.bring_up_to_date(settings)
         _say(f"Starting in {folder} …")
         house.start(running, settings, mail=demo_parts.catcher(ports))
-        sums = _work(running, settings, ports.inbox, contacts, once, as_json)
+        sums = _work(running, settings, kept, ports.inbox, contacts, once, as_json)
         if not once:
             _say("Ctrl-C stops it; run the same command again to go on.")
             running.wait(lambda: False)
@@ -75,7 +76,13 @@ def _run(folder: Path, port: int | None, contacts: int | None, once: bool, as_js
 
 
 def _work(
-    running: "Supervisor", settings: "Settings", inbox: int, contacts: int | None, once: bool, as_json: bool
+    running: "Supervisor",
+    settings: "Settings",
+    kept: Path,
+    inbox: int,
+    contacts: int | None,
+    once: bool,
+    as_json: bool,
 ) -> dict[str, Any]:
     from preference_center.commands.installing import demo_parts
 
@@ -85,7 +92,7 @@ def _work(
         demo_parts.follow(running, number)
         sums = demo_parts.sums(number)
         owner = demo_parts.owner(_OWNER) if not once else None
-        places = demo_parts.places(number, inbox, owner, settings)
+        places = demo_parts.places(number, inbox, owner, settings, kept)
     if as_json:
         desk.print_json({name: sums[name] for name in demo_parts.SUMS})
     else:

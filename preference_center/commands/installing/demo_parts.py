@@ -1,6 +1,8 @@
 """What the demo does, step by step; each step finds out what is done already, so that a second start goes on."""
 
 import json
+import shlex
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +73,13 @@ def environment(folder: Path, chosen: Ports) -> dict[str, str]:
         "POSTAL_ADDRESS": "1 Greenhouse Lane, Leeds, Great Britain",
         "PREFERENCE_CENTER_PORT": str(chosen.site),
     }
+
+
+def keep(folder: Path, settings: dict[str, str]) -> Path:
+    """The settings in a file that `PREFERENCE_CENTER_ENV` may name, so that every command can be tried on the demo."""
+    file = folder / "settings.env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+    return file
 
 
 def catcher(chosen: Ports) -> list[Child]:
@@ -156,7 +165,7 @@ def owner(email: str) -> str | None:
         return invitations.invite(email, "owner", actor=ACTOR).url
 
 
-def places(number: int, inbox: int, link: str | None, settings: Settings) -> list[tuple[str, str]]:
+def places(number: int, inbox: int, link: str | None, settings: Settings, kept: Path) -> list[tuple[str, str]]:
     """What to open, in words and addresses."""
     found = []
     person = _somebody(number)
@@ -172,6 +181,8 @@ def places(number: int, inbox: int, link: str | None, settings: Settings) -> lis
         found.append(("The console; this link makes you its owner:", link))
     else:
         found.append(("The console:", f"{settings.public_url}/admin/"))
+    command = shlex.join([sys.argv[0], "campaigns", "list"])
+    found.append(("Commands on this demo:", f"PREFERENCE_CENTER_ENV={shlex.quote(str(kept))} {command}"))
     return found
 
 
