@@ -18,7 +18,7 @@ from flask import current_app
 from preference_center import clock
 from preference_center.config import Settings
 from preference_center.errors import Unavailable
-from preference_center.webhooks import mailbox
+from preference_center.webhooks import mailbox, refusals
 from preference_center.webhooks.reports.parts import SIZE_LIMIT
 
 log = structlog.get_logger()
@@ -120,6 +120,7 @@ def _fetch_new(line: imaplib.IMAP4, stop: Callable[[], bool]) -> int:
         flags = [*([KEYWORD] if keeps_keywords else ["\\Seen"]), *(["\\Flagged"] if for_a_person else [])]
         _done(line.uid("STORE", number.decode(), "+FLAGS.SILENT", f"({' '.join(flags)})"))
         fetched += 1
+    refusals.write()  # a job's process may end here
     return fetched
 
 

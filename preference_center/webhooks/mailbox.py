@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from flask import current_app
 from sqlalchemy import select
 
@@ -20,11 +21,13 @@ from preference_center.delivery.marks import Place
 from preference_center.errors import Invalid, NotFound
 from preference_center.mail.header_lines import header_text
 from preference_center.providers.base import BounceClass, Event, Kind, Post
-from preference_center.webhooks import inbox
+from preference_center.webhooks import inbox, mailbox_cap
 from preference_center.webhooks.models import InboundPost
 from preference_center.webhooks.reports import reading
 from preference_center.webhooks.reports.base import Finding, Meaning, Report
 from preference_center.webhooks.reports.parts import SIZE_LIMIT
+
+log = structlog.get_logger()
 
 SOURCE = "mailbox"
 PLACES = (Place.return_path, Place.unsubscribe)
@@ -66,15 +69,47 @@ class Reading:
     note: str | None = None
 
 
-def keep(raw: bytes, sent_to: Sequence[str], now: datetime, *, way: str) -> None:
-    """Store a mail as it came, once. It is read by whoever reads the inbox."""
-    headers = {_ENVELOPE: " ".join(sent_to)[:1900]}
-    inbox.keep(SOURCE, way, Post("MAIL", "", headers, raw[:SIZE_LIMIT]), now)
+def keep(raw: bytes, sent_to: Sequence[str], now: datetime, *, way: str) -> bool:
+    """Store a mail as it came, once for each whom it was sent to; it is read by whoever reads the inbox.
+
+    False: enough that say the same of the same message were kept today."""
+    about = _about_what(raw, sent_to)
+    post = _enveloped(raw, sent_to)
+    if about is not None:
+        return mailbox_cap.keep(SOURCE, way, post, now, about=about)
+    inbox.keep(SOURCE, way, post, now)
+    return True
+
+
+def _about_what(raw: bytes, sent_to: Sequence[str]) -> str | None:
+    """Which message and in which sense, where a mark tells."""
+    try:
+        found = understand(raw, sent_to)
+    except Exception as fault:  # one of ours: the mail is kept all the same, and read again once the program is mended
+        log.error("mail.not_understood", fault=type(fault).__name__)
+        return None
+    if found.tie is None:
+        return None
+    return f"{found.tie.number} {found.events[0].kind if found.events else Meaning.unknown}"
+
+
+def _enveloped(raw: bytes, sent_to: Sequence[str]) -> Post:
+    """What is stored is told apart by its bytes: without the envelope one letter to two of our addresses would be one."""
+    envelope = " ".join(sent_to)[:1900]
+    line = f"{_ENVELOPE}: {envelope}\r\n".encode("utf-8", "surrogatepass") if envelope else b""
+    return Post("MAIL", "", {_ENVELOPE: envelope}, line + raw[:SIZE_LIMIT])
+
+
+def _opened(post: Post) -> tuple[bytes, str]:
+    """The mail as it came, and whom it was sent to."""
+    envelope = post.headers.get(_ENVELOPE, "")
+    return post.body.removeprefix(f"{_ENVELOPE}: {envelope}\r\n".encode("utf-8", "surrogatepass")), envelope
 
 
 def read(post: Post) -> Reading:
     """What a stored mail leads to."""
-    return understand(post.body, post.headers.get(_ENVELOPE, "").split())
+    raw, envelope = _opened(post)
+    return understand(raw, envelope.split())
 
 
 def understand(raw: bytes, sent_to: Sequence[str] = ()) -> Reading:
@@ -115,7 +150,7 @@ def raw_of(public_id: str) -> bytes:
     post = db.session.scalar(wanted)
     if post is None:
         raise NotFound("There is no such mail, or it is kept no longer.")
-    return inbox.open_sealed(post).body
+    return _opened(inbox.open_sealed(post))[0]
 
 
 def is_ours(address: str) -> bool:

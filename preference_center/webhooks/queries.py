@@ -10,7 +10,7 @@ from preference_center.db import db
 from preference_center.delivery.events import queries as events
 from preference_center.delivery.events import reputation
 from preference_center.errors import NotFound
-from preference_center.webhooks import refusals
+from preference_center.webhooks import mailbox, refusals
 from preference_center.webhooks.models import InboundPost, PostState
 
 LATE = timedelta(minutes=5)
@@ -54,7 +54,8 @@ class Standing:
                 f"{self.unreadable} posts of the last seven days were not of the shape their provider promises."
             )
         for (provider, reason), count in sorted(self.refused.items(), key=lambda item: -item[1])[:3]:
-            found.append(f"{count} posts to /hooks/{provider} were refused today: {reason}.")
+            what = "mails were not kept" if provider == mailbox.SOURCE else f"posts to /hooks/{provider} were refused"
+            found.append(f"{count} {what} today: {reason}.")
         return found
 
 

@@ -32,8 +32,15 @@ class Tally:
             self._counts[(provider, reason[:80])] += 1
             if time.monotonic() - self._written_at < EVERY:
                 return
+        self.write()
+
+    def write(self) -> None:
+        """Write what has come together; for a process that ends."""
+        with self._guard:
             counts, self._counts = self._counts, Counter()
             self._written_at = time.monotonic()
+        if not counts:
+            return
         try:
             _write(counts)
         except SQLAlchemyError as trouble:  # counts are no reason to answer a forger with more than "no"
@@ -63,3 +70,4 @@ def today() -> dict[tuple[str, str], int]:
 
 _tally = Tally()
 add = _tally.add
+write = _tally.write

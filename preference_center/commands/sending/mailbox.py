@@ -76,10 +76,13 @@ def _take(raw: bytes, sent_to: tuple[str, ...], dry_run: bool) -> "Reading":
         from preference_center import clock, jobs
         from preference_center.db import transaction
         from preference_center.webhooks import mailbox as mails
+        from preference_center.webhooks import refusals
 
         found = mails.understand(raw, sent_to)
         if not dry_run:
-            mails.keep(raw, sent_to, clock.now(), way="command")
+            if not mails.keep(raw, sent_to, clock.now(), way="command"):
+                refusals.write()
+                click.echo("Not kept: enough that say the same of the same message came today.", err=True)
             with transaction():
                 jobs.later(jobs.PROCESS_POSTS)
     return found
