@@ -51,7 +51,7 @@ def test_an_experiment_mails_each_person_once_and_the_winner_to_the_rest(app: Fl
     campaign = filled(experiment=TRY)
     tries = Counter(db.session.scalars(select(Message.variant)))
     sending.run(campaign.id, seconds=20)
-    assert subjects(relay) == Counter({"First": tries[0], "Other": tries[1]})
+    assert subjects(relay) == Counter({"Hello": tries[0], "Other": tries[1]})
     assert queries.figures(campaign).queued == tries[None] and campaign.state is CampaignState.sending
     with transaction():
         trials.look(campaign.id)
