@@ -37,6 +37,8 @@ _DATA = {
     "phone": "pd:TelephoneNumber",
     "post": "pd:PhysicalAddress",
 }
+# Besides the address: what a person did with our mail, where the purpose is to see or use that.
+_DATA_BESIDES = {"tracking": ["pd:Behavioural", "pd:LinkClicked"], "profiling": ["pd:Behavioural"]}
 _DOES = {"tracking": ["dpv:Collect", "dpv:Store", "dpv:Analyse"], "profiling": ["dpv:Store", "dpv:Profiling"]}
 _RIGHTS = ["A13", "A15", "A16", "A17", "A18", "A20", "A21", "A7-3", "A77"]
 
@@ -97,7 +99,7 @@ def _processing(contact: Contact, one: ConsentRecord, topic: Topic | None, langu
             "lawful_basis": basis.article if basis else None,
             "lawful_basis_in_words": one.legal_basis,
             "consent_method": basis.method if basis else None,
-            "pii_information": [{"pii_type": _DATA[one.channel]}],
+            "pii_information": [{"pii_type": term} for term in _data(one)],
             "processing_method": _DOES.get(one.purpose_key, ["dpv:Store", "dpv:Use"]),
             "privacy_notice": settings.privacy_url or settings.public_url,
             "storage_locations": [place],
@@ -113,6 +115,10 @@ def _processing(contact: Contact, one: ConsentRecord, topic: Topic | None, langu
             "authority": {"authority_name": rules.authority["name"], "authority_url": rules.authority["url"]},
         }
     )
+
+
+def _data(one: ConsentRecord) -> list[str]:
+    return [_DATA[one.channel], *_DATA_BESIDES.get(one.purpose_key, [])]
 
 
 def recipients() -> list[str]:

@@ -25,12 +25,12 @@ class Letter:
     language: str
 
 
-def write(notice: Notice, contact: Contact | None) -> Letter:
-    """The letter of this notice, in the contact's language, or our own where it is for us."""
+def write(notice: Notice, contact: Contact | None, said: dict[str, Any] | None = None) -> Letter:
+    """The letter of this notice, in the contact's language, or our own where it is for us. `said`: instead of what was noted."""
     settings: Settings = current_app.extensions["settings"]
     language = i18n.best(contact.language if contact else settings.default_language)
     with i18n.in_language(language):
-        payload = notice.payload | {"name": notice.public_id}
+        payload = (notice.payload if said is None else said) | {"name": notice.public_id}
         title, facts = _KINDS[notice.kind](contact, payload) if contact else _TO_US[notice.kind](payload)
         return Letter(title, _fill(notice.kind, "txt", facts), _fill(notice.kind, "html", facts), language)
 
@@ -51,13 +51,24 @@ def new_link(contact: Contact, payload: dict[str, Any]) -> _Facts:
 
 def topic_turned_on(contact: Contact, payload: dict[str, Any]) -> _Facts:
     """Tells the owner of the address that a link of theirs was used to turn a topic on, and how to take it back."""
+    facts = _to_take_back(contact, payload)
+    return _("You turned on %(topics)s", topics=facts["names"]), facts
+
+
+def consent_renewed(contact: Contact, payload: dict[str, Any]) -> _Facts:
+    """The same where a consent that was about to end was extended."""
+    facts = _to_take_back(contact, payload)
+    return _("You extended %(topics)s", topics=facts["names"]), facts
+
+
+def _to_take_back(contact: Contact, payload: dict[str, Any]) -> dict[str, Any]:
     topics = _topics(payload)
     stops = [
         {"name": topic["name"], "url": signed_links.url(Power.unsub, [contact.public_id, topic["key"], 0])}
         for topic in topics
     ]
-    subject = _("You turned on %(topics)s", topics=", ".join(topic["name"] for topic in topics))
-    return subject, {"topics": topics, "stops": stops, "url": _manage(contact)}
+    names = ", ".join(topic["name"] for topic in topics)
+    return {"names": names, "stops": stops, "url": _manage(contact)}
 
 
 def rights_link(contact: Contact, payload: dict[str, Any]) -> _Facts:
@@ -113,6 +124,7 @@ _KINDS: dict[Kind, Callable[[Contact, dict[str, Any]], _Facts]] = {
     Kind.confirm_subscription: confirm_subscription,
     Kind.new_link: new_link,
     Kind.topic_turned_on: topic_turned_on,
+    Kind.consent_renewed: consent_renewed,
     Kind.rights_link: rights_link,
     Kind.confirm_address: confirm_address,
     Kind.address_changed: address_changed,

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     confirm_subscription = "confirm_subscription"
     new_link = "new_link"
     topic_turned_on = "topic_turned_on"
+    consent_renewed = "consent_renewed"
     rights_link = "rights_link"
     confirm_address = "confirm_address"  # to the new address
     address_changed = "address_changed"  # to the old one

@@ -4,6 +4,7 @@ Like delivery, sending holds no transaction while the relay answers: it commits 
 after a crash (it is service mail the person asked for); it is never lost.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import format_datetime
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 LEASE = timedelta(minutes=10)
 WAITS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 180, 360)]
 MOST_TRIES = len(WAITS) + 1
+# What a notice has to say now, by a room above this one, where time may have passed since it was owed; none: nothing any more.
+Today = Callable[[Notice, Contact | None], dict[str, Any] | None]
 
 
 def owe(kind: Kind, contact: Contact, payload: dict[str, Any]) -> Notice:
@@ -52,15 +55,19 @@ def drop(kind: Kind) -> Notice:
     return _add(kind, None, {}, NoticeState.dropped)
 
 
-def drain(limit: int = 50) -> int:
+def as_noted(notice: Notice, _contact: Contact | None) -> dict[str, Any] | None:
+    return notice.payload
+
+
+def drain(limit: int = 50, *, today: Today = as_noted) -> int:
     """Send what is due; how many were handed over. One at a time: notices are few and each is wanted now."""
     sent = 0
     for notice_id in _due(limit):
-        sent += send(notice_id)
+        sent += send(notice_id, today)
     return sent
 
 
-def send(notice_id: int) -> bool:
+def send(notice_id: int, today: Today = as_noted) -> bool:
     """Claim one notice and hand it over. False when somebody else has it, or it did not go."""
     with transaction():
         if not _claim(notice_id):
@@ -69,9 +76,10 @@ def send(notice_id: int) -> bool:
     if notice.attempts > MOST_TRIES:
         return _finish(notice_id, _Ending(NoticeState.failed, trouble="too many tries"))
     to = _mailbox(notice, contact)
-    if to is None or not _may_write_to(notice, contact, *to):
+    said = today(notice, contact)
+    if to is None or said is None or not _may_write_to(notice, contact, *to):
         return _finish(notice_id, _Ending(NoticeState.dropped))
-    message_id, envelope = _envelope(notice, contact, to[0])
+    message_id, envelope = _envelope(notice, contact, to[0], said)
     kind, attempts = notice.kind, notice.attempts
     db.session.rollback()
     settings: Settings = current_app.extensions["settings"]
@@ -183,9 +191,9 @@ def _may_write_to(notice: Notice, contact: Contact | None, email: str, address_h
     return cause not in (Cause.bounce, Cause.erased)
 
 
-def _envelope(notice: Notice, contact: Contact | None, mailbox: str) -> tuple[str, Envelope]:
+def _envelope(notice: Notice, contact: Contact | None, mailbox: str, said: dict[str, Any]) -> tuple[str, Envelope]:
     settings: Settings = current_app.extensions["settings"]
-    letter = letters.write(notice, contact)
+    letter = letters.write(notice, contact, said)
     message_id = f"<notice.{notice.public_id}.{new_public_id()}@{settings.sending_domain}>"
     data = mime.message(
         [

@@ -17,7 +17,6 @@ from preference_center.consent.projection import Stand
 from preference_center.contacts import arrivals
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import db, reading
 from preference_center.errors import Conflict, Invalid
 from preference_center.notices import queries as past_notices
 from preference_center.notices import sending as notices
@@ -102,13 +101,12 @@ class Shown:
 
 def for_contact(contact: Contact, language: str) -> Choices:
     """Today's choices of a contact, as they stand in the open transaction."""
-    return among(offer.now(), overview.read(db.session.connection(), contact.public_id, MARKETING), language)
+    return among(offer.now(), overview.now(contact.public_id, MARKETING), language)
 
 
 def look_up(public_id: str) -> Overview:
     """The contact of this public id with all they said, as committed. NotFound when there is none."""
-    with reading() as connection:
-        return overview.read(connection, public_id, MARKETING)
+    return overview.lately(public_id, MARKETING)
 
 
 def among(offered: Offer, seen: Overview, language: str) -> Choices:
@@ -180,17 +178,17 @@ def apply(
             paced = ledger.set_cadence(contact, choice.topic, often[key], evidence)
             change.records.extend([paced] if paced else [])
     if turned_on:
-        _tell(contact, turned_on)
+        tell(contact, Kind.topic_turned_on, turned_on)
     return change
 
 
-def _tell(contact: Contact, turned_on: list[str]) -> None:
+def tell(contact: Contact, kind: Kind, topics: list[str]) -> None:
     """The link may have been forwarded, so the mailbox hears of it; some times a day, since whoever has the link may go on for ever."""
-    lately = past_notices.since(contact, Kind.topic_turned_on, clock.now() - timedelta(days=1))
+    lately = past_notices.since(contact, kind, clock.now() - timedelta(days=1))
     if len(lately) >= MOST_TOLD_A_DAY:
         notices.ask_again(lately[0])
     else:
-        notices.owe(Kind.topic_turned_on, contact, {"topics": turned_on})
+        notices.owe(kind, contact, {"topics": topics})
 
 
 def stop_topic(contact: Contact, topic: Topic, evidence: Evidence) -> Change:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from preference_center import clock
 from preference_center.consent import ledger, wordings
@@ -14,7 +15,8 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.errors import Conflict
 from preference_center.notices import sending as notices
-from preference_center.notices.models import Kind
+from preference_center.notices.models import Kind, Notice
+from preference_center.preferences import choices
 from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
@@ -48,6 +50,16 @@ def ask(limit: int = STEP) -> int:
     return len(waiting)
 
 
+def today(notice: Notice, contact: Contact | None) -> dict[str, Any] | None:
+    """What a notice has to say when it goes: of what ends soon only what still does. One may have left or renewed since."""
+    if notice.kind is not Kind.consent_ending or contact is None:
+        return notice.payload
+    ends = validity.ending(contact, clock.now())
+    still = {topic.key: ends[topic.id] for topic in catalogue.live() if topic.id in ends}
+    told = [key for key in notice.payload.get("topics", []) if key in still]
+    return {"topics": told, "until": min(still[key] for key in told).isoformat()} if told else None
+
+
 def endings(contact: Contact, language: str) -> list[Ending]:
     """What ends soon, in the owner's order."""
     soon = validity.ending(contact, clock.now())
@@ -66,4 +78,5 @@ def renew(contact: Contact, key: str, wording_id: int, evidence: Evidence) -> Co
     record = ledger.renew(contact, found.topic, replace(evidence, wording_id=text.id, language=text.language))
     if record is None:
         raise Conflict("This consent has ended.")
+    choices.tell(contact, Kind.consent_renewed, [key])
     return record

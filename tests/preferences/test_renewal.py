@@ -1,5 +1,8 @@
 """Before a consent ends the person is written to once; the page asks nothing but a press, and looking changes nothing."""
 
+# ruff: noqa: F811 - the fixtures that this file borrows
+import email
+import email.policy
 import re
 from datetime import timedelta
 
@@ -14,13 +17,14 @@ from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.notices import letters
-from preference_center.notices.models import Kind, Notice
+from preference_center.notices import letters, sending
+from preference_center.notices.models import Kind, Notice, NoticeState
 from preference_center.preferences import renewal
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
+from tests.notices.test_sending import Relay, relay  # noqa: F401 - a fixture
 from tests.support import links, make, shop
 from tests.support.database_hash import digest
 from tests.web.conftest import FreshContextClient
@@ -84,6 +88,24 @@ def test_the_letter_is_no_advertising_and_follows_nobody(app: Flask, topics: dic
     assert "<img" not in letter.html and "/r/" not in letter.html and "/o/" not in letter.html
 
 
+def test_who_left_since_is_not_written_to_and_one_who_left_a_part_hears_of_the_rest(
+    topics: dict[str, Topic], relay: Relay
+) -> None:
+    """The mail may wait for a relay; what it says is looked at again as it goes."""
+    left, some, other = (ends_soon(topics, "news", "offers", email=f"{name}@example.org") for name in "abc")
+    assert [notice.contact_id for notice in ask()] == [left.id, some.id, other.id]
+    with transaction():
+        ledger.withdraw_all(left, "email_marketing", Evidence("link"))
+        ledger.withdraw(some, topics["offers"], Evidence("link"))
+    assert sending.drain(today=renewal.today) == 2
+    db.session.rollback()
+    assert [notice.state for notice in ask()] == [NoticeState.dropped, NoticeState.sent, NoticeState.sent]
+    mails = [email.message_from_bytes(mail, policy=email.policy.default) for mail in relay.mails]
+    told = {str(mail["To"]): str(mail["Subject"]) for mail in mails}
+    assert "Offers" not in told["b@example.org"] and "Product news" in told["b@example.org"]
+    assert "Product news, Offers" in told["c@example.org"] or "Offers, Product news" in told["c@example.org"]
+
+
 def page(client: FlaskClient, path: str) -> tuple[str, dict[str, str]]:
     shown = client.get(path).text
     fields = dict(re.findall(r'name="(proof|renew)"[^>]*value="([^"]*)"', shown))
@@ -107,6 +129,10 @@ def test_a_press_renews_on_the_text_that_was_shown(client: FlaskClient, topics: 
     assert (last.action, last.source, last.until) == (Action.renewed, "link", None)
     assert last.wording_id == int(fields["renew"].partition(":")[2])
     assert client.post(path, data=fields).status_code == 409, "nothing ends soon any more"
+    (told,) = db.session.query(Notice).all()
+    letter = letters.write(told, contact)
+    assert letter.subject == "You extended Product news"
+    assert "/u/" in letter.text and "/u/" in letter.html, "the link may have been forwarded: it can be taken back"
 
 
 def test_a_forged_form_a_foreign_text_and_an_ended_consent_renew_nothing(

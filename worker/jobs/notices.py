@@ -1,9 +1,10 @@
 """Service mail that is due."""
 
 from preference_center.notices import sending
+from preference_center.preferences import renewal
 from worker.context import job
 
 
 @job
 def send() -> None:
-    sending.drain()
+    sending.drain(today=renewal.today)

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pyld import jsonld
 
 from preference_center import clock
-from preference_center.consent import interchange, ledger, standing
+from preference_center.consent import interchange, ledger, standing, tracking
 from preference_center.consent.chain import checking, seal
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, Cadence
@@ -41,6 +41,18 @@ MANDATORY = {
 
 def never(url: str, _options: Any) -> Any:
     raise AssertionError(f"a context was fetched: {url}")
+
+
+def test_a_record_names_the_data_its_purpose_uses(scene: Scene) -> None:
+    """S68: a consent to be seen opening and clicking covers more than the address."""
+    with transaction():
+        switch = tracking.offer()
+        agreed = ledger.grant(scene.anna, switch, LegalBasis.consent, Evidence("link", language="en"))
+        news = standing.all_records(scene.anna)[0]
+        assert agreed is not None
+        used = [interchange.record(scene.anna, one, None, None, "en")["processing"] for one in (agreed, news)]
+    types = [[one["pii_type"] for one in processing["pii_information"]] for processing in used]
+    assert types == [["pd:EmailAddress", "pd:Behavioural", "pd:LinkClicked"], ["pd:EmailAddress"]]
 
 
 @pytest.fixture
