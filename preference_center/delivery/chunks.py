@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Result, bindparam, column, func, literal, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, Boolean, Result, and_, bindparam, column, func, literal, or_, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
@@ -152,13 +152,22 @@ def _take(run: Run, ids: list[int], records: list[int | None], now: datetime) ->
 
 
 def store(run: Run, endings: Sequence[Ending]) -> None:
-    """Store endings of this run. A row that another run has claimed meanwhile is left alone (the fence)."""
+    """Store endings of this run. A row that another run has claimed meanwhile is left alone (the fence).
+
+    One that is queued although it left has lost its claim to a failover: it must not leave again (D3).
+    """
     now = clock.now()
     accepted = [ending.id for ending in endings if ending.state is MessageState.sent]
     if accepted:
         db.session.execute(
             update(Message)
-            .where(among(Message.id, accepted), Message.state == MessageState.sending, Message.run_id == run.id)
+            .where(
+                among(Message.id, accepted),
+                or_(
+                    Message.state == MessageState.queued,
+                    and_(Message.state == MessageState.sending, Message.run_id == run.id),
+                ),
+            )
             .values(state=MessageState.sent, reply_code=250, changed_at=now)
             .execution_options(synchronize_session=False)
         )
@@ -167,6 +176,7 @@ def store(run: Run, endings: Sequence[Ending]) -> None:
             "b_id": ending.id,
             "b_run": run.id,
             "b_state": ending.state,
+            "b_left": ending.state is not MessageState.queued,
             "b_reason": ending.reason,
             "b_code": ending.reply_code,
             "b_reply": ending.reply and ending.reply[:200],
@@ -239,7 +249,11 @@ _TAKE = (
 _END = (
     update(_TABLE)
     .where(
-        _TABLE.c.id == bindparam("b_id"), _TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("b_run")
+        _TABLE.c.id == bindparam("b_id"),
+        or_(
+            and_(_TABLE.c.state == MessageState.queued, bindparam("b_left", type_=Boolean)),
+            and_(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("b_run")),
+        ),
     )
     .values(
         state=bindparam("b_state"),

@@ -3,26 +3,46 @@
 A plain write outlives a killed process, but not a machine that loses power: the last lines may never have reached the disk. So
 the file begins with the name of this boot, and after another one its silence proves nothing. It is locked while its writer
 lives; whoever gets the lock knows the writer is dead and may read what had left (`reliability.md` 2.2, step 5).
+
+Of runs that ended it is kept for some days, a folder a day: a database that is restored from a backup has forgotten them, and
+would let the same mail leave again (reconciling.py). Then numbers may mean others, so each message is noted with its contact.
 """
 
 import errno
 import fcntl
 import os
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+
+from preference_center import clock
+
+KEPT, NEWEST = "kept", "newest"
+KEPT_FOR = timedelta(days=7)
 
 
 class Journal:
     """Writes. `attempts` maps a message's id to the attempt under way, so an older line is never taken for a newer one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, campaign: str = "") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.attempts: dict[int, int] = {}
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._note(b"boot %s\n" % this_boot().encode())
+        self._note(b"boot %s\ncampaign %s\n" % (this_boot().encode(), campaign.encode()))
+
+    def take(self, chunk: Iterable[tuple[int, int, str]]) -> None:
+        """These messages are under way from now on: number, attempt, and the public id of the contact."""
+        lines = []
+        for key, attempt, contact in chunk:
+            self.attempts[key] = attempt
+            lines.append(f"to {key} {attempt} {contact}\n")
+        self._note("".join(lines).encode())
 
     def dot(self, key: int) -> None:
         self._note(b"dot %d %d\n" % (key, self.attempts.get(key, 0)))
@@ -36,8 +56,15 @@ class Journal:
             raise OSError(errno.ENOSPC, "the journal cannot be written", str(self.path))
 
     def close(self) -> None:
-        """The run ended well and its results are stored: nothing in the file is needed any more."""
-        self.path.unlink(missing_ok=True)
+        """The run ended well and its results are stored. A disk that is full now is no fault of the run."""
+        with suppress(OSError):
+            if self.attempts:
+                self._note(b"end\n")
+                os.fsync(self._file)
+                keep(self.path)
+                _call_newest(self.path)
+            else:
+                self.path.unlink()
         os.close(self._file)
 
     def __enter__(self) -> "Journal":
@@ -56,11 +83,13 @@ class Journal:
 class Noted:
     """What a dead run's journal says: by (message id, attempt), the reply code, or None where a dot got no reply.
 
-    `whole`: nothing can be missing, so a message without a line had not left.
+    `whole`: nothing can be missing, so a message without a line had not left. `people`: the contact's public id, likewise.
     """
 
     replies: dict[tuple[int, int], int | None]
     whole: bool = True
+    campaign: str = ""
+    people: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 def this_boot() -> str:
@@ -79,8 +108,67 @@ def read_abandoned(path: Path) -> Noted | None:
     except BlockingIOError:
         os.close(file)
         return None
+    return _read(file)
+
+
+def read_kept(folder: Path, name: str = "*.journal") -> Iterable[Noted]:
+    """What the journals of ended runs in this folder say, the oldest first."""
+    for path in sorted((folder / KEPT).glob(f"*/{name}"), key=_age):
+        with suppress(FileNotFoundError):
+            yield _read(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def read_left(folder: Path) -> Iterable[tuple[str, Noted]]:
+    """By name, the journals that no living writer holds and nobody has put aside yet."""
+    for path in sorted(folder.glob("*.journal"), key=_age):
+        with suppress(FileNotFoundError):
+            if noted := read_abandoned(path):
+                yield path.name, noted
+
+
+def keep(path: Path) -> None:
+    """Put the journal of a run aside whose end is committed; the oldest go."""
+    kept = path.parent / KEPT
+    today = kept / f"{clock.now():%Y-%m-%d}"
+    today.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        path.rename(today / path.name)
+    limit = f"{clock.now() - KEPT_FOR:%Y-%m-%d}"
+    for folder in kept.iterdir():
+        if folder.is_dir() and folder.name < limit:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _call_newest(path: Path) -> None:
+    """Of several at once any: each has ended."""
+    fresh = path.parent / KEPT / f"{path.name}.new"
+    fresh.write_text(path.name, encoding="ascii")
+    fresh.replace(path.parent / KEPT / NEWEST)
+
+
+def newest_kept(folder: Path) -> str | None:
+    """The name of the journal of the run that ended here last."""
+    with suppress(FileNotFoundError):
+        return (folder / KEPT / NEWEST).read_text(encoding="ascii")
+    return None
+
+
+def forget_newest(folder: Path) -> None:
+    (folder / KEPT / NEWEST).unlink(missing_ok=True)
+
+
+def _age(path: Path) -> tuple[str, float]:
+    try:
+        return path.parent.name, path.stat().st_mtime
+    except FileNotFoundError:
+        return path.parent.name, 0
+
+
+def _read(file: int) -> Noted:
+    replies: dict[tuple[int, int], int | None] = {}
+    people: dict[tuple[int, int], str] = {}
+    campaign, ended = "", False
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
-        replies: dict[tuple[int, int], int | None] = {}
         whole = lines.readline().rstrip("\n") == f"boot {this_boot()}"
         lines.seek(0)
         for line in lines:
@@ -89,4 +177,10 @@ def read_abandoned(path: Path) -> Noted | None:
                     replies[int(key), int(attempt)] = None
                 case ["reply", key, attempt, code] if len(code) == 3:
                     replies[int(key), int(attempt)] = int(code)
-    return Noted(replies, whole)
+                case ["to", key, attempt, contact] if line.endswith("\n"):
+                    people[int(key), int(attempt)] = contact
+                case ["campaign", campaign]:
+                    pass
+                case ["end"]:
+                    ended = True
+    return Noted(replies, whole or ended, campaign, people)

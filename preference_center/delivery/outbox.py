@@ -3,7 +3,7 @@
 By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was.
 """
 
-from sqlalchemy import and_, cast, func, insert, literal, null, select
+from sqlalchemy import and_, cast, func, insert, literal, null, select, true
 from sqlalchemy import case as case_
 
 from preference_center import clock, failpoints, jobs
@@ -51,6 +51,11 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
     judged = asked.add_columns(due_at.label("due_at"), too_late.label("too_late")).offset(0).subquery()
     reason = func.coalesce(judged.c.reason, judged.c.too_late)
     queued = reason.is_(None)
+    there = select(Message.contact_id).where(
+        Message.campaign_id == campaign.id, Message.contact_id > after, Message.contact_id <= to
+    )
+    # a restore has forgotten them, and a journal knew (reconciling.py)
+    new = judged.c.contact_id.not_in(there) if db.session.scalar(select(there.exists())) else true()
     rows = select(
         literal(campaign.id),
         judged.c.contact_id,
@@ -61,7 +66,7 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
             case_((queued, judged.c.due_at), else_=null()), Message.next_try_at.type
         ),  # PostgreSQL: a bare NULL is text
         literal(now, Message.changed_at.type),
-    )
+    ).where(new)
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "next_try_at", "changed_at"]
     # no ON CONFLICT: the campaign's row is held and tells how far it is filled, so a row that is there already is a fault of ours
     db.session.execute(insert(Message).from_select(columns, rows))

@@ -4,6 +4,7 @@ This is the one place in the rooms that commits by itself: no transaction may be
 chunk came to is stored in the same commit that claims the next one (`reliability.md` 2.2).
 """
 
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import jurisdictions
 from preference_center.db import db, is_postgresql, transaction
-from preference_center.delivery import chunks, closing, outcomes
+from preference_center.delivery import chunks, closing, holding, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
@@ -127,7 +128,7 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         if campaign is None or campaign.state is not CampaignState.sending:
             return None
         version = campaigns.version(campaign, campaign.approved_version)
-        if fault := approvals.fault(campaign):
+        if fault := holding.reason() or approvals.fault(campaign):
             _pause(campaign_id, fault)
             return None
         topic = db.session.get_one(Topic, campaign.topic_id)
@@ -149,8 +150,8 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         )
         db.session.add(started)
         db.session.flush()
-        started.journal = f"{started.id}.journal"
-        journal = Journal(settings.journals / started.journal)
+        started.journal = f"{started.id}-{secrets.token_hex(4)}.journal"  # after a restore numbers come again
+        journal = Journal(settings.journals / started.journal, campaign.public_id)
         db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
         give_up_at = campaign.gives_up_at()
     courier = Courier(
@@ -203,7 +204,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
 
 def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     attempts = {claimed.id: claimed.attempt for claimed in chunk}
-    turn.journal.attempts.update(attempts)
+    turn.journal.take((claimed.id, claimed.attempt, claimed.public_id) for claimed in chunk)
     started = 0
     domains.of_process().look_up({turn.lane.domain_of(claimed.id) for claimed in chunk})
     for result in turn.courier.hand_over(_composed(turn, chunk), turn.may_start):

@@ -12,9 +12,9 @@ from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db, is_postgresql
-from preference_center.delivery import chunks, closing
+from preference_center.delivery import chunks, closing, journal, reconciling
 from preference_center.delivery.chunks import Ending
-from preference_center.delivery.journal import Noted, read_abandoned
+from preference_center.delivery.journal import Noted
 from preference_center.delivery.models import Message, MessageState, Run
 
 log = structlog.get_logger()
@@ -38,6 +38,7 @@ def settle_run(run_id: int) -> None:
     ).all()
     endings = [_proven(noted, row.id, row.attempt) for row in rows]
     chunks.store(run, endings)
+    reconciling.settle(noted)
     failpoints.hit("sweep.settled")
     run.ended_at = clock.now()
     doubtful = sum(ending.state is MessageState.uncertain for ending in endings)
@@ -45,11 +46,11 @@ def settle_run(run_id: int) -> None:
 
 
 def forget_journal(run_id: int) -> None:
-    """Drop the journal of a run whose ending has been committed."""
+    """Put the journal of a run aside whose ending has been committed."""
     settings: Settings = current_app.extensions["settings"]
     run = db.session.get(Run, run_id)
     if run is not None and run.ended_at is not None and run.host == socket.gethostname()[:80]:
-        (settings.journals / run.journal).unlink(missing_ok=True)
+        journal.keep(settings.journals / run.journal)
 
 
 def open_campaigns() -> list[int]:
@@ -80,9 +81,10 @@ def _journal_of(run: Run) -> Noted | None:
     settings: Settings = current_app.extensions["settings"]
     if run.host == socket.gethostname()[:80]:
         try:
-            return read_abandoned(settings.journals / run.journal)
+            return journal.read_abandoned(settings.journals / run.journal)
         except FileNotFoundError:
-            pass
+            for noted in journal.read_kept(settings.journals, run.journal):
+                return noted  # it ended, and the database has forgotten that
     now = db.session.scalar(select(func.now())) if is_postgresql() else clock.now()
     if now is not None and now > run.lease_until:
         return Noted({}, whole=False)

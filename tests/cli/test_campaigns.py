@@ -90,3 +90,28 @@ def test_blocks_and_an_experiment_are_written_from_files(people: Run, pc: Run, t
     assert "is no JSON" in pc(*given, "--try", plan).err
     blocks.write_text('{"blocks": [{"type": "footer"}, {"type": "divider"}]}')
     assert "blocks[0]: one footer" in pc(*given).err
+
+
+def test_after_a_restore_the_doctor_says_what_to_do_and_reconcile_does_it(  # D3
+    pc: Run, made: str, folder: Path
+) -> None:
+    nothing = pc("campaigns", "reconcile")
+    assert (nothing.status, nothing.out) == (0, "The journals here know of nothing that the database does not.\n")
+    (folder / "journals").mkdir(exist_ok=True)
+    (folder / "journals" / "seen.json").write_text('{"runs": 7, "seals": 0}')
+    doctor = pc("doctor", "--json")
+    (found,) = [one for one in json.loads(doctor.out) if one["check"] == "sending"]
+    assert found["state"] == "fault" and "campaigns reconcile" in found["words"]
+    with sqlite3.connect(folder / "preference-center.db") as line:
+        (contact,) = line.execute("SELECT public_id FROM contacts ORDER BY id LIMIT 1").fetchone()
+    journal = folder / "journals" / "7-0badcafe.journal"
+    journal.write_text(
+        f"boot x\ncampaign {made}\nto 1 1 {contact}\nto 2 1 nobodyhasthisone\ndot 1 1\nreply 1 1 250\ndot 2 1\nreply 2 1 250\n"
+    )
+    done = pc("campaigns", "reconcile", "--release")
+    assert done.status == 0, done.err
+    assert "1 had left, and leave no second time" in done.out and "1 had left to people who are no contacts" in done.out
+    assert json.loads(pc("campaigns", "show", made, "--json").out)["sent"] == 1
+    assert "nothing keeps mail from leaving" in pc("doctor", "--json").out
+    again = pc("campaigns", "reconcile", "--release", "--json")
+    assert json.loads(again.out) == {"settled": {"unknown": 1}, "held": None, "other_machines": [], "paused": []}

@@ -1,11 +1,13 @@
 """The journal outlives its writer and says only what is certain."""
 
 import resource
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 
-from preference_center.delivery.journal import Journal, Noted, read_abandoned, this_boot
+from preference_center.delivery.journal import Journal, Noted, newest_kept, read_abandoned, read_kept, this_boot
 
 
 def test_a_journal_cannot_be_read_while_its_writer_lives(tmp_path: Path) -> None:
@@ -38,10 +40,26 @@ def test_a_line_cut_short_by_the_kill_proves_nothing_more_than_the_dot(tmp_path:
     assert noted.replies == {(7, 1): None}
 
 
-def test_a_run_that_ended_well_leaves_no_journal(tmp_path: Path) -> None:
+def test_a_run_that_claimed_nothing_leaves_no_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "1.journal") as journal:
-        journal.dot(1)
+        pass
+    assert [*tmp_path.rglob("*")] == []
     assert not journal.path.exists()
+
+
+def test_what_a_run_that_ended_well_handed_over_is_kept_for_a_week(tmp_path: Path) -> None:
+    for name, day in (("1-a", 1), ("2-b", 7), ("3-c", 9)):
+        with (
+            time_machine.travel(datetime(2026, 11, day, tzinfo=UTC)),
+            Journal(tmp_path / f"{name}.journal", "spring") as journal,
+        ):
+            journal.take([(7, 1, "anna"), (8, 3, "bo")])
+            journal.dot(7)
+            journal.reply(7, 250)
+    assert newest_kept(tmp_path) == "3-c.journal"
+    whole = Noted({(7, 1): 250}, True, "spring", {(7, 1): "anna", (8, 3): "bo"})
+    assert list(read_kept(tmp_path)) == [whole, whole]
+    assert [*tmp_path.glob("*.journal")] == []
 
 
 def test_a_dot_of_which_the_disk_took_only_half_is_an_error(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_workers_whose_clock_is_wrong_claim_nothing_twice_and_doubt_nobody(setti
         play.until(lambda: len(Worker.all(connection=bell.redis)) == 3, "the workers")
         play.start()
         play.until(lambda: _two_at_work(play), "two at work")
-        for journal in play.own.settings.journals.iterdir():
+        for journal in play.own.settings.journals.glob("*.journal"):
             journal.unlink()  # as if each worked on a machine of its own: only its lease tells that it lives
         past = play.finish(uncertain=0)
         assert past.of("sent") == play.people

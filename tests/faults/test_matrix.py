@@ -12,7 +12,6 @@ HOME = Path(__file__).parents[2]
 ROWS = {"K": 17, "R": 5, "D": 9, "M": 14, "T": 6, "C": 10}
 NOT_THERE = {
     "K12": "nothing is sent when a campaign closes",
-    "D3": "a failover that lost its newest commits: docs/sending.md says what to do, and nothing lists what is missing",
 }
 
 

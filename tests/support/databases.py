@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 import time
 import warnings
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 
 @functools.cache
@@ -66,3 +68,20 @@ def create_database(name: str) -> str:
     engine.dispose()
     head, _, tail = server.partition("?")
     return f"{head.rpartition('/')[0]}/{name}" + (f"?{tail}" if tail else "")
+
+
+def copy_database(url: str, name: str) -> str:
+    """A copy of a database as it is now, as a backup is; its address. Nobody may be connected."""
+    parsed = make_url(url)
+    if parsed.drivername.startswith("sqlite"):
+        copy = Path(str(parsed.database)).with_name(f"{name}.db")
+        with contextlib.closing(sqlite3.connect(str(parsed.database))) as source:
+            copy.unlink(missing_ok=True)
+            source.execute("VACUUM INTO ?", [str(copy)])
+        return f"sqlite:///{copy}"
+    engine = create_engine(postgresql_server(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{parsed.database}"'))
+    engine.dispose()
+    return parsed.set(database=name).render_as_string(hide_password=False)

@@ -5,7 +5,7 @@ from sqlalchemy.exc import OperationalError
 
 from preference_center import failpoints
 from preference_center.db import db, transaction
-from preference_center.delivery import sending, sweeping
+from preference_center.delivery import holding, sending, sweeping
 from worker.context import job, stopping
 
 log = structlog.get_logger()
@@ -21,6 +21,8 @@ def deliver(campaign_id: int) -> None:
 
 @job
 def sweep() -> None:
+    with transaction():
+        holding.watch()
     for campaign_id in sweeping.open_campaigns():
         with transaction():
             sweeping.tend(campaign_id)

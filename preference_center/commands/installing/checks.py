@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from preference_center import clock, config, embedded, kept_secrets
 from preference_center.commands import faults
-from preference_center.commands.installing import mailbox_check, relay_check
+from preference_center.commands.installing import mailbox_check, relay_check, sending_check
 from preference_center.config import Settings
 from preference_center.mail.relay import Relay
 from preference_center.webhooks import hooks
@@ -41,6 +41,7 @@ def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
     for name, check in (
         ("data folder", _folder), ("disk", _disk), ("database", _database), ("migrations", _migrations), ("queue", _queue),
         ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock),
+        ("sending", _sending),
         ("requests", _requests),
         ("reports", _reports),
         ("mailbox", _mailbox),
@@ -219,6 +220,15 @@ def _address(settings: Settings) -> Finding:
         WARNING,
         f"{settings.public_url} is only for this machine: mailbox providers offer one-click leaving for https alone.",
     )
+
+
+def _sending(settings: Settings) -> Finding:
+    try:
+        _at_database(settings, "SELECT 1", "SELECT 1")  # looking must not make a database
+        held = sending_check.look(settings)
+    except (SQLAlchemyError, FileNotFoundError):
+        return WARNING, "not looked at while the database does not answer or is not up to date."
+    return (FAULT, held) if held else (OK, "nothing keeps mail from leaving.")
 
 
 def _requests(settings: Settings) -> Finding:

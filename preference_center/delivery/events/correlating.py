@@ -46,6 +46,7 @@ class Match:
     message_id: int | None = None
     campaign_id: int | None = None
     topic_id: int | None = None
+    left: bool = False  # a mark of ours, and the address it went to: it left, even if our row has forgotten that
 
 
 def proven(mark: str | None, message_id: str | None, places: Sequence[Place]) -> tuple[int, MatchedBy] | None:
@@ -72,7 +73,7 @@ def find(source: str, wanted: Sequence[Wanted]) -> list[Match | None]:
     def one(want: Wanted) -> Match | None:
         if want.proven and want.by:
             row = by_number.get(want.proven)
-            return _match(row, want.by, _concerned(row, want.address_hash, former)) if row else None
+            return _proven(row, want.by, want.address_hash, former) if row else None
         row = by_provider.get(want.provider_message_id or "")
         if row and want.address_hash in (None, row.address_hash):
             return _match(row, MatchedBy.provider_id, row.address_hash)
@@ -84,6 +85,12 @@ def find(source: str, wanted: Sequence[Wanted]) -> list[Match | None]:
         return Match(MatchedBy.address, contact_id, want.address_hash) if contact_id in mailed else None
 
     return [one(want) for want in wanted]
+
+
+def _proven(row: Any, by: MatchedBy, named: bytes | None, former: Mapping[int, set[bytes]]) -> Match:
+    """Numbers are given anew after a restore, so what says that a mail left must fit the address too."""
+    concerned = _concerned(row, named, former)
+    return replace(_match(row, by, concerned), left=named is not None and named == concerned)
 
 
 def _match(row: Any, by: MatchedBy, address_hash: bytes | None) -> Match:

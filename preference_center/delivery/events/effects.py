@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from preference_center import clock
 from preference_center.consent.ledger import Evidence
@@ -59,6 +59,12 @@ class Effects:
     _suppressed: dict[tuple[bytes, Cause], tuple[Source, datetime | None]] = field(default_factory=dict)
     _leaving: dict[tuple[int, int | None], Source] = field(default_factory=dict)
     _silenced: set[int] = field(default_factory=set)
+    _left: set[int] = field(default_factory=set)
+
+    def left(self, message_id: int | None) -> None:
+        """Certainly, whatever our row says: a restored database has forgotten it (D3)."""
+        if message_id is not None:
+            self._left.add(message_id)
 
     def end(self, message_id: int | None, state: MessageState, reason: str | None = None) -> None:
         """This message ended so, or worse."""
@@ -84,7 +90,7 @@ class Effects:
         self._leaving.setdefault((contact_id, topic_id), source)
 
     def settle(self) -> None:
-        _move(self._ends)
+        _move(self._ends, self._left)
         contacts.lock(self._silenced, for_withdrawal=True)
         for (address_hash, cause), (source, until) in sorted(self._suppressed.items(), key=lambda item: item[0]):
             register.suppress(address_hash, cause, source.suppression(), until=until, happened_at=source.at)
@@ -96,13 +102,13 @@ def _weight(state: MessageState, reason: str | None) -> tuple[int, int]:
     return _RANK[state], _CLASS.get(reason or "", 0) if state is MessageState.bounced else 0
 
 
-def _move(ends: dict[int, tuple[MessageState, str | None]]) -> None:
+def _move(ends: dict[int, tuple[MessageState, str | None]], left: set[int]) -> None:
     """Any report about a message proves that it left, so one in doubt or under way ends here too."""
     if not ends:
         return
     rows = db.session.execute(
         select(Message.id, Message.state, Message.reason, Message.attempt)
-        .where(among(Message.id, ends), Message.attempt > 0, Message.state.in_(_RANK))
+        .where(among(Message.id, ends), Message.state.in_(_RANK), or_(Message.attempt > 0, among(Message.id, left)))
         .order_by(Message.id)
         .with_for_update()
     )

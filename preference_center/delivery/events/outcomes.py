@@ -23,6 +23,8 @@ class Case:
 
 def apply(case: Case, effects: Effects) -> None:
     """Gather what this event comes to."""
+    if case.match.left:
+        effects.left(case.match.message_id)
     OUTCOMES[case.kind](case, effects)
 
 

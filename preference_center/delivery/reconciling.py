@@ -1,0 +1,113 @@
+"""After a restore or a failover: what journals here know to have left, and the database does not.
+
+A claim is committed before its mail leaves, and raises the number of attempts. So a row with fewer of them than a journal notes has
+lost its claim, and takes the ending that the journal proves. Done twice it changes nothing more.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import bindparam, select, update
+
+from preference_center import clock
+from preference_center.campaigns.models import Campaign
+from preference_center.contacts.models import Contact
+from preference_center.db import among, db
+from preference_center.delivery import journal
+from preference_center.delivery.journal import Noted
+from preference_center.delivery.models import Message, MessageState
+
+AT_ONCE = 1_000
+_FORGOTTEN = (MessageState.queued, MessageState.sending, MessageState.uncertain, MessageState.skipped)
+UNKNOWN = "unknown"  # who got it is no contact any more: added after the backup was made
+
+
+def steps() -> Iterator[Callable[[], Counter[str]]]:
+    """The journals of this machine, the oldest first, as steps that each want a transaction."""
+    folder: Path = current_app.extensions["settings"].journals
+    for noted in journal.read_kept(folder):
+        yield partial(settle, noted)
+    for name, noted in journal.read_left(folder):
+        yield partial(settle, noted)
+        journal.keep(folder / name)
+
+
+def settle(noted: Noted) -> Counter[str]:
+    """Give what this journal knows to have left, or not to have, to rows that know less: how many came to which state."""
+    found: Counter[str] = Counter()
+    if not noted.people:
+        return found
+    campaign = db.session.scalar(select(Campaign).where(Campaign.public_id == noted.campaign).with_for_update())
+    if campaign is None:
+        return found
+    left = list(_left(noted).items())
+    for start in range(0, len(left), AT_ONCE):
+        found += _settle(campaign.id, dict(left[start : start + AT_ONCE]))
+    return found
+
+
+def _left(noted: Noted) -> dict[str, tuple[int, int | None]]:
+    """By contact the last attempt and its reply; none where it is not known. Who certainly got nothing is not among them."""
+    last: dict[str, tuple[int, int | None]] = {}
+    for (number, attempt), contact in noted.people.items():
+        if noted.whole and (number, attempt) not in noted.replies:
+            continue
+        if contact not in last or attempt > last[contact][0]:
+            last[contact] = attempt, noted.replies.get((number, attempt))
+    return {
+        contact: (attempt, code) for contact, (attempt, code) in last.items() if code is None or not 300 <= code < 500
+    }
+
+
+def _settle(campaign_id: int, left: dict[str, tuple[int, int | None]]) -> Counter[str]:
+    contacts = {
+        row.id: row.public_id
+        for row in db.session.execute(select(Contact.id, Contact.public_id).where(Contact.public_id.in_(left)))
+    }
+    rows = db.session.execute(
+        select(Message.id, Message.contact_id, Message.state, Message.attempt)
+        .where(Message.campaign_id == campaign_id, among(Message.contact_id, contacts))
+        .order_by(Message.id)
+        .with_for_update()
+    ).all()
+    forgotten = [
+        {"b_id": row.id} | _values(*left[contacts[row.contact_id]], "b_")
+        for row in rows
+        if row.state in _FORGOTTEN and row.attempt < left[contacts[row.contact_id]][0]
+    ]
+    missing = [
+        {"campaign_id": campaign_id, "contact_id": id_} | _values(*left[contacts[id_]])
+        for id_ in sorted(set(contacts) - {row.contact_id for row in rows})
+    ]
+    connection = db.session.connection()
+    if forgotten:
+        connection.execute(_END, forgotten)
+    if missing:  # the outbox was filled after the backup was made; filling passes over them
+        connection.execute(_TABLE.insert(), missing)
+    found = Counter(str(row["b_state"]) for row in forgotten) + Counter(str(row["state"]) for row in missing)
+    return found + Counter({UNKNOWN: len(left) - len(contacts)})
+
+
+def _values(attempt: int, code: int | None, prefix: str = "") -> dict[str, Any]:
+    state, reason = MessageState.sent, None
+    if code is None:
+        state, reason = MessageState.uncertain, "no_reply"
+    elif code >= 500:
+        state, reason = MessageState.failed, "refused"
+    values = {"state": state, "reason": reason, "reply_code": code, "attempt": attempt, "changed_at": clock.now()}
+    return {prefix + name: value for name, value in values.items()}
+
+
+_TABLE: Any = Message.__table__
+_END = (
+    update(_TABLE)
+    .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.attempt < bindparam("b_attempt"))
+    .values(
+        {name: bindparam(f"b_{name}") for name in ("state", "reason", "reply_code", "attempt", "changed_at")}
+        | {"next_try_at": None}
+    )
+)

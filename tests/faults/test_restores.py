@@ -1,0 +1,265 @@
+"""D3, D10: the database comes back older than it was. What had left leaves no second time, and until that is settled nothing leaves."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select, update
+
+from preference_center import clock
+from preference_center.app import create_app
+from preference_center.campaigns import queries as campaigns
+from preference_center.campaigns import scheduling
+from preference_center.campaigns.models import CampaignState
+from preference_center.config import Settings
+from preference_center.db import db, transaction
+from preference_center.delivery import holding, marks, outbox, reconciling, sending
+from preference_center.delivery.events import recording
+from preference_center.delivery.marks import Place
+from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.providers.base import Event, Kind
+from tests.conftest import make_settings
+from tests.faults import inside
+from tests.support import make
+from tests.support.bell import WrittenBell
+from tests.support.databases import copy_database
+from tests.support.relay import FakeRelay
+
+pytestmark = pytest.mark.both_databases
+
+PEOPLE = {f"person{number}@example.org" for number in range(60)}
+
+
+@pytest.fixture
+def relay() -> Iterator[FakeRelay]:
+    with FakeRelay(reply_delay=0.005) as relay:
+        yield relay
+
+
+@pytest.fixture
+def settings(tmp_path: Any, database: str, relay: FakeRelay) -> Settings:
+    return make_settings(tmp_path, database, relay_url=relay.url)
+
+
+@pytest.fixture
+def travel() -> Iterator[Any]:
+    with time_machine.travel(datetime(2026, 11, 2, 9, tzinfo=UTC), tick=True) as travel:
+        yield travel
+
+
+def _backup(settings: Settings) -> str:
+    db.session.remove()
+    db.engine.dispose()
+    return copy_database(settings.database_url, "pc_backup")
+
+
+@contextmanager
+def _restored(settings: Settings, backup: str) -> Iterator[Flask]:
+    """The same machine with the database as it was."""
+    db.session.remove()
+    app = create_app(replace(settings, database_url=backup), bell=WrittenBell())
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _begun_and_half_sent(relay: FakeRelay) -> int:
+    campaign_id = inside.begun(PEOPLE)
+    sending.run(campaign_id, seconds=20, stop=lambda: len(relay.messages) >= 15)
+    assert 15 <= len(relay.messages) < 60
+    return campaign_id
+
+
+def _watch() -> str | None:
+    with transaction():
+        holding.watch()
+    why = holding.held()
+    db.session.rollback()
+    return why
+
+
+def _reconcile() -> Counter[str]:
+    """As `campaigns reconcile --release` does."""
+    found: Counter[str] = Counter()
+    for step in reconciling.steps():
+        with transaction():
+            found += step()
+    with transaction():
+        holding.release()
+        holding.accept()
+    return found
+
+
+def _resume(campaign_id: int) -> None:
+    with transaction():
+        scheduling.resume(inside.look(campaign_id))
+
+
+def test_what_left_after_the_backup_leaves_no_second_time(
+    app: Flask, settings: Settings, relay: FakeRelay, travel: Any
+) -> None:  # D3, D10, P2
+    campaign_id = _begun_and_half_sent(relay)
+    assert _watch() is None
+    backup, before = _backup(settings), len(relay.messages)
+    inside.let_it_end(campaign_id, travel)
+    with _restored(settings, backup):
+        assert inside.figures(campaign_id).queued == 60 - before
+        sending.run(campaign_id, seconds=5)  # notices by itself, before it sends anything
+        campaign = inside.look(campaign_id)
+        assert campaign.state is CampaignState.paused
+        assert "older than what" in str(campaign.pause_reason) and "campaigns reconcile" in str(campaign.pause_reason)
+        assert holding.held() == campaign.pause_reason
+        _resume(campaign_id)  # before its time
+        sending.run(campaign_id, seconds=5)
+        assert inside.look(campaign_id).state is CampaignState.paused
+        assert len(relay.messages) == 60
+        assert _reconcile() == {"sent": 60 - before}
+        assert _reconcile() == {}
+        assert _watch() is None
+        _resume(campaign_id)
+        inside.let_it_end(campaign_id, travel)
+        assert inside.figures(campaign_id).sent == inside.figures(campaign_id).audience == 60
+    assert relay.copies() == Counter(PEOPLE)
+
+
+def test_an_outbox_that_was_filled_after_the_backup_passes_over_whom_it_reached(
+    app: Flask, settings: Settings, relay: FakeRelay, travel: Any
+) -> None:  # D3
+    with transaction():
+        topic = make.topic()
+        for address in sorted(PEOPLE):
+            make.follower(topic, address)
+        campaign = scheduling.create("Faults", topic, "Hello", "markdown", "Hello.")
+    with transaction():
+        scheduling.schedule(campaign, clock.now())
+    campaign_id = campaign.id
+    backup = _backup(settings)
+    with transaction():
+        scheduling.start_due(clock.now())
+    with transaction():
+        outbox.fill_range(campaign_id)
+    sending.run(campaign_id, seconds=20, stop=lambda: len(relay.messages) >= 20)
+    reached = {message.recipient for message in relay.messages}
+    with _restored(settings, backup):
+        with transaction():
+            newcomer = make.follower(campaigns_topic(campaign_id), "newcomer@example.org")  # takes other numbers
+        assert newcomer.id
+        assert str(_watch()).startswith("The database is older")
+        assert _reconcile() == {"sent": len(reached)}
+        with transaction():
+            scheduling.start_due(clock.now())
+        with transaction():
+            outbox.fill_range(campaign_id)
+        inside.let_it_end(campaign_id, travel)
+        assert inside.figures(campaign_id).audience == inside.figures(campaign_id).sent == 61
+    assert relay.copies() == Counter(PEOPLE | {"newcomer@example.org"})
+
+
+def campaigns_topic(campaign_id: int) -> Any:
+    from preference_center.topics.models import Topic
+
+    return db.session.get_one(Topic, inside.look(campaign_id).topic_id)
+
+
+def test_a_run_that_was_broken_off_after_the_backup_is_read_too(
+    app: Flask, settings: Settings, relay: FakeRelay, travel: Any
+) -> None:  # D3
+    campaign_id = inside.begun(PEOPLE)
+    backup = _backup(settings)
+
+    def broken() -> bool:
+        if len(relay.messages) >= 15:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        sending.run(campaign_id, seconds=20, stop=broken)
+    left = len(relay.messages)
+    with _restored(settings, backup):
+        assert _watch() is not None, "its journal is nobody's"
+        found = _reconcile()
+        assert found["sent"] + found["uncertain"] >= left > 0
+        assert _watch() is None
+        _resume(campaign_id)
+        inside.let_it_end(campaign_id, travel)
+        assert inside.figures(campaign_id).audience == 60
+    assert max(relay.copies().values()) == 1
+
+
+def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_all_the_same(
+    app: Flask, relay: FakeRelay, travel: Any
+) -> None:  # D3
+    campaign_id = inside.begun(sorted(PEOPLE))
+    forgotten: list[int] = []
+
+    def fail_over() -> bool:
+        if not forgotten and len(relay.messages) >= 5:
+            forgotten.append(1)
+            thread = threading.Thread(target=_forget_claims)
+            thread.start()
+            thread.join()
+        return False
+
+    def _forget_claims() -> None:
+        with app.app_context():
+            with transaction():
+                db.session.execute(
+                    update(Message)
+                    .where(Message.state == MessageState.sending)
+                    .values(state="queued", attempt=0, run_id=None)
+                )
+            db.session.remove()
+
+    sending.run(campaign_id, seconds=20, stop=fail_over)
+    assert forgotten
+    inside.let_it_end(campaign_id, travel)
+    assert relay.copies() == Counter(PEOPLE)
+    assert inside.figures(campaign_id).sent == 60
+
+
+@pytest.mark.parametrize(
+    ("recipient", "ends"), [("anna@example.org", "delivered"), ("other@example.org", "queued"), (None, "queued")]
+)
+def test_a_report_with_our_mark_settles_a_row_that_has_forgotten(
+    app: Flask, relay: FakeRelay, recipient: str | None, ends: str
+) -> None:
+    """D3. Only if it names the address too: numbers are given anew after a restore."""
+    campaign_id = inside.begun(["anna@example.org"])
+    message_id = db.session.scalars(select(Message.id)).one()
+    event = Event(Kind.delivered, "once", mark=marks.make(message_id, Place.metadata), recipient=recipient)
+    with transaction():
+        recording.record("postmark", [event], clock.now())
+    assert inside.states(campaign_id)["anna@example.org"][0] == ends
+
+
+def test_a_database_that_only_grows_is_never_taken_for_an_older_one(app: Flask, relay: FakeRelay, travel: Any) -> None:
+    assert _watch() is None
+    campaign_id = inside.begun(PEOPLE)
+    for wanted in (10, 30, 60):
+        sending.run(campaign_id, seconds=20, stop=lambda wanted=wanted: len(relay.messages) >= wanted)  # type: ignore[misc]
+        assert _watch() is None
+    db.session.rollback()
+    assert db.session.scalars(select(Run.id)).all()
+    assert campaigns.newest()[0].state in (CampaignState.sending, CampaignState.sent)
+
+
+def test_forgotten_consents_are_noticed_though_nothing_was_sent(app: Flask, settings: Settings) -> None:  # D10
+    from preference_center.consent.chain import seal
+
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+    backup = _backup(settings)
+    with transaction():
+        seal.seal_all()
+    assert _watch() is None
+    with _restored(settings, backup):
+        assert _watch() is not None
