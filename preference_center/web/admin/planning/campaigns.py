@@ -1,77 +1,24 @@
 """Writing campaigns: the list, a new one, and saving a draft without losing what a colleague wrote meanwhile."""
 
-from typing import Any
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
-from wtforms import IntegerField, SelectField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length, Optional
-from wtforms.widgets import HiddenInput
 
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import queries, scheduling
-from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
+from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts import attributes
 from preference_center.db import transaction
 from preference_center.delivery import queries as delivery
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
-from preference_center.web.admin.words import options, put_faults
+from preference_center.web.admin.planning.campaigns_form import CampaignForm, filled
+from preference_center.web.admin.words import put_faults
 
 PAGE = 20
 MAX_BYTES = 2 * 1024 * 1024
-WRITTEN = ("subject", "preheader", "format", "source", "text_source", "segment")
-
-
-FORMATS = [("markdown", "Markdown"), ("html", "HTML"), ("mjml", "MJML"), ("blocks", _l("Blocks (JSON)"))]
-METRICS = [
-    ("clicked", _l("more clicks, of those who agreed to be seen")),
-    ("opened", _l("more openings, of those who agreed to be seen")),
-    ("delivered", _l("more delivered")),
-    ("person", _l("one of us picks")),
-]
-
-
-class CampaignForm(FlaskForm):  # type: ignore[misc]
-    version = IntegerField(validators=[Optional()], widget=HiddenInput())
-    name = StringField(_l("Name"), [InputRequired(_l("Give the campaign a name.")), Length(max=120)])
-    topic = SelectField(_l("Topic"))
-    subject = StringField(_l("Subject"), [InputRequired(_l("Write a subject.")), Length(max=250)])
-    preheader = StringField(_l("Preheader"), [Length(max=250)])
-    format = SelectField(_l("Written in"), choices=options(FORMATS))
-    source = TextAreaField(_l("Content"), [InputRequired(_l("Write the content."))])
-    text_source = TextAreaField(_l("Text part"))
-    segment = TextAreaField(_l("Only for"), [Length(max=100_000)])
-    other_subject = StringField(_l("The other subject"), [Length(max=250)])
-    other_source = TextAreaField(_l("The other content"))
-    share = IntegerField(_l("How many percent try it"), [Optional()])
-    metric = SelectField(_l("Who wins"), choices=options(METRICS), validate_choice=False)
-    wait = IntegerField(_l("Minutes to wait"), [Optional()])
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-        topics = [topic for topic in catalogue.live() if topic.purpose.channel == "email"]
-        self.topic.choices = options((topic.key, topic.name("en")) for topic in topics)
-
-    def written(self) -> dict[str, Any]:
-        """What was typed, with the line ends of text rather than of forms."""
-        fields = {name: (self[name].data or "").replace("\r\n", "\n") for name in WRITTEN}
-        return fields | {"name": self.name.data, "experiment": self.experiment()}
-
-    def experiment(self) -> dict[str, Any]:
-        """One other content to try; more than one are written from the command line."""
-        other = {"subject": self.other_subject.data, "source": (self.other_source.data or "").replace("\r\n", "\n")}
-        variant = {name: value for name, value in other.items() if value and value.strip()}
-        if not variant:
-            return {}
-        return {
-            "share": self.share.data, "metric": self.metric.data or "", "wait_minutes": self.wait.data, "variants": [variant]
-        }  # fmt: skip
 
 
 @pages.get("/campaigns")
@@ -116,7 +63,7 @@ def campaign(public_id: str) -> ResponseReturnValue:
         return redirect(url_for("admin.progress", public_id=public_id))
     if not me().may(Permission.write_campaigns):
         return redirect(url_for("admin.preview", public_id=public_id))
-    return _write(_form_for(found, queries.version(found)), found)
+    return _write(filled(found, queries.version(found)), found)
 
 
 @pages.post("/campaigns/<public_id>")
@@ -149,7 +96,7 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
     """Both texts side by side; nothing is lost, and saving again is then a choice."""
     found = queries.by_public_id(public_id)
     newest = queries.version(found)
-    theirs = _form_for(found, newest)
+    theirs = filled(found, newest)
     differing = [
         (field, theirs[field.name])
         for field in form
@@ -170,6 +117,8 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
 
 def _text(data: object) -> str:
     """What differs must be words, not the line ends of forms."""
+    if isinstance(data, list):
+        return " ".join(sorted(data))
     return str(data or "").replace("\r\n", "\n").strip()
 
 
@@ -181,26 +130,6 @@ def _write(form: CampaignForm, found: Campaign | None) -> str:
         saved=queries.version(found) if found else None,
         attributes=attributes.declared(),
     )
-
-
-def _form_for(found: Campaign, version: CampaignVersion) -> CampaignForm:
-    keys = {topic.id: topic.key for topic in catalogue.everything()}
-    values = {name: getattr(version, name) for name in WRITTEN} | {"format": ContentFormat(version.format).value}
-    values |= _tried(version)
-    return CampaignForm(formdata=None, name=found.name, topic=keys[found.topic_id], version=found.version, **values)
-
-
-def _tried(version: CampaignVersion) -> dict[str, Any]:
-    """The fields of the experiment, where the version has one; what says the same as the first content stays empty."""
-    plan = version.experiment or {}
-    other = (plan.get("variants") or [{}])[0]
-    return {
-        "other_subject": "" if other.get("subject") == version.subject else other.get("subject", ""),
-        "other_source": "" if other.get("source") == version.source else other.get("source", ""),
-        "share": plan.get("share", 20),
-        "metric": plan.get("metric", "clicked"),
-        "wait": plan.get("wait_minutes", 240),
-    }
 
 
 def _onward(public_id: str) -> ResponseReturnValue:

@@ -19,7 +19,8 @@ from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, me, pages
-from preference_center.web.admin.planning.campaigns import FORMATS, MAX_BYTES
+from preference_center.web.admin.planning.campaigns import MAX_BYTES
+from preference_center.web.admin.planning.campaigns_form import FORMATS
 from preference_center.web.admin.words import options, put_faults
 
 

@@ -1,10 +1,14 @@
 """Writing campaigns, alone and at the same time."""
 
+import re
+
 import pytest
 
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.db import db, transaction
+from preference_center.segments import named
+from preference_center.segments import queries as queries_of_segments
 from preference_center.topics.models import Topic
 from tests.web.admin.conftest import Console, words
 
@@ -134,3 +138,70 @@ def test_a_hostile_name_is_inert(marketer: Console, news: Topic, payload: str) -
     for path in ("/admin/campaigns", _path(_only()), _path(_only(), "/review"), "/admin/"):
         html = marketer.get(path).get_data(as_text=True)
         assert "<script>alert" not in html and '"onload="' not in html
+
+
+@pytest.fixture
+def segments(news: Topic) -> dict[str, str]:
+    """Two segments: their public ids by name."""
+    with transaction():
+        rules = {"Kraków": "country = PL", "Staff": "source = staff"}
+        return {name: named.add(name, queries_of_segments.read(rule), "cli").public_id for name, rule in rules.items()}
+
+
+def test_segments_are_chosen_to_be_in_and_to_leave_out(marketer: Console, segments: dict[str, str]) -> None:
+    page = marketer.get("/admin/campaigns/new").get_data(as_text=True)
+    assert "Only who is in one of these segments" in page and page.count('type="checkbox"') == 4
+    chosen = {"include": segments["Kraków"], "exclude": segments["Staff"], "segment": "language = pl"}
+    assert marketer.post("/admin/campaigns/new", AUTUMN | chosen).status_code == 302
+    meant = 'segment "Kraków" and language = "pl" and not segment "Staff"'
+    assert queries.version(_only()).segment == meant
+    html = marketer.get(_path(_only())).get_data(as_text=True)
+    ticked = re.findall(r'<input checked id="(\w+)-\d" name="\w+" type="checkbox" value="(\w+)">', html)
+    assert ticked == [("include", segments["Kraków"]), ("exclude", segments["Staff"])]
+    assert marketer.post(_path(_only()), AUTUMN | chosen | {"version": "1"}).status_code == 302
+    assert queries.version(_only()).segment == meant, "saved as it was shown, it means the same"
+    assert marketer.post(_path(_only()), AUTUMN | {"version": "2"}).status_code == 302
+    assert queries.version(_only()).segment == "", "none chosen, none meant"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param({"include": "aaaaaaaaaaaaaaaa"}, "was removed meanwhile", id="a segment that is gone"),
+        pytest.param({"include": "Staff", "exclude": "Staff"}, "Staff stands on both sides", id="on both sides"),
+        pytest.param({"include": "Staff", "segment": "language ~ pl"}, "column 10", id="a fault in the rule besides"),
+        pytest.param({"segment": 'segment "Gone"'}, "There is no segment", id="no such segment in the rule"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_told_beside_it_and_kept(
+    marketer: Console, segments: dict[str, str], change: dict[str, str], said: str
+) -> None:
+    marketer.get("/admin/campaigns/new")
+    sent = {name: segments.get(value, value) for name, value in change.items()}
+    answer = marketer.post("/admin/campaigns/new", AUTUMN | sent)
+    assert answer.status_code == 422
+    assert said in words(answer)
+    html = answer.get_data(as_text=True)
+    assert all(value in html for value in sent.values() if value in segments.values())
+    assert html.count(" checked ") == sum(value in segments.values() for value in sent.values())
+    assert db.session.query(Campaign).count() == 0
+
+
+def test_who_chose_other_segments_meanwhile_is_shown_by_name(
+    marketer: Console, draft: Campaign, segments: dict[str, str]
+) -> None:  # P13
+    marketer.get(_path(draft))
+    marketer.post(_path(draft), AUTUMN | {"version": "1", "include": segments["Kraków"], "exclude": segments["Staff"]})
+    answer = marketer.post(_path(draft), AUTUMN | {"version": "1", "include": segments["Staff"]})
+    assert answer.status_code == 409
+    html = answer.get_data(as_text=True)
+    assert (
+        ">Kraków</pre>" in html
+        and f'checked id="include-1" name="include" type="checkbox" value="{segments["Staff"]}"' in html
+    )
+    assert segments["Staff"] not in html.partition("Saved by them")[2].partition("Yours")[0]
+
+
+def test_a_viewer_sees_no_form_to_choose_in(viewer: Console, draft: Campaign, segments: dict[str, str]) -> None:
+    assert viewer.post(_path(draft), AUTUMN | {"version": "1", "include": segments["Staff"]}).status_code == 403
+    assert queries.version(_only()).segment == ""
