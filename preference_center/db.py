@@ -35,6 +35,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from preference_center import driver
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -117,17 +119,27 @@ def transaction() -> Iterator[None]:
     What was read before is forgotten first, so the work sees the newest state. On SQLite the write lock is taken at once
     (`BEGIN IMMEDIATE`), which gives the one-writer guarantee that row locks give on PostgreSQL.
     """
-    db.session.rollback()
-    db.session.connection(execution_options={"immediate": True})
+    session = db.session()
+    session.rollback()
+    session.info["connection"] = session.connection(execution_options={"immediate": True})
     try:
         yield
-        db.session.commit()
+        session.commit()
     except BaseException:
-        db.session.rollback()
-        db.session.info.pop("after_commit", None)
+        session.rollback()
+        session.info.pop("after_commit", None)
         raise
-    for ring in db.session.info.pop("after_commit", []):
+    finally:
+        session.info.pop("connection", None)
+    for ring in session.info.pop("after_commit", []):
         ring()
+
+
+def open_connection() -> Connection:
+    """The connection of the open `transaction()`, which keeps it at hand: to ask the session for it takes as long as a statement."""
+    session = db.session()
+    held: Connection | None = session.info.get("connection")
+    return session.connection() if held is None or held.closed else held
 
 
 @contextmanager
@@ -227,8 +239,8 @@ def insert_rows(
         statement = f"{verb} INTO {table.name} ({names}) VALUES ({marks}){then}"
         connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
         return {row[0] for row in rows}
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor:
+    psycopg: Any = connection.connection.driver_connection
+    with psycopg.cursor() as cursor:
         target = table.name
         if conflict != "error":
             target = f"incoming_{table.name}"
@@ -280,4 +292,4 @@ def prepare_engine(engine: Engine) -> None:
         if options.get("only_reads"):
             return
         immediate = options.get("immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        driver.run(connection, "BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,17 +1,15 @@
 """All that the preference page tells of one contact, read by one statement: it is the page people see most."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, or_, select
-from sqlalchemy.engine import Connection
 
 from preference_center import clock
 from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.errors import NotFound
+from preference_center.prepared import Prepared
 from preference_center.suppressions.models import Cause, Suppression
 from preference_center.topics.purposes import LegalBasis
 
@@ -38,7 +36,7 @@ _SAID = (
     ConsentRecord.wording_id,
     ConsentRecord.happened_at,
 )
-_all = (
+_all = Prepared(
     select(*_CONTACT, *_STANDING, *_SAID)
     .outerjoin(Standing, and_(Standing.contact_id == Contact.id, Standing.purpose_key == bindparam("purpose")))
     .outerjoin(
@@ -54,8 +52,7 @@ _all = (
 )
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """The consent record that decided, as far as it is told."""
 
     public_id: str
@@ -66,8 +63,7 @@ class Record:
     happened_at: datetime
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """Where the contact stands on one topic."""
 
     state: State
@@ -76,8 +72,7 @@ class Said:
     record: Record | None
 
 
-@dataclass(frozen=True)
-class Overview:
+class Overview(NamedTuple):
     """A contact, and where they stand on one purpose and on each topic (by its id)."""
 
     id: int
@@ -94,16 +89,24 @@ class Overview:
     topics: dict[int, Said]
 
 
-def read(connection: Connection, public_id: str, purpose_key: str) -> Overview:
-    """NotFound when there is no such contact."""
-    asked = {"public_id": public_id, "purpose": purpose_key, "now": clock.now()}
-    rows: Sequence[Any] = connection.execute(_all, asked).all()
+def lately(public_id: str, purpose_key: str) -> Overview:
+    """As committed, outside any transaction. NotFound when there is no such contact."""
+    return _overview(_all.look(public_id=public_id, purpose=purpose_key, now=clock.now()))
+
+
+def now(public_id: str, purpose_key: str) -> Overview:
+    """As it stands in the open transaction. NotFound when there is no such contact."""
+    return _overview(_all.rows(public_id=public_id, purpose=purpose_key, now=clock.now()))
+
+
+_OWN = len(_CONTACT) + len(_STANDING)
+
+
+def _overview(rows: list[Any]) -> Overview:
     if not rows:
         raise NotFound("There is no such contact.")
-    contact = rows[0][: len(_CONTACT) + len(_STANDING)]
-    said = (row[len(contact) :] for row in rows)
-    parts: list[Any] = [*contact, {topic_id: _said(*rest) for topic_id, *rest in said if topic_id is not None}]
-    return Overview(*parts)
+    topics = {row[_OWN]: _said(*row[_OWN + 1 :]) for row in rows if row[_OWN] is not None}
+    return Overview(*rows[0][:_OWN], topics)
 
 
 def _said(state: State, until: datetime | None, cadence: Cadence, *record: Any) -> Said:
