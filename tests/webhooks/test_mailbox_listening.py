@@ -41,10 +41,11 @@ def port(app: Flask) -> Iterator[int]:
 
 
 @contextmanager
-def listener(app: Flask) -> Iterator[int]:
+def listener(app: Flask, limits: listening.Limits = listening.LIMITS) -> Iterator[int]:
     """Running in a thread of its own."""
     number, loop, stop = free_port(), asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(listening.serve(app, "127.0.0.1", number, stop),))
+    serving = listening.serve(app, "127.0.0.1", number, stop, limits)
+    thread = threading.Thread(target=loop.run_until_complete, args=(serving,))
     thread.start()
     for _ in range(500):
         if _answers(number):
