@@ -68,8 +68,13 @@ class RedisBell:
         self.redis = redis.Redis.from_url(embedded.redis_url(settings), socket_timeout=1, socket_connect_timeout=1)
 
     def ring(self, job: Job, args: tuple[int | str, ...]) -> None:
-        queue = Queue(job.queue, connection=self.redis, serializer=JSONSerializer)
-        queue.enqueue_call(job.path, args=args, timeout=job.timeout, result_ttl=0, failure_ttl=60)
+        self._queue(job).enqueue_call(job.path, args=args, timeout=job.timeout, result_ttl=0, failure_ttl=60)
+
+    def is_heard(self, job: Job) -> bool:
+        return not self._queue(job).count
+
+    def _queue(self, job: Job) -> Queue:
+        return Queue(job.queue, connection=self.redis, serializer=JSONSerializer)
 
 
 def _engine_options(settings: Settings) -> dict[str, object]:

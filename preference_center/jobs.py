@@ -49,16 +49,26 @@ class Bell(Protocol):
 
     def ring(self, job: Job, args: tuple[int | str, ...]) -> None: ...
 
+    def is_heard(self, job: Job) -> bool:
+        """Whether nothing waits in the job's queue: then a worker may be idle."""
+        ...
+
 
 def later(job: Job, *args: int | str) -> None:
     """Ring for `job` after the open transaction has committed."""
+    after_commit(lambda: _ring(job, args))
+
+
+def one_more(job: Job, *args: int | str) -> None:
+    """The same for one more worker to join in; not while another ring waits, for then all of them are busy."""
+    after_commit(lambda: _ring(job, args, only_if_heard=True))
+
+
+def _ring(job: Job, args: tuple[int | str, ...], *, only_if_heard: bool = False) -> None:
     bell: Bell = current_app.extensions["bell"]
-
-    def ring() -> None:
-        failpoints.hit("bell.before_ring")
-        try:
+    failpoints.hit("bell.before_ring")
+    try:
+        if not only_if_heard or bell.is_heard(job):
             bell.ring(job, args)
-        except (RedisError, OSError) as trouble:
-            log.warning("bell.unheard", job=job.path, trouble=type(trouble).__name__)
-
-    after_commit(ring)
+    except (RedisError, OSError) as trouble:
+        log.warning("bell.unheard", job=job.path, trouble=type(trouble).__name__)

@@ -49,6 +49,7 @@ LEASE = timedelta(minutes=15)  # longer than the wait for a final dot's reply
 CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
 STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
 SMALLEST, LARGEST = 20, 1000
+RING_SECONDS = 5.0  # between two rings of one run for help
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class _Turn:
     dead: list[int] = field(default_factory=list)
     held_back: set[int] = field(default_factory=set)
     claimed_at: float = 0.0
+    rings_at: float = 0.0  # for one more worker
     at_limit: bool = False  # the relay may take no more for now: its rate, or its warm-up
     unlearned: int | None = None  # how many the last chunk sent, until that is stored
     tally: Tally = field(default_factory=Tally)
@@ -190,6 +192,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         turn.at_limit = not room
         chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, turn.lane.admit) if room else []
         turn.lane.spent(len(chunk))
+        _ask_for_help(turn, chunk)
         if campaign.decide_at is not None:
             chunk = trials.with_contents(campaign, chunk)
         failpoints.hit("claim.before_commit")
@@ -200,6 +203,14 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         with turn.tally.database():
             turn.lookout.look()  # a pause may have been committed while the claim waited (P5)
     return chunk
+
+
+def _ask_for_help(turn: _Turn, chunk: list[Claimed]) -> None:
+    """A chunk as large as it may be leaves more behind: one more worker may join in, and rings for the next likewise."""
+    now = time.monotonic()
+    if len(chunk) == turn.size and now >= turn.rings_at:
+        turn.rings_at = now + RING_SECONDS
+        jobs.one_more(jobs.DELIVER, turn.campaign_id)
 
 
 def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:

@@ -9,3 +9,6 @@ class WrittenBell:
 
     def ring(self, job: Job, args: tuple[int | str, ...]) -> None:
         self.rung.append((job.path, args))
+
+    def is_heard(self, job: Job) -> bool:
+        return job.path not in [path for path, _ in self.rung]
