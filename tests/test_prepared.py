@@ -1,0 +1,96 @@
+"""Statements handed to the driver as they are: the same values and the same errors as through SQLAlchemy, on both databases."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from flask import Flask
+from sqlalchemy import Table, bindparam, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+
+from preference_center import driver
+from preference_center.db import db, open_connection, transaction
+from preference_center.prepared import Prepared
+from preference_center.suppressions.models import Cause, Suppression
+
+pytestmark = pytest.mark.both_databases
+
+MOMENT = datetime(2026, 5, 3, 12, 30, 15, 123456, UTC)
+HASH = b"\x00\x01" * 8
+_table = cast(Table, Suppression.__table__)
+_add = Prepared(
+    insert(_table).returning(_table.c.address_hash, _table.c.until),
+    sets=("address_hash", "cause", "until", "created_at"),
+)
+_lengthen = Prepared(update(_table).where(_table.c.address_hash == bindparam("whose")), sets=("until",))
+_bounced = Prepared(select(_table.c.cause, _table.c.until).where(_table.c.cause == Cause.bounce))
+
+
+def add() -> list[Any]:
+    return _add.rows(address_hash=HASH, cause=Cause.bounce, until=None, created_at=MOMENT)
+
+
+def test_values_pass_through_the_types_of_their_columns(app: Flask) -> None:
+    with app.app_context():
+        with transaction():
+            assert add() == [[HASH, None]]
+            _lengthen.run(whose=HASH, until=MOMENT)
+            assert _bounced.rows() == [[Cause.bounce, MOMENT]]
+        stored = db.session.scalars(select(Suppression)).one()
+        assert (stored.cause, stored.until) == (Cause.bounce, MOMENT)
+
+
+def test_a_look_sees_only_what_is_committed_and_leaves_no_transaction_open(app: Flask) -> None:
+    with app.app_context():
+        with transaction():
+            add()
+            assert _bounced.look() == []
+        assert len(_bounced.look()) == 1
+        lent = db.engine.raw_connection()
+        told: Any = lent.driver_connection
+        assert told.in_transaction is False if hasattr(told, "in_transaction") else not told.autocommit
+        lent.close()
+
+
+def test_what_was_written_is_undone_with_its_transaction(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(RuntimeError), transaction():
+            add()
+            raise RuntimeError
+        assert _bounced.look() == []
+        with transaction():  # and the next one does not use the connection of the last
+            add()
+
+
+def test_faults_are_those_of_sqlalchemy_and_name_no_value(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(IntegrityError) as fault, transaction():
+            add()
+            add()
+        assert HASH.hex() not in str(fault.value.params)
+        with pytest.raises(SQLAlchemyError), transaction():
+            driver.run(open_connection(), "SELECT nothing FROM nowhere")
+        with pytest.raises(SQLAlchemyError):
+            driver.look(db.engine, "SELECT nothing FROM nowhere", ())
+        with transaction():
+            assert _bounced.rows() == []
+
+
+@pytest.mark.only_postgresql
+def test_a_connection_that_the_server_closed_is_not_used_again(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(SQLAlchemyError) as fault, transaction():
+            own = driver.run(open_connection(), "SELECT pg_backend_pid()")[0][0]
+            with db.engine.connect() as another:
+                another.execute(text("SELECT pg_terminate_backend(:own)"), {"own": own})
+            add()
+        assert not isinstance(fault.value, ProgrammingError)
+        with transaction():
+            add()
+
+
+def test_a_value_that_only_a_default_would_give_is_refused(app: Flask) -> None:
+    from preference_center.consent.models import ConsentRecord
+
+    with app.app_context(), transaction(), pytest.raises(TypeError):
+        Prepared(insert(ConsentRecord), sets=("contact_id",)).run(contact_id=1)
