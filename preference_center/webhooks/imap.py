@@ -79,6 +79,8 @@ def _in_plain_words(account: Account, work: Callable[[imaplib.IMAP4], int]) -> i
             return work(line)
     except imaplib.IMAP4.error:
         raise Unavailable("The mailbox refused the login or a command: see PREFERENCE_CENTER_MAILBOX_URL.") from None
+    except ssl.SSLCertVerificationError as trouble:
+        raise Unavailable(f"The mailbox's certificate does not hold: {trouble.verify_message}") from None
     except (OSError, ssl.SSLError, EOFError) as trouble:
         raise Unavailable(f"The mailbox cannot be reached ({type(trouble).__name__}).") from None
 

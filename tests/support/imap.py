@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ class Mailbox:
     keywords: bool = True  # whether the server keeps keywords of its clients
     die_before: str = ""  # the connection breaks when this command comes
     invents: bytes = b""  # what a search brings besides
+    certificate: tuple[str, str] | None = None  # and its key, as files: then it speaks TLS from the first byte
     port: int = 0
     heard: list[str] = field(default_factory=list)
 
@@ -43,9 +45,18 @@ def _accept(server: socket.socket, box: Mailbox) -> None:
             line, _ = server.accept()
         except OSError:
             return
-        with line, line.makefile("rb") as said, suppress(OSError):
+        with line, suppress(OSError):
             line.settimeout(10)
-            _talk(line, said, box)
+            with _secured(line, box) as safe, safe.makefile("rb") as said:
+                _talk(safe, said, box)
+
+
+def _secured(line: socket.socket, box: Mailbox) -> socket.socket:
+    if box.certificate is None:
+        return line
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*box.certificate)
+    return context.wrap_socket(line, server_side=True)
 
 
 def _talk(line: socket.socket, said: Iterable[bytes], box: Mailbox) -> None:
