@@ -10,7 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Result, and_, bindparam, column, func, literal, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Result,
+    SmallInteger,
+    and_,
+    bindparam,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
@@ -177,6 +191,7 @@ def store(run: Run, endings: Sequence[Ending]) -> None:
             "b_run": run.id,
             "b_state": ending.state,
             "b_left": ending.state is not MessageState.queued,
+            "b_uncounted": int(ending.state is MessageState.queued and ending.reason is None),
             "b_reason": ending.reason,
             "b_code": ending.reply_code,
             "b_reply": ending.reply and ending.reply[:200],
@@ -262,5 +277,7 @@ _END = (
         reply=bindparam("b_reply"),
         next_try_at=bindparam("b_next"),
         changed_at=bindparam("b_at"),
+        attempt=_TABLE.c.attempt
+        - bindparam("b_uncounted", type_=SmallInteger),  # it had no dot, so no journal tells of it
     )
 )

@@ -51,7 +51,8 @@ class Message(Base):
     variant: Mapped[int | None] = mapped_column(
         SmallInteger
     )  # of an experiment: which content; none: waits for the winner
-    attempt: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # fence: raised by each claim
+    # fence: raised by each claim, taken back where nothing of it left
+    attempt: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     next_try_at: Mapped[datetime | None]
     reply_code: Mapped[int | None] = mapped_column(SmallInteger)
     reply: Mapped[str | None] = mapped_column(String(200))  # the relay's words when it was not 250, without the address

@@ -73,6 +73,8 @@ def test_the_journal_of_a_dead_run_decides_each_message(app: Flask) -> None:  # 
     with transaction():
         sweeping.settle_run(run.id)
     assert _states() == ["queued", "sent", "uncertain", "queued", "failed"]
+    attempts = list(db.session.scalars(select(Message.attempt).order_by(Message.id)))
+    assert attempts == [0, 1, 1, 1, 1], "nothing of the first had left: that was no attempt"
     assert run.ended_at is not None
     sweeping.forget_journal(run.id)
     assert not (app.extensions["settings"].journals / "1.journal").exists()

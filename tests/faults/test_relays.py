@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from preference_center import clock, providers
+from preference_center import clock, failpoints, providers
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import CampaignState
@@ -23,6 +23,7 @@ from preference_center.db import db, transaction
 from preference_center.delivery import sending
 from preference_center.delivery.events import recording
 from preference_center.delivery.events.models import DeliveryEvent, MatchedBy
+from preference_center.delivery.models import Message
 from preference_center.providers.base import BounceClass, Event, Kind
 from preference_center.webhooks import mailbox, processing
 from tests.conftest import make_settings
@@ -105,6 +106,27 @@ def test_greylisting_costs_time_and_no_copies(app: Flask, relay: FakeRelay, trav
     inside.let_it_end(campaign_id, travel)
     assert relay.copies() == Counter(people)
     assert inside.figures(campaign_id).sent == 60
+
+
+def test_claims_that_crashed_count_for_nothing_when_the_relay_asks_to_wait(
+    app: Flask, relay: FakeRelay
+) -> None:  # M1, K6
+    campaign_id = inside.begun(["anna+450x2@example.org"])
+    for _ in range(4):
+        failpoints.arm("message.rendered:raise")
+        with pytest.raises(failpoints.Crash):
+            sending.run(campaign_id, seconds=5)
+        inside.sweep()
+    failpoints.arm("")
+    waits = []
+    for _ in range(2):
+        sending.run(campaign_id, seconds=5)
+        message = db.session.scalars(select(Message)).one()
+        assert message.next_try_at is not None
+        waits.append((message.next_try_at - clock.now()).total_seconds())
+        with transaction():
+            db.session.execute(update(Message).values(next_try_at=None))
+    assert 40 < waits[0] < 75 < 230 < waits[1] < 375, "a minute, then five"
 
 
 @pytest.mark.parametrize("turn", range(3))
