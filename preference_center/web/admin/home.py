@@ -8,9 +8,9 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import CampaignState
 from preference_center.consent import queries as consent
 from preference_center.contacts import queries as contacts
-from preference_center.delivery import queries as delivery
 from preference_center.delivery.events import queries as events
 from preference_center.delivery.events import reputation
+from preference_center.delivery.results import totals
 from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, pages
@@ -23,15 +23,14 @@ _GOING_ON = (CampaignState.sending, CampaignState.paused, CampaignState.schedule
 def home() -> ResponseReturnValue:
     newest = campaigns.newest(50)
     going_on = [campaign for campaign in newest if campaign.state in _GOING_ON]
+    sent = [campaign for campaign in newest if campaign.state is CampaignState.sent]
     topics = catalogue.live()
     return render_template(
         "admin/home.html",
         paused=[campaign for campaign in going_on if campaign.state is CampaignState.paused],
         drafts=[campaign for campaign in newest if campaign.state is CampaignState.draft][:3],
-        going_on=[(campaign, delivery.figures(campaign)) for campaign in going_on],
-        last=[(campaign, delivery.figures(campaign)) for campaign in newest if campaign.state is CampaignState.sent][
-            :3
-        ],
+        going_on=[(campaign, totals.recent(campaign, totals.LIST_SHARE)) for campaign in going_on],
+        last=[(campaign, totals.recent(campaign, totals.ENDED_SHARE)) for campaign in sent[:3]],
         topics=topics,
         contacts=contacts.count(),
         followers=consent.followers(),

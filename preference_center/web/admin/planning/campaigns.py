@@ -10,7 +10,7 @@ from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts import attributes
 from preference_center.db import transaction
-from preference_center.delivery import queries as delivery
+from preference_center.delivery.results import totals
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
@@ -25,11 +25,12 @@ MAX_BYTES = 2 * 1024 * 1024
 @allowed(Permission.look)
 def campaigns() -> ResponseReturnValue:
     rows = queries.newest(PAGE + 1, whole_number(request.args.get("before")))
-    figures = {row.id: delivery.figures(row) for row in rows[:PAGE] if row.started_at}
+    figures = totals.of_list(rows[:PAGE])
     return render_template(
         "admin/planning/campaigns.html",
         campaigns=rows[:PAGE],
         figures=figures,
+        uncounted=any(row.started_at and row.id not in figures for row in rows[:PAGE]),
         following=rows[PAGE - 1].id if len(rows) > PAGE else None,
         topics={topic.id: topic for topic in catalogue.everything()},
         can_write=any(topic.purpose.channel == "email" for topic in catalogue.live()),

@@ -13,7 +13,7 @@ from preference_center.consent.eligibility import Reason
 from preference_center.db import db
 from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import MessageState
-from preference_center.delivery.results import trials
+from preference_center.delivery.results import totals, trials
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, pages, whole_number
@@ -31,7 +31,7 @@ IMPRINT = {
 @allowed(Permission.look)
 def progress(public_id: str) -> ResponseReturnValue:
     campaign = queries.by_public_id(public_id)
-    figures = delivery.figures(campaign)
+    figures = totals.recent(campaign)
     waiting = figures.queued + figures.sending
     through = figures.audience - waiting
     ahead = int((campaign.scheduled_at - clock.now()).total_seconds()) if campaign.scheduled_at else 0

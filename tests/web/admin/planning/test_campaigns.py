@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from preference_center import clock
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.db import db, transaction
+from preference_center.delivery.results import totals
 from preference_center.segments import named
 from preference_center.segments import queries as queries_of_segments
 from preference_center.topics.models import Topic
@@ -205,3 +207,16 @@ def test_who_chose_other_segments_meanwhile_is_shown_by_name(
 def test_a_viewer_sees_no_form_to_choose_in(viewer: Console, draft: Campaign, segments: dict[str, str]) -> None:
     assert viewer.post(_path(draft), AUTUMN | {"version": "1", "include": segments["Staff"]}).status_code == 403
     assert queries.version(_only()).segment == ""
+
+
+def test_a_campaign_that_was_not_counted_in_time_says_so(
+    viewer: Console, draft: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction():
+        scheduling.schedule(draft, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now())
+    assert "Sending Product news 0 0" in viewer.text("/admin/campaigns")
+    monkeypatch.setattr(totals, "LIST_SECONDS", 0.0)
+    said = viewer.text("/admin/campaigns")
+    assert "… not counted yet" in said and "load this page again" in said
