@@ -6,16 +6,18 @@ There is a row only where there is something to know: a limit that is counted, o
 import random
 from datetime import datetime, timedelta
 
-from sqlalchemy import SmallInteger, String
+from sqlalchemy import SmallInteger, String, and_, delete, or_, select, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
-from preference_center.db import Base
+from preference_center.db import Base, db
 
 DOMAIN_REST = timedelta(minutes=10)  # Google: after 4.7.28 wait at least so long (S86)
 LONGEST_REST = timedelta(hours=4)
 RELAY_REST = timedelta(seconds=10)
 LONGEST_RELAY_REST = timedelta(minutes=15)
 ALL_RELAYS = ""  # the name in the row that holds whatever would leave (delivery/holding.py)
+IDLE, FORGOTTEN = timedelta(days=2), timedelta(days=30)
+AT_ONCE = 1_000
 FREE_AT = 16  # connections: grown so far, a domain is treated like any other again
 
 
@@ -86,3 +88,18 @@ class Pace(Base):
             return False
         self.run_id, self.held_until = run_id, now + lease
         return True
+
+
+def tidy(now: datetime) -> int:
+    """Delete some rows of domains that say nothing any more: free again and idle for days, or in trouble that nobody met for a month."""
+    counts = [column >= now - IDLE for column in (Pace.minute_at, Pace.day_at)]
+    idle = and_(
+        Pace.connections.is_(None), Pace.changed_at < now - IDLE, *(or_(~count, count.is_(None)) for count in counts)
+    )
+    long_ago = and_(Pace.changed_at < now - FORGOTTEN, or_(Pace.paused_until.is_(None), Pace.paused_until < now))
+    over = select(Pace.relay, Pace.domain).where(Pace.domain != "", or_(idle, long_ago)).limit(AT_ONCE)
+    found = [tuple(row) for row in db.session.execute(over.with_for_update(skip_locked=True))]
+    if found:
+        gone = delete(Pace).where(tuple_(Pace.relay, Pace.domain).in_(found))
+        db.session.execute(gone.execution_options(synchronize_session=False))
+    return len(found)
