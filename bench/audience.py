@@ -184,7 +184,6 @@ def _rows(topic: Topic, numbers: range) -> Iterator[tuple[dict[str, Any], ...]]:
             "state": state,
             "record_id": number,
             "legal_basis": LegalBasis.consent,
-            "changed_at": now,
         }
         suppression = {"address_hash": address_hash, "cause": Cause.bounce, "created_at": now} if 2 <= kind < 6 else {}
         yield contact, record, subscription, suppression

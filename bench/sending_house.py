@@ -159,7 +159,7 @@ def _add(topic: Topic, people: list[tuple[int, dict[str, Any]]]) -> None:
     about = {"purpose_key": topic.purpose_key, "topic_id": topic.id, "action": Action.confirmed, "source": "form"}
     when = {"happened_at": now, "recorded_at": now, "legal_basis": LegalBasis.double_opt_in}
     dated = {"created_at": now, "updated_at": now, "jurisdiction": "PL", "jurisdiction_source": "import"}
-    held = {"topic_id": topic.id, "state": State.given, "legal_basis": LegalBasis.double_opt_in, "changed_at": now}
+    held = {"topic_id": topic.id, "state": State.given, "legal_basis": LegalBasis.double_opt_in}
     rows = (
         (Contact, [one | dated | {"id": id_, "address_hash": id_.to_bytes(16, "big")} for id_, one in people]),
         (ConsentRecord, [about | when | {"id": id_, "contact_id": id_} for id_, _ in people]),

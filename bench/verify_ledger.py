@@ -100,12 +100,12 @@ def fill(folder: Path, url: str, records: int) -> None:
                     )  # fmt: skip
                     kept.append((id_, contact, opened))
                     state = State.withdrawn if action is Action.withdrawn else State.given
-                    states.append((contact, topic_id, state, id_, None, at))
+                    states.append((contact, topic_id, state, id_, None, told[0]))
                 insert_rows(ConsentRecord.__table__, columns, rows)
                 safe.keep(kept)
                 insert_rows(
                     Subscription.__table__,
-                    ("contact_id", "topic_id", "state", "record_id", "until", "changed_at"),
+                    ("contact_id", "topic_id", "state", "record_id", "until", "legal_basis"),
                     states,
                     "replace",
                 )

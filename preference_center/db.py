@@ -4,7 +4,7 @@ import base64
 import enum
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Enum,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     any_,
@@ -76,6 +77,30 @@ def text_enum(kind: type[enum.StrEnum], length: int = 20) -> Enum:
     return Enum(
         kind, native_enum=False, create_constraint=False, length=length, values_callable=lambda e: [m.value for m in e]
     )
+
+
+class SmallEnum(TypeDecorator[enum.StrEnum]):
+    """A `StrEnum` kept as a small number, for tables that hold many rows a contact: SQLite needs no byte for 0 and 1.
+
+    The numbers stand beside the enum. They are written in every row there is: a member never gets another one, a new member a new one.
+    """
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, kind: type[enum.StrEnum], numbers: Mapping[Any, int]) -> None:
+        super().__init__()
+        self.kind = kind
+        self._numbers = dict(numbers)
+        self.members = {number: member for member, number in numbers.items()}
+        if set(numbers) != set(kind) or len(self.members) != len(numbers):
+            raise ValueError(f"every member of {kind.__name__} needs a number of its own")
+
+    def process_bind_param(self, value: enum.StrEnum | None, dialect: Dialect) -> int | None:
+        return None if value is None else self._numbers[value]
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> enum.StrEnum | None:
+        return None if value is None else self.members[value]
 
 
 def new_public_id() -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 
 from preference_center.consent import eligibility, projection
 from preference_center.consent.eligibility import Verdict
+from preference_center.consent.law import cadences
 from preference_center.consent.models import Cadence, Standing, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db
@@ -21,34 +22,26 @@ from preference_center.topics.models import Topic
 def verdict(topic: Topic, contact: Contact, at: datetime) -> Verdict:
     """The judge's answer by what was recorded at `at`. Unavailable where that can no longer be known."""
     savepoint = db.session.begin_nested()
-    mailed = _last_mailed(topic, contact)
     try:
         _lay_out_consent(contact, at)
         _lay_out_suppression(contact, at)
         _lay_out_contact(contact, at)
-        return _judged(topic, contact, at, mailed)
+        return _judged(topic, contact, at)
     finally:
         savepoint.rollback()
         db.session.expire_all()
 
 
-def _judged(topic: Topic, contact: Contact, at: datetime, mailed: datetime | None) -> Verdict:
+def _judged(topic: Topic, contact: Contact, at: datetime) -> Verdict:
     own = db.session.get(Subscription, (contact.id, topic.id), populate_existing=True)
-    if own is None or own.cadence is Cadence.each or mailed is None:
+    mailed = cadences.last(topic, contact.id)
+    if own is None or own.cadence is Cadence.each or mailed is None or mailed.at <= at:
         return eligibility.verdict(topic, contact, at)
-    if mailed <= at:
-        own.last_mailed_at = mailed
-        db.session.flush()
-        return eligibility.verdict(topic, contact, at)
+    cadences.forget(contact.id)  # only the last mail is kept, and it came later
     found = eligibility.verdict(topic, contact, at)
-    if found.allowed:  # only the last mail is kept, and it came later
+    if found.allowed:
         raise Unavailable("They had asked for fewer mails of this topic; which they had got by then is not kept.")
     return found
-
-
-def _last_mailed(topic: Topic, contact: Contact) -> datetime | None:
-    own = (Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
-    return db.session.scalar(select(Subscription.last_mailed_at).where(*own))
 
 
 def _lay_out_consent(contact: Contact, at: datetime) -> None:

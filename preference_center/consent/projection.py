@@ -4,7 +4,7 @@ A topic's record moves the topic; a purpose's record (no topic) moves the standi
 """
 
 from collections import namedtuple
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -16,7 +16,17 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm.util import identity_key
 
 from preference_center.consent.chain import rows
-from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription
+from preference_center.consent.models import (
+    BASES,
+    CADENCES,
+    STATES,
+    Action,
+    Cadence,
+    ConsentRecord,
+    Standing,
+    State,
+    Subscription,
+)
 from preference_center.db import Base, db
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
@@ -42,7 +52,6 @@ class OneTopic:
     state: State
     record_id: int
     until: datetime | None
-    changed_at: datetime
     legal_basis: LegalBasis | None = None
     by_guardian: bool = False
     cadence: Cadence = Cadence.each
@@ -53,7 +62,6 @@ class OnePurpose:
     state: State
     record_id: int
     paused_until: datetime | None
-    changed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,8 @@ class Stand:
 
 def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) -> Stand:
     """The stand after one more record. Pure: nothing is read or written."""
-    at, purposes = record.recorded_at, dict(stand.purposes)
-    before = purposes.get(record.purpose_key) or OnePurpose(State.open, record.id, None, at)
+    purposes = dict(stand.purposes)
+    before = purposes.get(record.purpose_key) or OnePurpose(State.open, record.id, None)
     if record.topic_id is not None:
         earlier = stand.topics.get(record.topic_id)
         if record.action in _CADENCE:  # how often is no consent: the record that decided stays
@@ -75,20 +83,20 @@ def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) 
             return Stand(stand.topics | paced, purposes)
         cadence = earlier.cadence if earlier else Cadence.each
         state, by_guardian = state_after(record.action), record.actor == GUARDIAN
-        now = OneTopic(state, record.id, record.until, at, record.legal_basis, by_guardian, cadence)
+        now = OneTopic(state, record.id, record.until, record.legal_basis, by_guardian, cadence)
         if now.state is State.given and before.state in _STOPS:
-            purposes[record.purpose_key] = replace(before, state=State.open, record_id=record.id, changed_at=at)
+            purposes[record.purpose_key] = replace(before, state=State.open, record_id=record.id)
         return Stand(stand.topics | {record.topic_id: now}, purposes)
     if record.action in (Action.paused, Action.resumed):
-        purposes[record.purpose_key] = replace(before, paused_until=record.until, record_id=record.id, changed_at=at)
+        purposes[record.purpose_key] = replace(before, paused_until=record.until, record_id=record.id)
         return Stand(stand.topics, purposes)
     state = _TOPIC_STATE[record.action]
-    purposes[record.purpose_key] = replace(before, state=state, record_id=record.id, changed_at=at)
+    purposes[record.purpose_key] = replace(before, state=state, record_id=record.id)
     if state not in _STOPS:
         return Stand(stand.topics, purposes)
     own = set(topics_of_purpose)
     stopped = {
-        topic: replace(was, state=state, record_id=record.id, until=None, changed_at=at)
+        topic: replace(was, state=state, record_id=record.id, until=None)
         for topic, was in stand.topics.items()
         if topic in own
     }
@@ -142,9 +150,9 @@ def differences(connection: Connection | None = None) -> Iterator[tuple[int, Sta
     """
     connection = connection or db.session.connection()
     by_purpose = _topics_by_purpose()
-    records = _by_contact(connection, ConsentRecord, ConsentRecord.id)
-    topics = _by_contact(connection, Subscription, Subscription.topic_id)
-    purposes = _by_contact(connection, Standing, Standing.purpose_key)
+    records = _by_contact(connection, _OF_RECORD, ConsentRecord.id)
+    topics = _by_contact(connection, _OF_TOPIC, Subscription.topic_id)
+    purposes = _by_contact(connection, _OF_PURPOSE, Standing.purpose_key)
     next_record, next_topic, next_purpose = next(records, _NO_ONE), next(topics, _NO_ONE), next(purposes, _NO_ONE)
     while (contact_id := min(next_record[0], next_topic[0], next_purpose[0])) < _NO_ONE[0]:
         rebuilt, stored_topics, stored_purposes = Stand(), {}, {}
@@ -154,13 +162,11 @@ def differences(connection: Connection | None = None) -> Iterator[tuple[int, Sta
             next_record = next(records, _NO_ONE)
         if next_topic[0] == contact_id:
             for row in next_topic[1]:
-                stored_topics[row.topic_id] = _one_topic(row)
+                stored_topics[row.topic_id] = _kept_topic(row)
             next_topic = next(topics, _NO_ONE)
         if next_purpose[0] == contact_id:
             for row in next_purpose[1]:
-                stored_purposes[row.purpose_key] = OnePurpose(
-                    row.state, row.record_id, row.paused_until, row.changed_at
-                )
+                stored_purposes[row.purpose_key] = OnePurpose(_state(row.state), row.record_id, row.paused_until)
             next_purpose = next(purposes, _NO_ONE)
         stored = Stand(stored_topics, stored_purposes)
         if stored != rebuilt:
@@ -170,29 +176,53 @@ def differences(connection: Connection | None = None) -> Iterator[tuple[int, Sta
 _NO_ONE: tuple[int, list[Any]] = (2**63, [])
 
 
-def _by_contact(connection: Connection, kind: type[Base], then: Any) -> Iterator[tuple[int, Iterable[Any]]]:
+def _by_contact(connection: Connection, columns: Sequence[Any], then: Any) -> Iterator[tuple[int, Iterable[Any]]]:
     """The rows of each contact, as the database keeps them: moments and words are compared, not used, so they stay as they are."""
-    table = cast(Table, kind.__table__)
-    columns = [column for column in table.columns if column.name not in _NOT_PROJECTED]
-    plain = str(select(*columns).order_by(table.c.contact_id, then))
-    row = namedtuple("row", [column.name for column in columns])  # type: ignore[misc]
+    plain = str(select(*columns).order_by(columns[0], then))
+    row = namedtuple("row", [column.key for column in columns])  # type: ignore[misc]
     return groupby(map(row._make, rows.stream(connection, plain)), key=attrgetter("contact_id"))
 
 
-_NOT_PROJECTED = (
-    "public_id",
-    "evidence_digest",
-    "source",
-    "source_ref",
-    "rules",
-    "last_mailed_at",
-    "last_mailed_for",
-    "renewal_asked_for",
+_OF_RECORD = (
+    ConsentRecord.contact_id,
+    ConsentRecord.id,
+    ConsentRecord.purpose_key,
+    ConsentRecord.topic_id,
+    ConsentRecord.action,
+    ConsentRecord.legal_basis,
+    ConsentRecord.actor,
+    ConsentRecord.until,
 )
+_OF_TOPIC = (
+    Subscription.contact_id,
+    Subscription.topic_id,
+    Subscription.state,
+    Subscription.record_id,
+    Subscription.until,
+    Subscription.legal_basis,
+    Subscription.by_guardian,
+    Subscription.cadence,
+)
+_OF_PURPOSE = (
+    Standing.contact_id,
+    Standing.purpose_key,
+    Standing.state,
+    Standing.record_id,
+    Standing.paused_until,
+)
+# a number that means nothing is no reason to stop: it differs from what the records say
+_state: Any = STATES.members.get
+_basis: Any = BASES.members.get
+_cadence: Any = CADENCES.members.get
 
 
 def _one_topic(row: Any) -> OneTopic:
-    return OneTopic(row.state, row.record_id, row.until, row.changed_at, row.legal_basis, row.by_guardian, row.cadence)
+    return OneTopic(row.state, row.record_id, row.until, row.legal_basis, row.by_guardian, row.cadence)
+
+
+def _kept_topic(row: Any) -> OneTopic:
+    state, basis, cadence = _state(row.state), _basis(row.legal_basis), _cadence(row.cadence)
+    return OneTopic(state, row.record_id, row.until, basis, row.by_guardian, cadence)
 
 
 _subscriptions, _standings = cast(Table, Subscription.__table__), cast(Table, Standing.__table__)
@@ -214,7 +244,7 @@ def _load(contact_id: int) -> Stand:
     purposes = connection.execute(_own_purposes, whose)
     return Stand(
         {row.topic_id: _one_topic(row) for row in topics},
-        {row.purpose_key: OnePurpose(row.state, row.record_id, row.paused_until, row.changed_at) for row in purposes},
+        {row.purpose_key: OnePurpose(row.state, row.record_id, row.paused_until) for row in purposes},
     )
 
 

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Connection, Enum, text
 
-from preference_center.db import Base, UTCDateTime, db
+from preference_center.db import Base, SmallEnum, UTCDateTime, db
 
 _LOCK = 0x50435F4D  # any number of our own
 _PATIENCE = "SET LOCAL lock_timeout = '60s'"
@@ -66,12 +66,14 @@ def _check_foreign_keys(connection: Connection) -> None:
 
 
 def _render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
-    """Migrations are frozen: they name our moment column by its lasting name, an enum as the text that it is, and JSON as ours."""
+    """Migrations are frozen: they name our moment column by its lasting name, an enum as what is kept of it, and JSON as ours."""
     if kind == "type" and isinstance(item, UTCDateTime):
         autogen.imports.add("from preference_center.db import UTCDateTime")
         return "UTCDateTime()"
     if kind == "type" and isinstance(item, Enum) and not item.native_enum:
         return f"sa.String(length={item.length})"
+    if kind == "type" and isinstance(item, SmallEnum):
+        return "sa.SmallInteger()"
     if kind == "type" and isinstance(item, JSON):
         autogen.imports.add("from sqlalchemy.dialects import postgresql")
         return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'

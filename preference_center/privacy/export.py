@@ -29,6 +29,8 @@ KEPT = {
     "messages": "with the campaign's figures, without a name after erasure",
     "tracked_messages": "as long as the message, only where the person agreed to be seen; deleted at erasure",
     "mailings": "as long as the longest frequency cap looks back",
+    "last_mails": "until the next mail of the topic takes its place; deleted at erasure",
+    "renewal_letters": "until the next letter about the topic takes its place; deleted at erasure",
     "delivery_events": "2 years",
     "notices": "90 days",
     "suppressions": "as long as the address must not be mailed; they hold a keyed hash, no address",

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import inspect, text
+from sqlalchemy import Boolean, MetaData, Table, inspect, select, text
 
 from preference_center.app import create_app
 from preference_center.consent import projection
-from preference_center.db import Base, db
+from preference_center.consent.law.cadences import LastMail
+from preference_center.consent.law.validity import RenewalLetter
+from preference_center.consent.models import Standing, Subscription
+from preference_center.db import Base, UTCDateTime, db
 from tests.conftest import make_settings
 from tests.support.bell import WrittenBell
 from tests.support.databases import create_database
@@ -186,3 +190,87 @@ def test_the_basis_of_what_was_stopped_altogether_is_found_again(bare: Flask) ->
             connection.execute(text(statement))  # as 0002 wrote them
     flask_migrate.upgrade()
     assert list(projection.differences()) == []
+
+
+BEFORE_SLIM = {
+    "consent_records": [
+        {"id": number, "public_id": f"r{number}", "contact_id": 1, "purpose_key": "email_marketing", "channel": "email",
+         "action": "given", "source": "form", "source_ref": "", "actor": "person", "happened_at": number, "recorded_at": number}
+        for number in range(1, 12)
+    ],
+    "subscriptions": [
+        {"contact_id": 1, "topic_id": number, "state": state, "record_id": number, "until": until, "changed_at": number,
+         "cadence": cadence, "last_mailed_at": mailed, "last_mailed_for": mailed and 7, "legal_basis": basis,
+         "by_guardian": number == 2, "renewal_asked_for": asked}
+        for number, (state, basis, cadence, until, mailed, asked) in enumerate(
+            (
+                ("requested", "double_opt_in", "each", None, None, None),
+                ("given", "consent", "weekly", 90, 50, 90),
+                ("refused", "existing_customer", "monthly", None, 60, None),
+                ("withdrawn", "contract", "each", None, None, 80),
+                ("objected", "legitimate_interest", "each", None, None, None),
+                ("expired", "legal_obligation", "each", 70, None, None),
+                ("invalidated", "vital_interest", "each", None, None, None),
+                ("given", "public_task", "each", None, None, None),
+                ("withdrawn", None, "each", None, None, None),
+            ),
+            start=1,
+        )
+    ],
+    "standings": [
+        {"contact_id": 1, "purpose_key": "email_marketing", "state": "open", "record_id": 10, "paused_until": 99, "changed_at": 10},
+        {"contact_id": 1, "purpose_key": "tracking", "state": "objected", "record_id": 11, "paused_until": None, "changed_at": 11},
+    ],
+}  # fmt: skip
+
+
+def reflected(name: str) -> Table:
+    """The table as the database has it now; moments in our words."""
+    table = Table(name, MetaData(), autoload_with=db.engine)
+    for column in table.columns:
+        if column.name in ("at", "until") or column.name.endswith(("_at", "_until", "mailed_at", "asked_for")):
+            column.type = UTCDateTime()
+        if column.name == "by_guardian":
+            column.type = Boolean()
+    return table
+
+
+def moments(row: dict[str, Any]) -> dict[str, Any]:
+    """Each number in a column of moments is so many days after the first of January."""
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    kinds = ("at", "until", "for")
+    is_moment = {name: name.rpartition("_")[2] in kinds and name != "last_mailed_for" for name in row}
+    return {
+        name: first + timedelta(days=value) if is_moment[name] and value is not None else value
+        for name, value in row.items()
+    }
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    table = reflected(name)
+    with db.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+
+def test_states_become_slim_and_words_again_without_losing_anything(bare: Flask) -> None:
+    """0008: numbers for words, and what only few rows have in tables of its own."""
+    flask_migrate.upgrade(revision="0007")
+    wide = {name: [moments(row) for row in rows] for name, rows in BEFORE_SLIM.items()}
+    with db.engine.begin() as connection:
+        for name, rows in wide.items():
+            connection.execute(reflected(name).insert(), rows)
+    flask_migrate.upgrade(revision="0008")
+    said = {row.topic_id: row for row in db.session.scalars(select(Subscription))}
+    for row in wide["subscriptions"]:
+        kept = said[row["topic_id"]]
+        assert (kept.state, kept.legal_basis, kept.cadence) == (row["state"], row["legal_basis"], row["cadence"])
+        assert (kept.record_id, kept.until, kept.by_guardian) == (row["record_id"], row["until"], row["by_guardian"])
+    assert [
+        (row.state, row.paused_until) for row in db.session.scalars(select(Standing).order_by(Standing.record_id))
+    ] == [(row["state"], row["paused_until"]) for row in wide["standings"]]
+    assert [(row.topic_id, row.occasion) for row in db.session.scalars(select(LastMail))] == [(2, 7), (3, 7)]
+    assert {row.topic_id for row in db.session.scalars(select(RenewalLetter))} == {2, 4}
+    db.session.remove()
+    flask_migrate.downgrade(revision="0007")
+    for name in ("subscriptions", "standings"):
+        assert rows_of(name) == wide[name]

@@ -12,7 +12,7 @@ from preference_center.consent import eligibility, history, ledger, projection
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import cadences
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import Cadence, ConsentRecord, Subscription
+from preference_center.consent.models import Cadence, ConsentRecord, State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, insert_rows, transaction
 from preference_center.errors import Unavailable
@@ -102,12 +102,11 @@ def test_an_import_does_not_wipe_out_how_often(app: Flask) -> None:
     with transaction():
         topic = make.topic()
         contact = weekly_reader(topic)
-        mailed(topic, contact, 1, 1)
-        columns = ("contact_id", "topic_id", "state", "record_id", "until", "changed_at")
-        row = (contact.id, topic.id, "withdrawn", 99, None, clock.now())
+        columns = ("contact_id", "topic_id", "state", "record_id", "until")
+        row = (contact.id, topic.id, State.withdrawn, 99, None)
         insert_rows(Subscription.__table__, columns, [row], "replace")  # type: ignore[arg-type]
     found = db.session.get_one(Subscription, (contact.id, topic.id))
-    assert (found.state, found.cadence, found.last_mailed_for) == ("withdrawn", Cadence.weekly, 1)
+    assert (found.state, found.cadence) == (State.withdrawn, Cadence.weekly)
 
 
 def test_what_the_judge_said_in_the_past_is_known_or_refused(app: Flask) -> None:  # S80

@@ -103,10 +103,6 @@ def test_a_state_without_any_record_is_found(app: Flask) -> None:
     with transaction():
         topic = make.topic()
         contact = make.contact()
-        db.session.add(
-            Subscription(
-                contact_id=contact.id, topic_id=topic.id, state=State.given, record_id=99, changed_at=clock.now()
-            )
-        )
+        db.session.add(Subscription(contact_id=contact.id, topic_id=topic.id, state=State.given, record_id=99))
     ((found, _, rebuilt),) = projection.differences()
     assert (found, rebuilt.topics) == (contact.id, {})

@@ -15,7 +15,7 @@ from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import ConsentEvidence, ContactKey
 from preference_center.contacts.models import Contact
-from preference_center.db import Base, UTCDateTime, db, plain, transaction
+from preference_center.db import Base, SmallEnum, UTCDateTime, db, plain, transaction
 from preference_center.privacy import export
 from preference_center.topics.purposes import LegalBasis
 from tests.support import make
@@ -47,6 +47,8 @@ class Markers:
             if column.name == "kind" and column.table.name == "notices":
                 return kind.python_type("new_link")
             return next(iter(kind.python_type))  # type: ignore[call-overload]
+        if isinstance(kind, SmallEnum):
+            return next(iter(kind.kind))
         if isinstance(kind, UTCDateTime):
             return datetime(2026, 1, 1, tzinfo=clock.now().tzinfo) + timedelta(seconds=self.count)
         if isinstance(kind, Boolean):

@@ -268,13 +268,12 @@ def _write(terms: Terms, wanted: list[_Wanted], now: datetime) -> None:
             one.until,
             _basis(terms, one),
             False,
-            now,
         )
         for id_, one in zip(ids, wanted, strict=True)
     }
     insert_rows(
         _subscriptions,
-        ("contact_id", "topic_id", "state", "record_id", "until", "legal_basis", "by_guardian", "changed_at"),
+        ("contact_id", "topic_id", "state", "record_id", "until", "legal_basis", "by_guardian"),
         [(*key, *latest[key]) for key in sorted(latest)],
         "replace",
     )

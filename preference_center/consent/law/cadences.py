@@ -1,32 +1,47 @@
 """How often is often enough: who asked for one mail a week or a month of a topic gets no second one before its time.
 
-Summaries are still to come; until then this is kept by leaving mails out. What the judge needs for it stands on the subscription.
+Summaries are still to come; until then this is kept by leaving mails out. The few who asked for it have a row that says when they
+last got the topic; it is no part of the projection.
 """
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.consent.models import Cadence, Subscription
-from preference_center.db import among, db, is_postgresql
+from preference_center.db import Base, BigId, among, db, is_postgresql
 from preference_center.topics.models import Topic
 
 GAPS = {Cadence.weekly: timedelta(days=7), Cadence.monthly: timedelta(days=30)}
 
 
+class LastMail(Base):
+    """The last mail of a topic to a contact with a cadence of their own."""
+
+    __tablename__ = "last_mails"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    topic_id: Mapped[int] = mapped_column(primary_key=True)
+    occasion: Mapped[int] = mapped_column(BigId)  # which campaign, so that trying it again is no second mail
+    at: Mapped[datetime]
+
+
 def too_soon(at: datetime, occasion: int | None) -> ColumnElement[bool]:
     """The part of the judge's question that speaks of cadence."""
-    soon: Any = or_(
+    own: list[Any] = [LastMail.contact_id == Subscription.contact_id, LastMail.topic_id == Subscription.topic_id]
+    if occasion is not None:
+        own.append(LastMail.occasion != occasion)
+    return or_(
         *(
-            and_(Subscription.cadence == cadence, Subscription.last_mailed_at > at - gap)
+            and_(Subscription.cadence == cadence, exists().where(*own, LastMail.at > at - gap).correlate(Subscription))
             for cadence, gap in GAPS.items()
         )
     )
-    if occasion is None:
-        return and_(soon)
-    return and_(soon, Subscription.last_mailed_for.is_distinct_from(occasion))
 
 
 def hold(topic: Topic, contact_ids: Collection[int]) -> set[int]:
@@ -50,9 +65,15 @@ def note(topic: Topic, contact_ids: Collection[int], occasion: int, at: datetime
     """These contacts, of those held, get this campaign's mail now."""
     if not contact_ids:
         return
-    db.session.execute(
-        update(Subscription)
-        .where(Subscription.topic_id == topic.id, Subscription.contact_id.in_(contact_ids))
-        .values(last_mailed_at=at, last_mailed_for=occasion)
-        .execution_options(synchronize_session=False)
-    )
+    insert = (postgresql.insert if is_postgresql() else sqlite.insert)(LastMail)
+    now = {"occasion": occasion, "at": at}
+    into = insert.on_conflict_do_update(index_elements=[LastMail.contact_id, LastMail.topic_id], set_=now)
+    db.session.execute(into, [now | {"contact_id": one, "topic_id": topic.id} for one in sorted(contact_ids)])
+
+
+def last(topic: Topic, contact_id: int) -> LastMail | None:
+    return db.session.get(LastMail, (contact_id, topic.id))
+
+
+def forget(contact_id: int) -> None:
+    db.session.execute(delete(LastMail).where(LastMail.contact_id == contact_id))

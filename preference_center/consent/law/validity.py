@@ -4,18 +4,30 @@ The topic says how many months a consent lasts; where the law of a country ends 
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.consent.law import bases, jurisdictions
 from preference_center.consent.models import State, Subscription
 from preference_center.contacts.models import Contact
-from preference_center.db import db
+from preference_center.db import Base, BigId, db, is_postgresql
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 
 NOTICE = timedelta(days=30)  # so long before the end the person is asked, once
+
+
+class RenewalLetter(Base):
+    """The end of a consent that we wrote to the contact about, last."""
+
+    __tablename__ = "renewal_letters"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    contact_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    topic_id: Mapped[int] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
 
 
 def end_of(
@@ -64,16 +76,27 @@ def ending(contact: Contact, at: datetime) -> dict[int, datetime]:
 
 def asked(contact: Contact, at: datetime) -> list[int]:
     """Note that the contact is written to now about every end that comes soon; the topics it is news for."""
-    new = (
-        update(Subscription)
-        .where(Subscription.contact_id == contact.id, Subscription.state == State.given, _not_asked())
-        .where(Subscription.until > at, Subscription.until <= at + NOTICE)
-        .values(renewal_asked_for=Subscription.until)
-        .returning(Subscription.topic_id)
-        .execution_options(synchronize_session=False)
+    own = (Subscription.contact_id == contact.id, Subscription.state == State.given, _not_asked())
+    soon = (Subscription.until > at, Subscription.until <= at + NOTICE)
+    new = db.session.execute(
+        select(Subscription.contact_id, Subscription.topic_id, Subscription.until).where(*own, *soon)
     )
-    return sorted(db.session.scalars(new))
+    if letters := [dict(row) for row in new.mappings()]:
+        insert = (postgresql.insert if is_postgresql() else sqlite.insert)(RenewalLetter)
+        key = [RenewalLetter.contact_id, RenewalLetter.topic_id]
+        into = insert.on_conflict_do_update(index_elements=key, set_={"until": insert.excluded.until})
+        db.session.execute(into, letters)
+    return sorted(letter["topic_id"] for letter in letters)
 
 
-def _not_asked() -> Any:
-    return or_(Subscription.renewal_asked_for.is_(None), Subscription.renewal_asked_for != Subscription.until)
+def forget(contact_id: int) -> None:
+    db.session.execute(delete(RenewalLetter).where(RenewalLetter.contact_id == contact_id))
+
+
+def _not_asked() -> ColumnElement[bool]:
+    asked = exists().where(
+        RenewalLetter.contact_id == Subscription.contact_id,
+        RenewalLetter.topic_id == Subscription.topic_id,
+        RenewalLetter.until == Subscription.until,
+    )
+    return ~asked.correlate(Subscription)
