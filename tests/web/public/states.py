@@ -2,8 +2,10 @@
 
 import html
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import time_machine
 from flask import Flask
@@ -26,6 +28,8 @@ from preference_center.suppressions.models import Cause
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic, TopicText
 from tests.support import links, make, shop
+from tests.web.public import acted
+from tests.web.public.acted import Post
 
 BY_LINK = Evidence(source="link", language="en")
 NAMES = {
@@ -41,13 +45,15 @@ class States:
     """By name: a path, and the fields to post there; `{language}` in a path is filled in by `at`."""
 
     paths: dict[str, str] = field(default_factory=dict)
-    posts: dict[str, tuple[str, dict[str, list[str]]]] = field(default_factory=dict)
+    posts: dict[str, Post] = field(default_factory=dict)
+    once: Callable[[], Mapping[str, Post]] = dict  # what can be posted once, made anew
 
     def at(self, language: str) -> dict[str, tuple[str, dict[str, list[str]] | None]]:
         found: dict[str, tuple[str, dict[str, list[str]] | None]] = {
             name: (_spoken(path, language), None) for name, path in self.paths.items()
         }
-        return found | {name: (_spoken(path, language), data) for name, (path, data) in self.posts.items()}
+        posts = self.posts | dict(self.once())
+        return found | {name: (_spoken(path, language), data) for name, (path, data) in posts.items()}
 
 
 def _spoken(path: str, language: str) -> str:
@@ -65,6 +71,9 @@ def build(app: Flask) -> States:
     _signing_up(states, client)
     _acting(states, client, topics)
     _many(states)
+    states.paths |= acted.published(topics["news"]) | acted.ending(topics["events"]) | acted.fail_on_demand(app)
+    waiting = (f"once{number}@example.net" for number in count(1))
+    states.once = lambda: {"confirmed": (_wished(next(waiting)), {}), **dict(acted.once(client, topics))}
     return states
 
 

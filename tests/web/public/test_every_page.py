@@ -19,8 +19,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from preference_center import i18n
 from preference_center.app import create_app
-from preference_center.db import db
+from preference_center.db import db, transaction
+from preference_center.preferences import branding
 from preference_center.web.guards import limiter
+from preference_center.web.public import look
 from tests.conftest import make_settings
 from tests.support.bell import WrittenBell
 from tests.support.browser import chromium, served
@@ -144,9 +146,62 @@ def test_no_page_breaks_its_own_policy(browser: Browser, site: Site) -> None:
     for path, data in site.states.at("en").values():
         if data is None:
             page.goto(path)
-    assert [text for text in said if not re.search(r"status of (404|410)", text)] == []
+    assert [text for text in said if not re.search(r"status of (404|410|429|500|503)", text)] == []
     assert loaded <= {"document", "stylesheet", "image", "other"} and here.cookies() == []
     here.close()
+
+
+def test_pages_are_printed_dark_on_white_without_what_only_a_screen_can_do(browser: Browser, site: Site) -> None:
+    """`screens.md` 3.4: also for somebody whose screen is dark."""
+    here = context(browser, site, viewport={"width": 700, "height": 900}, color_scheme="dark")
+    page = here.new_page()
+    page.emulate_media(media="print")
+    states_ = site.states.at("pl")
+    for name in ("preferences, two on", "receipt", "data"):
+        page.goto(states_[name][0])
+        assert faults(page, RULES_OF_COLOUR) == [], name
+        ground = page.evaluate("getComputedStyle(document.documentElement).colorScheme")
+        assert ground == "light", name
+        assert not page.locator(".languages, .break, .save button").filter(visible=True).count(), name
+    here.close()
+
+
+def test_pages_can_be_read_in_the_owners_colours(browser: Browser, site: Site) -> None:
+    """Issue 3.14: a look whose colours had to be corrected, in both themes."""
+    with transaction():
+        branding.save("Żółty Sklep", {"accent": "#ffd400", "paper": "#fffbe6", "ink": "#777777"})
+    look.forget()
+    here = context(browser, site, viewport={"width": 360, "height": 640})
+    page, wrong = here.new_page(), {}
+    shown = site.states.at("pl")
+    for name in ("saved", "preferences, paused", "sign-up, nothing filled in"):
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            go(page, *shown[name])
+            page.evaluate(OPEN_ALL)
+            if found := faults(page, RULES_OF_COLOUR):
+                wrong[name, theme] = found
+            assert page.locator(".brand").text_content() == "Żółty Sklep"
+    here.close()
+    with transaction():
+        branding.save("", {})
+    look.forget()
+    assert wrong == {}
+
+
+def test_help_stands_in_the_same_place_on_every_page_and_nothing_is_asked_twice(site: Site) -> None:
+    """S60: WCAG 3.2.6 and 3.3.7."""
+    client = site.app.test_client(use_cookies=False)
+    places, asked = Counter[tuple[str, ...]](), {}
+    for name, (path, data) in site.states.at("en").items():
+        answer = client.get(path.partition("#")[0]) if data is None else client.post(path, data=data)
+        foot = answer.text.partition("<footer")[2]
+        places[tuple(re.findall(r">(Privacy notice|Your data|Help: [^<]*)<", foot))] += 1
+        fields = re.findall(r'<input[^>]*name="(email|name)"(?![^>]*type="hidden")[^>]*>', answer.text)
+        if len(fields) != len(set(fields)):
+            asked[name] = fields
+    assert len(places) == 1 and len(next(iter(places))) == 3, places
+    assert asked == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
