@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center import clock
@@ -30,3 +30,12 @@ def note(actor: str, action: str, object_kind: str = "", object_id: str = "", **
             at=clock.now(), actor=actor, action=action, object_kind=object_kind, object_id=object_id, detail=detail
         )
     )
+
+
+def moments(action: str, object_kind: str, object_id: str, *, since: datetime) -> list[datetime]:
+    """When this was done to it, from then on, in order."""
+    entry = AuditEntry
+    done = select(entry.at).where(
+        entry.object_kind == object_kind, entry.object_id == object_id, entry.action == action
+    )
+    return list(db.session.scalars(done.where(entry.at >= since).order_by(entry.id)))

@@ -27,6 +27,11 @@ from preference_center.errors import Conflict, Invalid, NotFound
 PAGE_LIMIT = 20 * 1024 * 1024
 CLI_LIMIT = 200 * 1024 * 1024
 KEPT_FOR = timedelta(hours=24)
+TRIES = 5
+_STUCK = (
+    "The work on this file died five times behind row {rows}, perhaps for want of memory (PREFERENCE_CENTER_JOB_MEMORY). "
+    "Look at the logs of the workers, then go on, or divide the file."
+)
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,9 @@ def begin(import_id: int) -> Import | None:
         return None
     import_.state = ImportState.running
     import_.moved_at = clock.now()
+    if _begun_in_vain(import_) >= TRIES:
+        finish(import_.id, _STUCK.format(rows=import_.rows_read))
+        return None
     if import_.dry_run:
         _start_over(import_)  # it stored nothing, and what it remembered is gone
     else:
@@ -166,6 +174,26 @@ def begin(import_id: int) -> Import | None:
             attributes.declare(key, kept["name"], kept["kind"])
     db.session.flush()
     return import_
+
+
+def _begun_in_vain(import_: Import) -> int:
+    """How often it was taken up at this very row before; this time is counted too."""
+    row, times = import_.declared.get("begun", (0, 0))
+    times = times if row == import_.rows_read else 0
+    import_.declared = import_.declared | {"begun": (import_.rows_read, times + 1)}
+    db.session.flush()
+    return int(times)
+
+
+def resume(import_: Import) -> None:
+    """Go on with a file that was given up, where it stopped. The door rings for it."""
+    path(import_)
+    if import_.state is not ImportState.failed or not import_.declared:
+        raise Conflict("This import was not given up, or never agreed on. Upload the file again.")
+    import_.declared = {name: said for name, said in import_.declared.items() if name != "begun"}
+    import_.state, import_.trouble, import_.finished_at = ImportState.uploaded, None, None
+    import_.moved_at = clock.now()
+    db.session.flush()
 
 
 def claim(import_id: int, rows_before: int, rows_after: int, bytes_read: int) -> bool:
@@ -243,6 +271,12 @@ def unfinished(idle: timedelta = timedelta(minutes=5)) -> list[int]:
         Import.state.in_([ImportState.uploaded, ImportState.running]), Import.moved_at < clock.now() - idle
     )
     return [row.id for row in db.session.execute(waiting) if row.declared]
+
+
+def given_up() -> list[Import]:
+    """Those at which workers died, as long as their file is here."""
+    died = (Import.state == ImportState.failed, Import.trouble.like(_STUCK.partition("{")[0] + "%"))
+    return list(db.session.scalars(select(Import).where(*died, Import.stored_as.is_not(None)).order_by(Import.id)))
 
 
 def tidy() -> int:

@@ -5,7 +5,7 @@ the file begins with the name of this boot, and after another one its silence pr
 lives; whoever gets the lock knows the writer is dead and may read what had left (`reliability.md` 2.2, step 5).
 
 Of runs that ended it is kept for some days, a folder a day: a database that is restored from a backup has forgotten them, and
-would let the same mail leave again (reconciling.py). Then numbers may mean others, so each message is noted with its contact.
+would let the same mail leave again (restoring/). Then numbers may mean others, so each message is noted with its contact.
 """
 
 import errno

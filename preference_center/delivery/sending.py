@@ -27,7 +27,7 @@ from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import jurisdictions
 from preference_center.db import db, is_postgresql, transaction
-from preference_center.delivery import chunks, closing, holding, outcomes
+from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
@@ -35,6 +35,7 @@ from preference_center.delivery.models import MessageState, Run
 from preference_center.delivery.pace import domains, pacing
 from preference_center.delivery.pace.lookout import Lookout
 from preference_center.delivery.pace.pacing import Lane
+from preference_center.delivery.restoring import holding
 from preference_center.delivery.results import trials
 from preference_center.delivery.results.trials import Composers
 from preference_center.errors import DomainError
@@ -136,8 +137,8 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         topic = db.session.get_one(Topic, campaign.topic_id)
         try:
             composer = trials.composer(campaign, version, topic)
-        except (DomainError, UnusableKey, OSError) as fault:  # nobody's mail can be written until a person mends it
-            _pause(campaign_id, f"The mail cannot be written: {fault}")
+        except (DomainError, UnusableKey, OSError, MemoryError) as fault:  # until a person mends it
+            _pause(campaign_id, f"The mail cannot be written: {str(fault) or 'it takes too much memory'}")
             return None
         relay = pacing.choose(settings)
         if relay is None:  # all of them rest; the sweep rings again

@@ -7,17 +7,25 @@ from flask import current_app
 from sqlalchemy import func, or_, select
 
 from preference_center import clock, failpoints, jobs
+from preference_center.accounts import audit
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
 from preference_center.db import db, is_postgresql
-from preference_center.delivery import chunks, closing, journal, reconciling
+from preference_center.delivery import chunks, closing, journal
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.journal import Noted
 from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.restoring import reconciling
 
 log = structlog.get_logger()
+
+DEATHS, DIED = 5, "campaign.run_died"
+STUCK = (
+    f"{DEATHS} workers in a row died at it before anything left, perhaps for want of memory (PREFERENCE_CENTER_JOB_MEMORY). "
+    "Look at their logs, then resume it."
+)
 
 
 def open_runs() -> list[int]:
@@ -41,8 +49,33 @@ def settle_run(run_id: int) -> None:
     reconciling.settle(noted)
     failpoints.hit("sweep.settled")
     run.ended_at = clock.now()
+    if endings and all(ending.state is MessageState.queued for ending in endings):
+        _note_death(run, len(endings))
     doubtful = sum(ending.state is MessageState.uncertain for ending in endings)
     log.warning("run.settled", run=run.id, messages=len(endings), uncertain=doubtful)
+
+
+def _note_death(run: Run, messages: int) -> None:
+    """It died before anything left. When that is all that happens to a campaign, trying again helps nobody: a person must look (K16)."""
+    campaign = campaigns.lock(run.campaign_id)
+    audit.note("system", DIED, "campaign", campaign.public_id, run=run.id, messages=messages)
+    db.session.flush()
+    deaths = audit.moments(DIED, "campaign", campaign.public_id, since=campaign.updated_at)[-DEATHS:]
+    if len(deaths) < DEATHS or campaign.state is not CampaignState.sending:
+        return
+    got_on = select(Message.id).where(
+        Message.campaign_id == campaign.id,
+        Message.state.not_in([MessageState.queued, MessageState.sending]),
+        Message.changed_at > deaths[0],
+    )
+    if not db.session.scalar(select(got_on.exists())):
+        campaign.pause(clock.now(), STUCK)
+
+
+def stuck() -> list[Campaign]:
+    """Campaigns that wait for a person because their workers died."""
+    waiting = select(Campaign).where(Campaign.state == CampaignState.paused, Campaign.pause_reason == STUCK)
+    return list(db.session.scalars(waiting.order_by(Campaign.id)))
 
 
 def forget_journal(run_id: int) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -127,6 +128,43 @@ def test_claims_that_crashed_count_for_nothing_when_the_relay_asks_to_wait(
         with transaction():
             db.session.execute(update(Message).values(next_try_at=None))
     assert 40 < waits[0] < 75 < 230 < waits[1] < 375, "a minute, then five"
+
+
+def test_a_campaign_at_which_five_workers_die_in_a_row_waits_for_a_person(  # K16
+    app: Flask, relay: FakeRelay, travel: Any
+) -> None:
+    campaign_id = inside.begun(_people(3))
+
+    def die() -> CampaignState:
+        failpoints.arm("message.rendered:raise")
+        with pytest.raises(failpoints.Crash):
+            sending.run(campaign_id, seconds=5)
+        failpoints.arm("")
+        inside.sweep()
+        travel.shift(timedelta(seconds=20))
+        return inside.look(campaign_id).state
+
+    assert [die() for _ in range(5)] == [CampaignState.sending] * 4 + [CampaignState.paused]
+    assert "5 workers in a row died" in str(inside.look(campaign_id).pause_reason)
+    with transaction():
+        scheduling.resume(inside.look(campaign_id))
+    assert die() is CampaignState.sending, "a person has looked at it: it is counted from there"
+    inside.let_it_end(campaign_id, travel)
+    assert inside.figures(campaign_id).sent == 3
+
+
+def test_workers_that_die_after_something_left_are_followed_by_others(
+    app: Flask, relay: FakeRelay, travel: Any
+) -> None:  # K14
+    campaign_id = inside.begun(_people(60))
+    for _ in range(7):
+        failpoints.arm("store.before:raise@2")  # after the first chunk has left
+        with suppress(failpoints.Crash):
+            sending.run(campaign_id, seconds=5)
+        failpoints.arm("")
+        inside.sweep()
+        travel.shift(timedelta(seconds=20))
+    assert inside.look(campaign_id).state is not CampaignState.paused
 
 
 @pytest.mark.parametrize("turn", range(3))

@@ -20,10 +20,11 @@ from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery import holding, marks, outbox, reconciling, sending
+from preference_center.delivery import marks, outbox, sending
 from preference_center.delivery.events import recording
 from preference_center.delivery.marks import Place
 from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.restoring import holding, reconciling
 from preference_center.providers.base import Event, Kind
 from tests.conftest import make_settings
 from tests.faults import inside

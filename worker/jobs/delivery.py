@@ -5,7 +5,8 @@ from sqlalchemy.exc import OperationalError
 
 from preference_center import failpoints
 from preference_center.db import db, transaction
-from preference_center.delivery import holding, sending, sweeping
+from preference_center.delivery import sending, sweeping
+from preference_center.delivery.restoring import holding
 from worker.context import job, stopping
 
 log = structlog.get_logger()

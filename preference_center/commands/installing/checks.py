@@ -225,10 +225,12 @@ def _address(settings: Settings) -> Finding:
 def _sending(settings: Settings) -> Finding:
     try:
         _at_database(settings, "SELECT 1", "SELECT 1")  # looking must not make a database
-        held = sending_check.look(settings)
+        held, stuck = sending_check.look(settings), sending_check.stuck(settings)
     except (SQLAlchemyError, FileNotFoundError):
         return WARNING, "not looked at while the database does not answer or is not up to date."
-    return (FAULT, held) if held else (OK, "nothing keeps mail from leaving.")
+    if held or stuck:
+        return (FAULT if held else WARNING), held or " ".join(stuck)
+    return OK, "nothing keeps mail from leaving."
 
 
 def _requests(settings: Settings) -> Finding:

@@ -19,7 +19,8 @@ def reconcile(release: bool, as_json: bool) -> None:
     with desk.app():
         from preference_center.accounts import audit
         from preference_center.db import transaction
-        from preference_center.delivery import holding, reconciling, sweeping
+        from preference_center.delivery import sweeping
+        from preference_center.delivery.restoring import holding, reconciling
 
         for run_id in sweeping.open_runs():
             with transaction():

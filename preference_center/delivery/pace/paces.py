@@ -15,7 +15,7 @@ DOMAIN_REST = timedelta(minutes=10)  # Google: after 4.7.28 wait at least so lon
 LONGEST_REST = timedelta(hours=4)
 RELAY_REST = timedelta(seconds=10)
 LONGEST_RELAY_REST = timedelta(minutes=15)
-ALL_RELAYS = ""  # the name in the row that holds whatever would leave (delivery/holding.py)
+ALL_RELAYS = ""  # the name in the row that holds whatever would leave (delivery/restoring/holding.py)
 IDLE, FORGOTTEN = timedelta(days=2), timedelta(days=30)
 AT_ONCE = 1_000
 FREE_AT = 16  # connections: grown so far, a domain is treated like any other again

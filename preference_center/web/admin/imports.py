@@ -15,6 +15,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from preference_center import jobs
+from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
 from preference_center.consent.declaring import declared
 from preference_center.contacts import attributes, imports, mapping
@@ -147,6 +148,20 @@ def cancel_import(public_id: str) -> ResponseReturnValue:
         flash(conflict.message, "warn")
     else:
         flash(_("Stopped. What was stored before stays."), "good")
+    return redirect(url_for("admin.import_", public_id=public_id))
+
+
+@pages.post("/imports/<public_id>/resume")
+@allowed(Permission.import_contacts)
+def resume_import(public_id: str) -> ResponseReturnValue:
+    try:
+        with transaction():
+            found = imports.by_public_id(public_id)
+            imports.resume(found)
+            audit.note(me().actor, "import.resumed", "import", public_id)
+            jobs.later(jobs.IMPORT_FILE, found.id)
+    except (Conflict, NotFound) as refused:
+        flash(refused.message, "warn")
     return redirect(url_for("admin.import_", public_id=public_id))
 
 

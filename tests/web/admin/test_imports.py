@@ -182,3 +182,30 @@ def test_a_viewer_imports_nothing(viewer: Console, news: Topic) -> None:
 
 def test_an_unknown_import_is_not_found(marketer: Console) -> None:
     assert marketer.get("/admin/imports/aaaaaaaaaaaaaaaa").status_code == 404
+
+
+def test_a_file_at_which_five_workers_died_is_given_up_and_can_be_gone_on_with(  # K16
+    marketer: Console, news: Topic, bell: WrittenBell
+) -> None:
+    path = _upload(marketer).headers["Location"]
+    _declare(marketer, path)
+    _run()
+    marketer.post(f"{path}/store")
+    number = imports.recent(1)[0].id
+    for _ in range(5):
+        begin = next(iter(declared.steps(number)))  # and then it dies
+        with transaction():
+            begin()
+        db.session.rollback()
+        assert imports.recent(1)[0].state is ImportState.running
+    given_up = _run()
+    assert (given_up.state, given_up.rows_read) == (ImportState.failed, 0)
+    text = marketer.text(path)
+    assert "died five times behind row 0" in text and "Go on where it stopped" in text
+    bell.rung.clear()
+    assert marketer.post(f"{path}/resume").status_code == 302
+    assert bell.rung == [("worker.jobs.contacts.import_file", (number,))]
+    assert _run().state is ImportState.done
+    assert contacts.by_email("zofia@example.org") is not None
+    marketer.post(f"{path}/resume")
+    assert "was not given up" in marketer.text(path)

@@ -1,0 +1,1 @@
+"""After a restore or a failover: nothing leaves until what had left is settled."""
