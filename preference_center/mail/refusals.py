@@ -17,13 +17,15 @@ TEXT_LIMIT = 2000  # words behind this decide nothing, so a long letter costs no
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _REPLY = re.compile(r"(?<![\d.\[#-])([45]\d\d)(?=[ \-#:,]|$)")
 # also what `outcomes.clean` has put in an address's place
-_ADDRESS = re.compile(r"\[address\]|[^\s<>\"'(),;:\[\]]{1,150}@[^\s<>\"'(),;:\[\]]{1,250}")
+_ADDRESS = re.compile(r"\[address\]|[^\s<>\"'(),;:\[\]：，；（）]{1,150}@[^\s<>\"'(),;:\[\]：，；（）]{1,250}")
 _IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![.\d])")
 _DEAD = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.4.4"}
 _OURS = {"5.1.7", "5.1.8"}
 # what says nothing in particular, so a more exact code within the words is believed instead
 _GENERIC = {"0.0", "1.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0", "7.1", "4.7", "5.3", "4.1"}
-_FLAT = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "’": "'", "‘": "'", "´": "'", "<": " ", ">": " ", '"': " "})
+_FLAT = str.maketrans(
+    {"ł": "l", "ı": "i", "ø": "o", "đ": "d", "’": "'", "‘": "'", "´": "'", "<": " ", ">": " ", '"': " "}
+)
 
 
 class Verdict(StrEnum):

@@ -46,7 +46,8 @@ class Report:
 
 
 # the lengths are bounded: a line without spaces is walked once for each of its characters
-_ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]\\|=*]{1,150}@[^\s<>\"'(),;:\[\]\\|=*]{1,250}[^\s<>\"'(),;:\[\]\\|=*.!?]")
+_ENDS = r"\s<>\"'(),;:\[\]\\|=*：，；。、（）【】「」"
+_ADDRESS = re.compile(rf"[^{_ENDS}]{{1,150}}@[^{_ENDS}]{{1,250}}[^{_ENDS}.!?]")
 
 
 def addresses(text: str) -> list[str]:

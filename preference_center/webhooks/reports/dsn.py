@@ -60,8 +60,13 @@ def _recipient(fields: dict[str, str]) -> Recipient:
         _address(fields.get("original-recipient", "")),
         action,
         ".".join(str(int(number)) for number in status.groups()) if status else None,
-        re.sub(r"^[A-Za-z][\w-]*\s*;\s*", "", fields.get("diagnostic-code", "")),
+        re.sub(r"^[A-Za-z][\w-]*\s*;\s*", "", fields.get("diagnostic-code", "") or _own_words(fields)),
     )
+
+
+def _own_words(fields: dict[str, str]) -> str:
+    """What a program says in fields of its own making, where it leaves the standard one out."""
+    return " ".join(value for name, value in fields.items() if name.startswith("x-") and not name.endswith("recipient"))
 
 
 def _address(value: str) -> str | None:

@@ -23,11 +23,13 @@ _REPLY = re.compile(r"^[^\n]{0,80}\b5\d\d[ -]{1,3}\S", re.MULTILINE)  # a server
 _REFUSED = re.compile(r"(?:<<<? ?)?5\d\d[ -](?:5\.\d{1,3}\.\d{1,3} )?<")
 _NOBODY = re.compile(r"(?:mailer-?daemon|postmaster|mail-?daemon|abuse|hostmaster|helpdesk|support)@", re.IGNORECASE)
 # An address that stands as the subject of its line: alone, in brackets, before a colon, behind "to" or a dash.
+_OF = r"[^\s<>\"'(),;:\[\]|=*：，；（）]"
 _HEADING = re.compile(
-    r"""^[ \t>*•-]*
-    (?: (?:<<<\ ?)? [45]\d\d[ -] (?:[45]\.\d{1,3}\.\d{1,3}\ )?
-      | (?:recipient|address|user|final-recipient|original-recipient|failed|final\ recipient) \s*:?\s* (?:rfc822;\s*)? )?
-    ["'<(\[]{0,2} ([^\s<>"'(),;:\[\]|=*]{1,150}@[^\s<>"'(),;:\[\]|=*]{1,250}?) ["'>)\]]{0,2} [.:,]{0,3} (?=\s|$|:|<|\()""",
+    rf"""^[ \t>*•-]*
+    (?: (?:<<<\ ?)? [45]\d\d[ -] (?:[45]\.\d{{1,3}}\.\d{{1,3}}\ )?
+      | (?:(?:final|original|recipient|e-?mail)[ -])?
+        (?:recipient|address|user|failed|收件人|宛先|destinat\w+|empfänger|odbiorca) \s*[:：]?\s* (?:rfc822;\s*)? )?
+    ["'<(\[]{{0,2}} ({_OF}{{1,150}}@{_OF}{{1,250}}?) ["'>)\]]{{0,2}} [.:,]{{0,3}} (?=\s|$|[:<(：，；（）])""",
     re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
 
