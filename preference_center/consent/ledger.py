@@ -7,23 +7,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Select, Table, bindparam, select
-from sqlalchemy.orm import make_transient_to_detached
-from sqlalchemy.orm.util import identity_key
+from sqlalchemy import Select, Table, bindparam, insert, or_, select
 
 from preference_center import clock
 from preference_center.consent import projection, vault
 from preference_center.consent.law import bases, jurisdictions, validity
-from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription, state_at
+from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Subscription, state_at
+from preference_center.consent.projection import OnePurpose
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
+from preference_center.contacts.queries import Person
 from preference_center.db import db, new_public_id
 from preference_center.errors import Invalid
 from preference_center.i18n import gettext as _
+from preference_center.prepared import Prepared
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import PURPOSES, LegalBasis
 
 _STOPS = (State.withdrawn, State.objected)
+Whose = Contact | Person
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def restore(contact: Contact, topic: Topic, earlier: ConsentRecord, evidence: Ev
     return _agree(contact, topic, Action.given, same, earlier.legal_basis, earlier.until)
 
 
-def withdraw(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
+def withdraw(contact: Whose, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """The person leaves this topic, whatever it rests on. Twice is fine: one record. As easy as joining (GDPR 7(3))."""
     state, basis = _today(contact, topic)
     if state in _STOPS:
@@ -92,7 +94,7 @@ def withdraw(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecor
     return _write(contact, topic, Action.objected if objects else Action.withdrawn, evidence)
 
 
-def withdraw_all(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
+def withdraw_all(contact: Whose, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
     """The person leaves everything of one purpose; only an act of theirs starts anything again."""
     standing = _standing(contact, purpose_key)
     if standing is not None and standing.state in _STOPS and not _has_open_topic(contact, purpose_key):
@@ -100,7 +102,7 @@ def withdraw_all(contact: Contact, purpose_key: str, evidence: Evidence) -> Cons
     return _write(contact, purpose_key, Action.withdrawn, evidence)
 
 
-def object_to(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
+def object_to(contact: Whose, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
     """Objection to a purpose; against direct marketing it is absolute (GDPR 21(2), (3))."""
     standing = _standing(contact, purpose_key)
     if standing is not None and standing.state is State.objected and not _has_open_topic(contact, purpose_key):
@@ -181,7 +183,7 @@ def _must_be_old_enough(contact: Contact, evidence: Evidence) -> None:
 
 
 def _write(
-    contact: Contact,
+    contact: Whose,
     subject: Topic | str,
     action: Action,
     evidence: Evidence,
@@ -220,56 +222,55 @@ def _write(
     return record
 
 
-_insert = cast(Table, ConsentRecord.__table__).insert()
+_records = cast(Table, ConsentRecord.__table__)
+_insert = Prepared(insert(_records).returning(_records.c.id), sets=[one.name for one in _records.c if one.name != "id"])
 
 
 def _added(**values: Any) -> ConsentRecord:
-    """A new row, as the object it would be had the session written it, at a quarter of the cost."""
-    key: Any = db.session.connection().execute(_insert, values).inserted_primary_key
-    number = key[0]
-    record = ConsentRecord(id=number, **values)
-    ghost = db.session().identity_map.get(identity_key(ConsentRecord, number))
-    if ghost is not None:  # of a transaction that was rolled back, which gave its number free on SQLite
-        db.session.expunge(ghost)
-    make_transient_to_detached(record)
-    db.session.add(record)
-    return record
+    """A new row, as an object that the session knows nothing of: a record is never changed."""
+    return ConsentRecord(id=_insert.rows(**values)[0][0], **values)
 
 
-def _state(contact: Contact, topic: Topic) -> State | None:
+def _state(contact: Whose, topic: Topic) -> State | None:
     """Where the contact stands now: a consent whose time is over is none."""
     return _today(contact, topic)[0]
 
 
 _subscription = cast(Table, Subscription.__table__).c
-_stand = select(_subscription.state, _subscription.until, _subscription.legal_basis).where(
-    _subscription.contact_id == bindparam("contact"), _subscription.topic_id == bindparam("topic")
+_stand = Prepared(
+    select(_subscription.state, _subscription.until, _subscription.legal_basis).where(
+        _subscription.contact_id == bindparam("contact"), _subscription.topic_id == bindparam("topic")
+    )
 )
 
 
-def _today(contact: Contact, topic: Topic) -> tuple[State | None, LegalBasis | None]:
+def _today(contact: Whose, topic: Topic) -> tuple[State | None, LegalBasis | None]:
     """Where the contact stands now, and on what that rested."""
     contacts.lock([contact.id], for_withdrawal=True)
     db.session.flush()
-    own = db.session.connection().execute(_stand, {"contact": contact.id, "topic": topic.id}).one_or_none()
-    return (state_at(own.state, own.until, clock.now()), own.legal_basis) if own else (None, None)
+    for state, until, basis in _stand.rows(contact=contact.id, topic=topic.id):
+        return state_at(state, until, clock.now()), basis
+    return None, None
 
 
 def _own(wanted: Any, contact: Contact, topic: Topic) -> Select[Any]:
     return select(wanted).where(Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
 
 
-def _has_open_topic(contact: Contact, purpose_key: str) -> bool:
+_open_topic = Prepared(
+    select(_subscription.topic_id)
+    .join(Topic, Topic.id == _subscription.topic_id)
+    .where(_subscription.contact_id == bindparam("contact"), Topic.purpose_key == bindparam("purpose"))
+    .where(or_(_subscription.state == State.requested, _subscription.state == State.given))
+    .limit(1)
+)
+
+
+def _has_open_topic(contact: Whose, purpose_key: str) -> bool:
     """A wish made after a stop is not stopped by it: stopping again must end that too."""
-    open_topics = (
-        select(Subscription.topic_id)
-        .join(Topic, Topic.id == Subscription.topic_id)
-        .where(Subscription.contact_id == contact.id, Topic.purpose_key == purpose_key)
-        .where(Subscription.state.in_([State.requested, State.given]))
-    )
-    return db.session.scalar(open_topics.limit(1)) is not None
+    return bool(_open_topic.rows(contact=contact.id, purpose=purpose_key))
 
 
-def _standing(contact: Contact, purpose_key: str) -> Standing | None:
+def _standing(contact: Whose, purpose_key: str) -> OnePurpose | None:
     contacts.lock([contact.id], for_withdrawal=True)
-    return db.session.get(Standing, (contact.id, purpose_key), populate_existing=True)
+    return projection.today(contact.id).purposes.get(purpose_key)

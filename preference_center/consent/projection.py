@@ -5,7 +5,7 @@ A topic's record moves the topic; a purpose's record (no topic) moves the standi
 
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -28,6 +28,7 @@ from preference_center.consent.models import (
     Subscription,
 )
 from preference_center.db import Base, db
+from preference_center.prepared import Prepared
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 
@@ -216,53 +217,56 @@ _basis: Any = BASES.members.get
 _cadence: Any = CADENCES.members.get
 
 
-def _one_topic(row: Any) -> OneTopic:
-    return OneTopic(row.state, row.record_id, row.until, row.legal_basis, row.by_guardian, row.cadence)
-
-
 def _kept_topic(row: Any) -> OneTopic:
     state, basis, cadence = _state(row.state), _basis(row.legal_basis), _cadence(row.cadence)
     return OneTopic(state, row.record_id, row.until, basis, row.by_guardian, cadence)
 
 
-_subscriptions, _standings = cast(Table, Subscription.__table__), cast(Table, Standing.__table__)
+_topics, _purposes = cast(Table, Subscription.__table__), cast(Table, Standing.__table__)
+_subscriptions, _standings = _topics.c, _purposes.c
+_TOPIC = [one.name for one in fields(OneTopic)]
+_PURPOSE = [one.name for one in fields(OnePurpose)]
 _contact: Any = bindparam("of_contact")
-_own_topics = select(_subscriptions).where(_subscriptions.c.contact_id == _contact)
-_own_purposes = select(_standings).where(_standings.c.contact_id == _contact)
-_set_topic = update(_subscriptions).where(
-    _subscriptions.c.contact_id == _contact, _subscriptions.c.topic_id == bindparam("of_topic")
+_own_topics = Prepared(
+    select(_subscriptions.topic_id, *(_subscriptions[name] for name in _TOPIC)).where(
+        _subscriptions.contact_id == _contact
+    )
 )
-_set_purpose = update(_standings).where(
-    _standings.c.contact_id == _contact, _standings.c.purpose_key == bindparam("of_purpose")
+_own_purposes = Prepared(
+    select(_standings.purpose_key, *(_standings[name] for name in _PURPOSE)).where(_standings.contact_id == _contact)
+)
+_add_topic = Prepared(insert(_topics), sets=("contact_id", "topic_id", *_TOPIC))
+_add_purpose = Prepared(insert(_purposes), sets=("contact_id", "purpose_key", *_PURPOSE))
+_set_topic = Prepared(
+    update(_topics).where(_subscriptions.contact_id == _contact, _subscriptions.topic_id == bindparam("of_topic")),
+    sets=_TOPIC,
+)
+_set_purpose = Prepared(
+    update(_purposes).where(_standings.contact_id == _contact, _standings.purpose_key == bindparam("of_purpose")),
+    sets=_PURPOSE,
 )
 
 
 def _load(contact_id: int) -> Stand:
     db.session.flush()
-    connection, whose = db.session.connection(), {"of_contact": contact_id}
-    topics = connection.execute(_own_topics, whose)
-    purposes = connection.execute(_own_purposes, whose)
     return Stand(
-        {row.topic_id: _one_topic(row) for row in topics},
-        {row.purpose_key: OnePurpose(row.state, row.record_id, row.paused_until) for row in purposes},
+        {topic_id: OneTopic(*said) for topic_id, *said in _own_topics.rows(of_contact=contact_id)},
+        {key: OnePurpose(*said) for key, *said in _own_purposes.rows(of_contact=contact_id)},
     )
 
 
 def _store(contact_id: int, before: Stand, after: Stand) -> None:
-    connection = db.session.connection()
     for topic_id, topic in after.topics.items():
         if topic_id not in before.topics:
-            new = {"contact_id": contact_id, "topic_id": topic_id}
-            connection.execute(insert(_subscriptions), new | vars(topic))
+            _add_topic.run(contact_id=contact_id, topic_id=topic_id, **vars(topic))
         elif before.topics[topic_id] != topic:
-            connection.execute(_set_topic, {"of_contact": contact_id, "of_topic": topic_id} | vars(topic))
+            _set_topic.run(of_contact=contact_id, of_topic=topic_id, **vars(topic))
             _read_anew(Subscription, (contact_id, topic_id))
     for purpose_key, purpose in after.purposes.items():
         if purpose_key not in before.purposes:
-            fresh: dict[str, Any] = {"contact_id": contact_id, "purpose_key": purpose_key}
-            connection.execute(insert(_standings), fresh | vars(purpose))
+            _add_purpose.run(contact_id=contact_id, purpose_key=purpose_key, **vars(purpose))
         elif before.purposes[purpose_key] != purpose:
-            connection.execute(_set_purpose, {"of_contact": contact_id, "of_purpose": purpose_key} | vars(purpose))
+            _set_purpose.run(of_contact=contact_id, of_purpose=purpose_key, **vars(purpose))
             _read_anew(Standing, (contact_id, purpose_key))
 
 
@@ -273,8 +277,11 @@ def _read_anew(kind: type[Base], key: tuple[int, int | str]) -> None:
         db.session.expire(held)
 
 
+_purpose_of_topics = Prepared(select(Topic.id, Topic.purpose_key))
+
+
 def _topics_by_purpose() -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for topic_id, purpose_key in db.session.execute(select(Topic.id, Topic.purpose_key)):
+    for topic_id, purpose_key in _purpose_of_topics.rows():
         found.setdefault(purpose_key, []).append(topic_id)
     return found

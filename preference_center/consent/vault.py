@@ -13,13 +13,14 @@ from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Table, bindparam, delete, select, text, update
+from sqlalchemy import Table, bindparam, delete, insert, select, text, update
 
 from preference_center import clock
 from preference_center.consent import keys
 from preference_center.consent.models import ConsentEvidence, ConsentRecord, ContactKey
 from preference_center.db import db, insert_rows, is_postgresql
 from preference_center.errors import Unavailable
+from preference_center.prepared import Prepared
 
 SALT = 16
 _NONCE, _AT_ONCE = 12, 500
@@ -28,6 +29,8 @@ _evidence = cast(Table, ConsentEvidence.__table__)
 _of_contacts = select(_keys.c.contact_id, _keys.c.wrapped).where(
     _keys.c.contact_id.in_(bindparam("ids", expanding=True))
 )
+_of_one = Prepared(select(_keys.c.contact_id, _keys.c.wrapped).where(_keys.c.contact_id == bindparam("whose")))
+_keep_one = Prepared(insert(_evidence), sets=("record_id", "contact_id", "detail"))
 
 
 def enclose(contact_ids: Iterable[int]) -> "Safe":
@@ -63,7 +66,11 @@ class Safe:
         for record_id, contact_id, opened in rows:
             key, nonce = self._keys[contact_id], os.urandom(_NONCE)
             sealed.append((record_id, contact_id, nonce + key.encrypt(nonce, opened, _place(contact_id, record_id))))
-        insert_rows(_evidence, ("record_id", "contact_id", "detail"), sealed)
+        if len(sealed) == 1:
+            record_id, contact_id, detail = sealed[0]
+            _keep_one.run(record_id=record_id, contact_id=contact_id, detail=detail)
+        else:
+            insert_rows(_evidence, ("record_id", "contact_id", "detail"), sealed)
 
 
 def open(contact_id: int) -> dict[int, dict[str, Any]]:
@@ -166,6 +173,8 @@ def _plain(detail: dict[str, Any]) -> bytes:
 
 
 def _wrapped(contact_ids: list[int]) -> list[tuple[int, bytes | None]]:
+    if len(contact_ids) == 1:
+        return [(id_, wrapped) for id_, wrapped in _of_one.rows(whose=contact_ids[0])]
     found = db.session.connection().execute(_of_contacts, {"ids": contact_ids})
     return [(row.contact_id, row.wrapped) for row in found]
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from preference_center import clock
 from preference_center.consent import ledger, overview, projection
 from preference_center.consent import standing as consents
-from preference_center.consent.ledger import Evidence
+from preference_center.consent.ledger import Evidence, Whose
 from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Wording
 from preference_center.consent.overview import Overview, Record, Said
 from preference_center.consent.projection import Stand
@@ -191,12 +191,12 @@ def tell(contact: Contact, kind: Kind, topics: list[str]) -> None:
         notices.owe(kind, contact, {"topics": topics})
 
 
-def stop_topic(contact: Contact, topic: Topic, evidence: Evidence) -> Change:
+def stop_topic(contact: Whose, topic: Topic, evidence: Evidence) -> Change:
     """No more of this topic. Twice is fine."""
     return _change(ledger.withdraw(contact, topic, evidence))
 
 
-def stop_all(contact: Contact, evidence: Evidence) -> Change:
+def stop_all(contact: Whose, evidence: Evidence) -> Change:
     """No more marketing by email at all. Twice is fine."""
     return _change(ledger.withdraw_all(contact, MARKETING, evidence))
 

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from preference_center import clock
 from preference_center.consent import standing
 from preference_center.consent.models import State
+from preference_center.contacts import queries as contacts
 from preference_center.db import transaction
 from preference_center.errors import Conflict, NotFound
 from preference_center.i18n import gettext as _
@@ -73,10 +74,11 @@ def _stop(link: Link, scope: _Scope, source: str) -> Change:
     if link.held.erased_at is not None:
         return Change()
     with transaction():
+        whose = contacts.person(link.held.public_id)
         evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "")
         if scope.topic is None:
-            return choices.stop_all(link.contact, evidence)
-        return choices.stop_topic(link.contact, scope.topic, evidence)
+            return choices.stop_all(whose, evidence)
+        return choices.stop_topic(whose, scope.topic, evidence)
 
 
 def _left(link: Link, change: Change, *, all_of_it: bool) -> str:
