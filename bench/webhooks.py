@@ -8,7 +8,6 @@ driver: figures of a busy machine mean something beside it.
 """
 
 import argparse
-import asyncio
 import hashlib
 import hmac
 import json
@@ -22,11 +21,14 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+
+from bench import volley  # noqa: E402 - when run as a program of its own
 
 HELLO = """def site():
     def hello(environ, start_response):
@@ -70,17 +72,15 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
         singles = [_single(mark, number) for number, mark in enumerate(marks)]
         batches = [_batch(marks, number) for number in range(max(1, chosen.events // 100))]
         (folder / "hello.py").write_text(HELLO, encoding="utf-8")
-        with _hello(folder) as bare, _site(settings) as (port, web):
-            asyncio.run(
-                _post(port, [_single("0", 10**9 + n) for n in range(200)], 8)
-            )  # the first requests import things
+        with _hello(folder) as bare, _site(settings) as site:
+            volley.post(site.port, [_single("0", 10**9 + n) for n in range(200)], 8)  # the first requests import things
             for size, requests in ((1, singles), (500, batches)):
                 print(
                     json.dumps(
                         {"database": db.engine.dialect.name}
                         | _beside(
                             _bare(bare, requests, chosen.connections),
-                            _run((port, web), requests, size, chosen.connections),
+                            _run(site, requests, size, chosen.connections),
                         )
                     )
                 )
@@ -91,12 +91,13 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
 
 def _bare(server: tuple[int, int], requests: list[bytes], connections: int) -> dict[str, float]:
     port, pid = server
-    worked, started = _cpu(pid), time.perf_counter()
-    asyncio.run(_post(port, requests, connections))
+    worked, drove, started = volley.cpu(pid), time.process_time(), time.perf_counter()
+    volley.post(port, requests, connections)
     seconds = time.perf_counter() - started
     return {
         "hello_posts_a_second": round(len(requests) / seconds),
-        "hello_cpu_ms_a_post": round((_cpu(pid) - worked) / len(requests) * 1000, 2),
+        "hello_cpu_ms_a_post": round((volley.cpu(pid) - worked) / len(requests) * 1000, 3),
+        "hello_driver_cpu_ms_a_post": round((time.process_time() - drove) / len(requests) * 1000, 3),
     }
 
 
@@ -104,7 +105,7 @@ def _beside(bare: dict[str, float], ours: dict[str, Any]) -> dict[str, Any]:
     return ours | bare | {"ratio_to_hello": round(ours["posts"] / ours["seconds"] / bare["hello_posts_a_second"], 3)}
 
 
-def _run(server: tuple[int, int], requests: list[bytes], size: int, connections: int) -> dict[str, Any]:
+def _run(site: "_Site", requests: list[bytes], size: int, connections: int) -> dict[str, Any]:
     from sqlalchemy import func, select
 
     from preference_center.db import db
@@ -115,15 +116,17 @@ def _run(server: tuple[int, int], requests: list[bytes], size: int, connections:
         db.session.rollback()
         return db.session.scalar(select(func.count()).where(InboundPost.state != PostState.done)) or 0
 
-    port, web = server
+    def stored() -> int:
+        return db.session.scalar(select(func.count(DeliveryEvent.id))) or 0
+
     while waiting():
         time.sleep(0.2)
-    before = db.session.scalar(select(func.count(DeliveryEvent.id))) or 0
+    before = stored()
     db.session.rollback()
-    worked, started = _cpu(web), time.perf_counter()
-    answers = asyncio.run(_post(port, requests, connections))
+    worked, started = site.cpu(), time.perf_counter()
+    answers = volley.post(site.port, requests, connections)
     seconds = time.perf_counter() - started
-    worked = _cpu(web) - worked
+    answered = site.cpu()
     while waiting():
         time.sleep(0.1)
     drained = time.perf_counter() - started - seconds
@@ -137,38 +140,17 @@ def _run(server: tuple[int, int], requests: list[bytes], size: int, connections:
         "p50_ms": round(took[len(took) // 2] * 1000),
         "p99_ms": round(took[int(len(took) * 0.99)] * 1000),
         "longest_ms": round(took[-1] * 1000),
-        "web_cpu_ms_a_post": round(worked / len(requests) * 1000, 2),
+        "cpu_ms_a_post": _shares(worked, answered, len(requests)),
+        "cpu_ms_a_post_until_read": _shares(worked, site.cpu(), len(requests)),
         "drained_after_s": round(drained, 1),
-        "events_stored": (db.session.scalar(select(func.count(DeliveryEvent.id))) or 0) - before,
+        "events_stored": stored() - before,
         "load_of_the_machine": round(os.getloadavg()[0], 1),
     }
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time that this process and its children have taken."""
-    stats = [file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat")]
-    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = sum(int(stat[11]) + int(stat[12]) for stat in [own, *(stat for stat in stats if int(stat[1]) == pid)])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-async def _post(port: int, requests: list[bytes], connections: int) -> list[tuple[int, float]]:
-    """All of them, over so many kept connections; status and seconds of each."""
-    queue, answers = iter(requests), list[tuple[int, float]]()
-
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for request in queue:
-            begun = time.perf_counter()
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
-            await reader.readexactly(length)
-            answers.append((int(head[9:12]), time.perf_counter() - begun))
-        writer.close()
-
-    await asyncio.gather(*(one() for _ in range(connections)))
-    return answers
+def _shares(before: dict[str, float], after: dict[str, float], posts: int) -> dict[str, float]:
+    shares = {name: round((after[name] - before[name]) / posts * 1000, 3) for name in before}
+    return shares | {"all": round(sum(shares.values()), 3)}
 
 
 def _messages(count: int) -> list[str]:
@@ -236,6 +218,31 @@ def _request(provider: str, body: object, headers: str = "") -> bytes:
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
+@dataclass
+class _Site:
+    port: int
+    web: int
+    worker: int
+    database: int | None  # its first process; none where the web server writes the file itself
+
+    def cpu(self) -> dict[str, float]:
+        """Of each part, and of this driver; without what the driver's own child processes take."""
+        spent = {"web": volley.cpu(self.web), "worker": volley.cpu(self.worker), "driver": time.process_time()}
+        return spent | ({"database": volley.cpu(self.database)} if self.database else {})
+
+
+def _database() -> int | None:
+    from sqlalchemy import text
+
+    from preference_center.db import db, is_postgresql
+
+    if not is_postgresql():
+        return None
+    ours = db.session.scalar(text("SELECT pg_backend_pid()"))
+    db.session.rollback()
+    return volley.parent(int(ours or 0))
+
+
 @contextmanager
 def _hello(folder: Path) -> Iterator[tuple[int, int]]:
     port = _free_port()
@@ -250,7 +257,7 @@ def _hello(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def _site(settings: object) -> Iterator[tuple[int, int]]:
+def _site(settings: object) -> Iterator["_Site"]:
     """Two web workers, and a worker for the queue."""
     from tests.support.house import environment
 
@@ -266,7 +273,7 @@ def _site(settings: object) -> Iterator[tuple[int, int]]:
     try:
         _wait_for(port)
         time.sleep(2)
-        yield port, running[0].pid
+        yield _Site(port, running[0].pid, running[1].pid, _database())
     finally:
         for process in running:
             process.send_signal(signal.SIGTERM)

@@ -18,7 +18,7 @@ from preference_center.jobs import Bell, Job
 from preference_center.segments import engagement
 from preference_center.signed_links import KeyRing
 from preference_center.web.hook_posts import Front
-from preference_center.webhooks import hooks, ringing
+from preference_center.webhooks import hooks, inbox, ringing
 
 _HERE = Path(__file__).parent
 
@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     app.extensions["bell"] = bell or RedisBell(settings)
     hooks.init(app)
     ringing.init(app)
+    inbox.init(app)
     app.wsgi_app = Front(app)  # type: ignore[method-assign]
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies)  # type: ignore[method-assign]

@@ -1,7 +1,5 @@
 """Serves a site by granian in this process until it is told to stop."""
 
-import multiprocessing
-
 
 def serve(target: str, host: str, port: int, threads: int, processes: int = 1) -> None:
     """`target` is `module:factory`. A worker process that crashes is replaced."""
@@ -17,7 +15,7 @@ def serve(target: str, host: str, port: int, threads: int, processes: int = 1) -
         factory=True,
         workers=processes,
         websockets=False,
-        blocking_threads=min(threads, 2 * multiprocessing.cpu_count() + 1),  # more than that it warns of
+        blocking_threads=threads,
         log_level=LogLevels.warning,
         workers_kill_timeout=5,
         respawn_failed_workers=True,

@@ -6,7 +6,9 @@ to Flask, whose route gives the same answers. Providers come in bursts, and each
 
 import re
 from collections.abc import Iterable
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -56,29 +58,34 @@ class Front:
     """The WSGI function before Flask."""
 
     def __init__(self, app: Flask) -> None:
-        self.app = app
         self.site: WSGIApplication = app.wsgi_app
         with app.app_context():
-            wanted = headers.wanted() | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
-        self.headers = list(wanted.items())
+            # The app is at hand in it, without a context of Flask's for each post: nothing here uses the session, so nothing
+            # has to be undone.
+            self._inside = copy_context()
+            self._ours = lru_cache(maxsize=100)(headers.names_us)
+            self._headers = list((headers.wanted() | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}).items())
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         asked = _PATH.fullmatch(environ.get("PATH_INFO", "")) if environ["REQUEST_METHOD"] == "POST" else None
-        if asked is None:
+        given = self._inside.copy().run(self._answer, environ, *asked.groups("")) if asked else None
+        if given is None:
             return self.site(environ, start_response)
-        with self.app.app_context():
-            if not headers.names_us(get_host(environ)):
-                return self.site(environ, start_response)
-            try:
-                given = answer(environ, asked[1], asked[2] or "")
-            except Exception as fault:  # a fault of ours, which Flask would note in the same way
-                errors.note("hook.crashed", fault, _ROUTE)
-                given = Answer("Something went wrong on our side.", HTTPStatus.INTERNAL_SERVER_ERROR)
         body = given.text.encode()
         status = HTTPStatus(given.status)
         length = ("Content-Length", str(len(body)))
-        start_response(f"{status.value} {status.phrase}", [*given.headers, length, *self.headers])
+        start_response(f"{status.value} {status.phrase}", [*given.headers, length, *self._headers])
         return [body]
+
+    def _answer(self, environ: "WSGIEnvironment", provider: str, account: str) -> Answer | None:
+        """Nothing when the request is not for us."""
+        if not self._ours(get_host(environ)):
+            return None
+        try:
+            return answer(environ, provider, account)
+        except Exception as fault:  # a fault of ours, which Flask would note in the same way
+            errors.note("hook.crashed", fault, _ROUTE)
+            return Answer("Something went wrong on our side.", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def answer(environ: "WSGIEnvironment", provider: str, account: str) -> Answer:

@@ -1,6 +1,6 @@
 """Accepts posts of providers: proves them, stores each once and encrypted, and answers. What they say is read later.
 
-Many requests that come at the same moment share one commit (`Letterbox`): each is answered once its row is on disk. For that this
+Many requests that come at the same moment share one commit (`letterbox.py`): each is answered once its row is on disk. For that this
 file commits by itself, outside the session of the request.
 """
 
@@ -8,24 +8,25 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from threading import Lock
-from typing import Any, cast
+from operator import itemgetter
+from typing import cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from flask import current_app
-from sqlalchemy import Table
+from flask import Flask, current_app
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import sqlite
 
 from preference_center.consent import keys
-from preference_center.db import db, is_postgresql, new_public_id
+from preference_center.db import db, new_public_ids
 from preference_center.errors import Unavailable
 from preference_center.providers.base import Post
 from preference_center.webhooks import shapes
 from preference_center.webhooks.hooks import Hook
+from preference_center.webhooks.letterbox import Letterbox, Row
 from preference_center.webhooks.models import InboundPost, PostState
 
 LARGEST = 1024 * 1024
@@ -33,6 +34,10 @@ _NONCE = 12
 _NOT_KEPT = {"authorization", "cookie", "proxy-authorization"}
 _LONGEST_HEADER = 2000
 _table = cast(Table, InboundPost.__table__)
+
+
+def init(app: Flask) -> None:
+    app.extensions["letterbox"] = Letterbox(lambda: _Line(db.engine))
 
 
 def accept(hook: Hook, post: Post, now: datetime) -> str | None:
@@ -52,9 +57,9 @@ def accept(hook: Hook, post: Post, now: datetime) -> str | None:
 def keep(source: str, name: str, post: Post, now: datetime, *, once: str | None = None) -> None:
     """Store a post of this source, once; on disk when this returns. `once`: a token that is worth nothing a second time."""
     digest = _keyed(b"body", post.body)
-    _letterbox.put(
+    letterbox: Letterbox = current_app.extensions["letterbox"]
+    letterbox.put(
         {
-            "public_id": new_public_id(),
             "provider": source,
             "name": name,
             "digest": digest,
@@ -91,65 +96,59 @@ def open_sealed(stored: InboundPost) -> Post:
     return Post(body=body, **json.loads(head))
 
 
-class Letterbox:
-    """Writes what many threads bring at once by one commit: whoever has the turn writes for all who wait."""
+class _Line:
+    """A connection to the database, kept from one commit to the next until there is trouble with it."""
 
-    def __init__(self, write: Callable[[Sequence[dict[str, Any]]], None]) -> None:
-        self._write = write
-        self._waiting: list[_Slip] = []
-        self._guard, self._turn = Lock(), Lock()
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._kept: Connection | None = None
 
-    def put(self, row: dict[str, Any]) -> None:
-        """Returns once the row is committed; raises what the commit raised."""
-        slip = _Slip(row)
-        with self._guard:
-            self._waiting.append(slip)
-        with self._turn:
-            if not slip.done:
-                self._write_all()
-        if slip.trouble is not None:
-            raise slip.trouble
-
-    def _write_all(self) -> None:
-        with self._guard:
-            slips, self._waiting = self._waiting, []
-        trouble: Exception | None = Unavailable("Nothing is stored any more: this process ends.")
+    def write(self, rows: Sequence[Row]) -> None:
+        rows = sorted(
+            rows, key=itemgetter("digest")
+        )  # in one order, so that two who store the same cannot wait for each other
+        for row, public_id in zip(rows, new_public_ids(len(rows)), strict=True):
+            row["public_id"] = public_id
+        connection = self._kept = self._kept or self._open()
         try:
-            self._write([slip.row for slip in slips])
-            trouble = None
-        except Exception as raised:  # each of those who wait raises it
-            trouble = raised
-        finally:  # also when this thread is ended: nobody may take that for stored
-            for slip in slips:
-                slip.trouble, slip.done = trouble, True
+            if self._engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(_INSERT, rows)
+            else:
+                with connection.begin():
+                    connection.execute(sqlite.insert(_table).on_conflict_do_nothing(), rows)
+        except BaseException:
+            connection.invalidate()
+            self.close()
+            raise
+
+    def _open(self) -> Connection:
+        # On PostgreSQL rows sent in one go are a transaction by themselves: one way to the server and back instead of three.
+        own = {"isolation_level": "AUTOCOMMIT"} if self._engine.dialect.name == "postgresql" else {"immediate": True}
+        connection = self._engine.connect().execution_options(**own)
+        connection.detach()  # the pages shall not lack it
+        return connection
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
-class _Slip:
-    def __init__(self, row: dict[str, Any]) -> None:
-        self.row = row
-        self.done = False
-        self.trouble: Exception | None = None
-
-
-def _store(rows: Sequence[dict[str, Any]]) -> None:
-    if is_postgresql():
-        # A statement alone is a transaction: one way to the server and back instead of three. However many rows there are, it
-        # is the same prepared one.
-        columns = {name: [row[name] for row in rows] for name in _TYPES}
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(_INSERT, columns)
-    else:
-        with db.engine.connect().execution_options(immediate=True) as connection, connection.begin():
-            connection.execute(sqlite.insert(_table).on_conflict_do_nothing(), list(rows))
-
-
-_TYPES = {
-    "public_id": "text", "provider": "text", "name": "text", "digest": "bytea", "once": "bytea", "body": "bytea", "size": "int",
-    "state": "text", "tries": "int", "events": "int", "received_at": "timestamptz",
-}  # fmt: skip
-_GIVEN = ", ".join(f"%({name})s::{kind}[]" for name, kind in _TYPES.items())
-_INSERT = f"INSERT INTO {_table.name} ({', '.join(_TYPES)}) SELECT * FROM unnest({_GIVEN}) ON CONFLICT DO NOTHING"  # noqa: S608 (our own names)
-_letterbox = Letterbox(_store)
+_COLUMNS = (
+    "public_id",
+    "provider",
+    "name",
+    "digest",
+    "once",
+    "body",
+    "size",
+    "state",
+    "tries",
+    "events",
+    "received_at",
+)
+_GIVEN = ", ".join(f"%({name})s" for name in _COLUMNS)
+_INSERT = f"INSERT INTO {_table.name} ({', '.join(_COLUMNS)}) VALUES ({_GIVEN}) ON CONFLICT DO NOTHING"  # noqa: S608 (our own names)
 
 
 def _keyed(use: bytes, text: bytes) -> bytes:

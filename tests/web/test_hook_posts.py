@@ -79,11 +79,11 @@ def test_a_fault_of_ours_is_noted_without_the_post(
 def test_without_a_database_both_ask_to_come_again(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    def away(_rows: object) -> None:
+    def away(_line: object, _rows: object) -> None:
         raise OperationalError("", {}, Exception("disk full"))
 
     if way == "flask":
         app.wsgi_app = app.wsgi_app.site  # type: ignore[attr-defined,method-assign]
-    monkeypatch.setattr(inbox._letterbox, "_write", away)
+    monkeypatch.setattr(inbox._Line, "write", away)
     answer = client.post("/hooks/sparkpost", data=KEPT, headers=LOGIN)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")

@@ -257,10 +257,10 @@ def test_random_posts_never_break_the_door(client: FlaskClient) -> None:
 
 
 def test_a_database_that_does_not_answer_is_said_so(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:  # D4
-    def away(_rows: object) -> None:
+    def away(_line: object, _rows: object) -> None:
         raise OperationalError("", {}, Exception("disk full"))
 
-    monkeypatch.setattr(inbox._letterbox, "_write", away)
+    monkeypatch.setattr(inbox._Line, "write", away)
     answer = send(client, proven("mailgun").post)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
     assert answer.content_type.startswith("text/plain")

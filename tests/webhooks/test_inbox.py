@@ -15,7 +15,6 @@ from preference_center.db import db
 from preference_center.errors import Unavailable
 from preference_center.providers.base import Post
 from preference_center.webhooks import inbox, processing
-from preference_center.webhooks.inbox import Letterbox
 from preference_center.webhooks.models import InboundPost
 from tests.delivery.events.conftest import Sent
 from tests.webhooks.conftest import Door
@@ -113,74 +112,6 @@ def test_a_body_that_came_compressed_long_ago_opens_whole(app: Flask) -> None:
     body = b'\n{"a": "' + b"\n\r\x00" * 300_000 + b'"}\n'
     inbox.keep("postmark", "", Post("POST", "https://x", {"a": "b"}, body), clock.now())
     assert inbox.open_sealed(_kept()[0]).body == body
-
-
-def test_those_who_come_together_share_a_commit() -> None:
-    """And one that fails fails for all of them, so that each of their senders tries again."""
-    written: list[int] = []
-    gate, first = threading.Event(), threading.Event()
-
-    def write(rows: object) -> None:
-        first.set()
-        gate.wait(5)
-        written.append(len(rows))  # type: ignore[arg-type]
-        if len(written) == 2:
-            raise OSError("disk full")
-
-    box, failed = Letterbox(write), []
-
-    def put(number: int) -> None:
-        try:
-            box.put({"number": number})
-        except OSError:
-            failed.append(number)
-
-    threads = [threading.Thread(target=put, args=(number,)) for number in range(11)]
-    threads[0].start()
-    first.wait(5)
-    for thread in threads[1:]:
-        thread.start()
-    while len(box._waiting) < 10:
-        pass
-    gate.set()
-    for thread in threads:
-        thread.join()
-    assert written == [1, 10]
-    assert sorted(failed) == list(range(1, 11))
-
-
-def test_nobody_takes_a_post_for_stored_when_the_thread_that_writes_is_ended() -> None:
-    gate, first = threading.Event(), threading.Event()
-
-    def write(rows: object) -> None:
-        if not first.is_set():
-            first.set()
-            gate.wait(5)
-            return
-        raise SystemExit
-
-    box, told = Letterbox(write), []
-
-    def put(number: int) -> None:
-        try:
-            box.put({"number": number})
-            told.append("stored")
-        except Unavailable:
-            told.append("not stored")
-        except SystemExit:
-            told.append("ended")
-
-    threads = [threading.Thread(target=put, args=(number,)) for number in range(4)]
-    threads[0].start()
-    first.wait(5)
-    for thread in threads[1:]:
-        thread.start()
-    while len(box._waiting) < 3:
-        pass
-    gate.set()
-    for thread in threads:
-        thread.join()
-    assert sorted(told) == ["ended", "not stored", "not stored", "stored"]
 
 
 def test_the_count_of_rows_is_one_a_post(door: Door) -> None:

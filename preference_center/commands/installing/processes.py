@@ -4,7 +4,9 @@ import sys
 
 import click
 
-_THREADS = 8  # a page waits for its database more than it computes
+_THREADS = (
+    16  # a page waits for its database more than it computes, and posts of providers that wait together share a commit
+)
 
 
 @click.command(epilog="Example: PREFERENCE_CENTER_ENV=/etc/preference-center.env preference-center up")
