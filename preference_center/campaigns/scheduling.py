@@ -127,9 +127,11 @@ def schedule(
 def _begin(at: datetime | Plan, now: datetime) -> datetime:
     planned = at.ends() if isinstance(at, Plan) else at
     if planned.tzinfo is None:
-        raise Invalid("Say in which time zone that moment is.", {"at": "The time zone is missing."})
+        raise Invalid("Say in which time zone that moment is.", {"at": "Say in which time zone that moment is."})
     if not now - _PAST <= planned <= now + _FUTURE:
-        raise Invalid("Choose a moment from now on, within two years.", {"at": "This moment cannot be used."})
+        raise Invalid(
+            "Choose a moment from now on, within two years.", {"at": "Choose a moment from now on, within two years."}
+        )
     return timing.start_of(at, now) if isinstance(at, Plan) else timing.next_open(at)
 
 
@@ -139,7 +141,7 @@ def _last_moment(at: datetime | Plan, begin: datetime, not_after: datetime | Non
     if not_after is None:
         return last + _CALENDAR_DAYS if timing.settings().sending_calendar.open else None
     if not_after.tzinfo is None or not_after <= begin:
-        raise Invalid("The last moment lies after the start.", {"not_after": "Choose a moment after the start."})
+        raise Invalid("The last moment lies after the start.", {"not_after": "The last moment lies after the start."})
     return not_after
 
 
@@ -237,7 +239,9 @@ def _format(given: ContentFormat | str) -> ContentFormat:
     try:
         return ContentFormat(given)
     except ValueError:
-        raise Invalid("Choose Markdown, MJML, HTML or blocks.", {"format": "Choose one of the four."}) from None
+        raise Invalid(
+            "Choose Markdown, MJML, HTML or blocks.", {"format": "Choose Markdown, MJML, HTML or blocks."}
+        ) from None
 
 
 def _name(given: str) -> str:
@@ -249,8 +253,8 @@ def _name(given: str) -> str:
 
 def _check_topic(topic: Topic) -> None:
     if topic.retired_at is not None:
-        raise Invalid(
-            f"The topic {topic.key} is retired: nobody may be mailed on it. Choose another.", {"topic": "Retired."}
-        )
+        words = f"The topic {topic.key} is retired: nobody may be mailed on it. Choose another."
+        raise Invalid(words, {"topic": words})
     if not topic.purpose.mails:
-        raise Invalid(f"The topic {topic.key} is not about email.", {"topic": "Choose a topic for email."})
+        words = f"The topic {topic.key} is not about email. Choose one that is."
+        raise Invalid(words, {"topic": words})

@@ -94,7 +94,9 @@ def _ready(fields: dict[str, Any]) -> dict[str, Any]:
     try:
         ready["format"] = ContentFormat(ready["format"])
     except ValueError:
-        raise Invalid("Choose Markdown, MJML, HTML or blocks.", {"format": "Choose one of the four."}) from None
+        raise Invalid(
+            "Choose Markdown, MJML, HTML or blocks.", {"format": "Choose Markdown, MJML, HTML or blocks."}
+        ) from None
     content.compile(ready)
     return ready
 

@@ -53,13 +53,14 @@ class Plan:
         try:
             return wall_clock.resolve(self.wall, ZoneInfo(zone))
         except (OverflowError, ValueError):
-            raise Invalid("Choose a day within two years.", {"at": "This day cannot be used."}) from None
+            raise Invalid("Choose a day within two years.", {"at": "Choose a day within two years."}) from None
 
 
 def plan(wall: datetime, zone: str) -> Plan:
     """A plan, checked. Invalid for a zone nobody knows; an empty one means each contact's own."""
     if zone and zone not in available_timezones():
-        raise Invalid(f"There is no time zone {zone[:40]!r}; write one like Europe/Warsaw.", {"zone": "Unknown zone."})
+        words = f"There is no time zone {zone[:40]!r}; write one like Europe/Warsaw."
+        raise Invalid(words, {"zone": words})
     return Plan(wall.replace(second=0, microsecond=0, tzinfo=None, fold=0), zone)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from preference_center.delivery import sweeping
 from tests.cli.conftest import Run
 from tests.cli.test_commands import draft, people  # noqa: F401 a fixture
 
@@ -92,6 +93,13 @@ def test_blocks_and_an_experiment_are_written_from_files(people: Run, pc: Run, t
     assert "blocks[0]: one footer" in pc(*given).err
 
 
+def test_the_doctor_names_what_was_given_up_because_workers_died(pc: Run, made: str, folder: Path) -> None:  # K16
+    with sqlite3.connect(folder / "preference-center.db") as line:
+        line.execute("UPDATE campaigns SET state = 'paused', pause_reason = ?", [sweeping.STUCK])
+    (found,) = [one for one in json.loads(pc("doctor", "--json").out) if one["check"] == "sending"]
+    assert found["state"] == "warning" and f"campaign {made}: 5 workers in a row died" in found["words"]
+
+
 def test_after_a_restore_the_doctor_says_what_to_do_and_reconcile_does_it(  # D3
     pc: Run, made: str, folder: Path
 ) -> None:
@@ -115,3 +123,46 @@ def test_after_a_restore_the_doctor_says_what_to_do_and_reconcile_does_it(  # D3
     assert "nothing keeps mail from leaving" in pc("doctor", "--json").out
     again = pc("campaigns", "reconcile", "--release", "--json")
     assert json.loads(again.out) == {"settled": {"unknown": 1}, "held": None, "other_machines": [], "paused": []}
+
+
+def test_what_is_wrong_is_told_once(pc: Run, made: str, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.md"
+    empty.write_text("")
+    said = [
+        pc("campaigns", "schedule", made, "--at", "2027-03-10T09:00", "--zone", "Warsaw").err,
+        pc("campaigns", "schedule", made, "--at", "2020-03-10T09:00").err,
+        pc("campaigns", "create", "--name", "x", "--topic", "news", "--subject", "s", "--markdown", str(empty)).err,
+        pc("campaigns", "create", "--name", "x", "--topic", "news", "--subject", "", "--markdown", str(empty)).err,
+    ]
+    assert said == [
+        "There is no time zone 'Warsaw'; write one like Europe/Warsaw.\n",
+        "Choose a moment from now on, within two years.\n",
+        "Write the content of the mail.\n",
+        "Give the mail a subject.\n",
+    ]
+
+
+def test_a_scheduled_campaign_shows_when_it_starts_and_what_it_is(pc: Run, made: str) -> None:
+    shown = pc("campaigns", "show", made).out
+    assert "draft, version 1" in shown and "topic: news" in shown and "for: everyone who follows the topic" in shown
+    more = ("--zone", "Europe/Warsaw", "--not-after", "2027-03-29T09:00+00:00")
+    assert pc("campaigns", "schedule", made, "--at", "2027-03-28T09:30", *more).status == 0
+    shown = pc("campaigns", "show", made).out
+    assert "starts: 2027-03-28 07:30 UTC" in shown
+    assert "planned for 2027-03-28 09:30 in Europe/Warsaw" in shown
+    assert "not after: 2027-03-29 09:00 UTC" in shown
+    assert "audience" not in shown, "who gets it is settled when it starts"
+    assert json.loads(pc("campaigns", "show", made, "--json").out)["audience"] == 0
+
+
+def test_a_scheduled_campaign_can_be_made_a_draft_again(pc: Run, made: str) -> None:
+    assert pc("campaigns", "unschedule", made).status == 1
+    assert pc("campaigns", "schedule", made, "--at", "2027-03-28T09:30").status == 0
+    done = pc("campaigns", "unschedule", made)
+    assert (done.status, done.out) == (0, f"Campaign {made} is a draft again.\n")
+    assert json.loads(pc("campaigns", "show", made, "--json").out)["state"] == "draft"
+
+
+def test_a_campaign_that_tries_nothing_has_no_winner(pc: Run, made: str) -> None:
+    done = pc("campaigns", "pick", made)
+    assert (done.status, done.err) == (1, "This campaign tries no other contents.\n")

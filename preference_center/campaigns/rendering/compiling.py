@@ -34,11 +34,11 @@ def compiled(fields: Mapping[str, Any], declared: Mapping[str, AttributeKind]) -
     known = set(declared) | ABOUT_CONTACT | ABOUT_MAIL
     subject = _line(fields["subject"], known, "subject")
     if not "".join(map(str, subject)).strip():
-        raise Invalid("Give the mail a subject.", {"subject": "Write a subject."})
+        raise Invalid("Give the mail a subject.", {"subject": "Give the mail a subject."})
     preheader = _line(fields["preheader"], known, "preheader")
     body = templating.read(fields["source"], known | IN_BODY, "source")
     if not any(piece.kind == "field" or piece.code.strip() for piece in body):
-        raise Invalid("Write the content of the mail.", {"source": "Write the content."})
+        raise Invalid("Write the content of the mail.", {"source": "Write the content of the mail."})
     made = markup.document(ContentFormat(fields["format"]), body)
     return {
         "subject": templating.joined(subject),
@@ -51,9 +51,11 @@ def compiled(fields: Mapping[str, Any], declared: Mapping[str, AttributeKind]) -
 
 def _line(source: str, known: set[str], where: str) -> list[Piece]:
     if len(source) > MAX_SUBJECT:
-        raise Invalid(f"The {where} is too long: {MAX_SUBJECT} characters at most.", {where: "Too long."})
+        words = f"The {where} is too long: {MAX_SUBJECT} characters at most."
+        raise Invalid(words, {where: words})
     if source != "".join(char for char in source if char.isprintable() or char in "\u200c\u200d"):
-        raise Invalid(f"The {where} is one line without control characters.", {where: "Write it in one line."})
+        words = f"The {where} is one line without control characters."
+        raise Invalid(words, {where: words})
     return templating.read(source, known, where)
 
 

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import click
 
 from preference_center.commands import desk
+from preference_center.commands.sending import figures
 from preference_center.commands.sending.reconciling import reconcile
 
 
@@ -173,6 +174,14 @@ def cancel(id: str) -> None:
     click.echo(f"Campaign {id} is cancelled.")
 
 
+@campaigns.command(epilog="Example: preference-center campaigns unschedule 4fq2m7c3x5k6zr2a")
+@click.argument("id")
+def unschedule(id: str) -> None:
+    """Make a scheduled campaign a draft again, as long as it has not started."""
+    _move(id, "unschedule")
+    click.echo(f"Campaign {id} is a draft again.")
+
+
 @campaigns.command("list", epilog="Example: preference-center campaigns list --limit 10")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many.")
 @desk.as_json
@@ -189,27 +198,7 @@ def list_(limit: int, as_json: bool) -> None:
     desk.print_table(("id", "state", "name"), [tuple(row.values()) for row in found], nothing)
 
 
-@campaigns.command(epilog="Example: preference-center campaigns show 4fq2m7c3x5k6zr2a --json")
-@click.argument("id")
-@desk.as_json
-def show(id: str, as_json: bool) -> None:
-    """The state and the figures, which add up to the audience at every moment."""
-    with desk.app():
-        from preference_center.campaigns import queries
-        from preference_center.delivery import queries as delivery
-
-        campaign = queries.by_public_id(id)
-        name, reason = campaign.name, campaign.pause_reason
-        figures: dict[str, Any] = {"state": str(campaign.state), **delivery.figures(campaign).as_dict()}
-    if as_json:
-        desk.print_json(figures)
-        return
-    click.echo(f"{name}: {figures.pop('state')}" + (f" ({reason})" if reason else ""))
-    skipped = figures.pop("skipped")
-    for part, count in figures.items():
-        click.echo(f"{part:>18} {count:>9}")
-    for why, count in skipped.items():
-        click.echo(f"{'skipped, ' + why:>18} {count:>9}")
+campaigns.add_command(figures.show)
 
 
 @campaigns.command(epilog='Example: preference-center campaigns duplicate 4fq2m7c3x5k6zr2a --name "Autumn, again"')
@@ -292,12 +281,15 @@ def pick(id: str, letter: str | None, as_json: bool) -> None:
         from preference_center.campaigns import experiments, queries
         from preference_center.db import transaction
         from preference_center.delivery.results import trials
+        from preference_center.errors import Conflict
 
         if letter:
             with transaction():
                 trials.pick(queries.by_public_id(id), experiments.LETTERS.find(letter.upper()[:1] or "?"))
                 audit.note(desk.ACTOR, "campaign.winner_picked", "campaign", id, variant=letter.upper()[:1])
         campaign = queries.by_public_id(id)
+        if not queries.version(campaign, campaign.approved_version).experiment:
+            raise Conflict("This campaign tries no other contents.")
         scores = [{"letter": one.letter} | asdict(one) for one in trials.scores(campaign)]
         winner = campaign.winner
     if as_json:

@@ -107,12 +107,13 @@ def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
 
     Of a campaign that has started there is nothing to foretell: its figures say who got it.
     """
-    found = {"topic": db.session.get_one(Topic, campaign.topic_id), "funnel": None, "rule": "", "trouble": ""}
+    topic = db.session.get_one(Topic, campaign.topic_id)
+    found: dict[str, Any] = {"topic": topic, "funnel": None, "rule": "", "trouble": ""}
     try:
         found["rule"] = audience.rule(version)
         if campaign.started_at is None:
             also = reach.condition(version) if version.audience else None
-            found["funnel"] = audience.funnel(found["topic"], found["rule"], clock.now(), also)
+            found["funnel"] = audience.funnel(topic, found["rule"], clock.now(), also)
     except DomainError as fault:
         found["trouble"] = fault.message
     return found

@@ -37,7 +37,7 @@ THEIRS = "theirs"
 class WhenForm(FlaskForm):  # type: ignore[misc]
     day = DateField(_l("Day"), [InputRequired(_l("Choose a day."))])
     time = TimeField(_l("Time"), [InputRequired(_l("Choose a time."))])
-    zone = SelectField(_l("By the clocks in"))
+    zone = SelectField(_l("By the clocks in"), [InputRequired(_l("Choose whose clocks."))], validate_choice=False)
     last_day = DateField(_l("Not after: day"), [Optional()])
     last_time = TimeField(_l("Time of that day"), [Optional()])
 

@@ -255,3 +255,19 @@ def test_a_viewer_sends_nothing(viewer: Console, path: str) -> None:
     for verb in ("send", "schedule", "pause", "resume", "cancel", "unschedule"):
         assert viewer.post(f"{path}/{verb}", {"stamp": "1.1"}).status_code == 403
     assert queries.by_public_id(path.rpartition("/")[2]).state is CampaignState.draft
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [("Warsaw", "There is no time zone &#39;Warsaw&#39;; write one like Europe/Warsaw."), ("", "Choose whose clocks.")],
+)
+def test_an_unknown_zone_is_told_once_above_and_once_beside_it(
+    marketer: Console, path: str, zone: str, said: str
+) -> None:
+    day = (clock.now() + timedelta(days=9)).strftime("%Y-%m-%d")
+    answer = marketer.post(f"{path}/schedule", _when(day, zone=zone) | {"stamp": _stamp(marketer, path)})
+    assert answer.status_code == 422
+    html = answer.get_data(as_text=True)
+    assert html.count(said) == 2
+    assert f'<a href="#zone">{said}</a>' in html and html.count('class="fault"') == 1
+    assert _campaign().state is CampaignState.draft
