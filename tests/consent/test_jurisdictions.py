@@ -40,6 +40,10 @@ def test_every_section_is_complete_and_names_its_law() -> None:
         assert bool(one.answer.months) != bool(one.answer.days)
         assert one.sources or one is rules.other
         assert all(source.url.startswith("https://") and source.article and source.law for source in one.sources)
+        copies = [source for source in one.sources if source.copy]
+        assert all(source.read and source.copy != source.url for source in copies), (
+            "a copy says where it was read instead"
+        )
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Source:
     article: str
     url: str
     read: str | None  # the month in which somebody last read it; none: from general knowledge
+    copy: str | None  # where it was read instead, if not at the official address
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,12 @@ def _rules(key: str, said: dict[str, Any]) -> Rules:
         age=said["age"],
         answer=Answer(**said["answer"]),
         authority=said["authority"],
-        sources=tuple(Source(one["law"], one["article"], one["url"], one.get("read")) for one in said["sources"]),
+        sources=tuple(_source(one) for one in said["sources"]),
     )
+
+
+def _source(said: dict[str, Any]) -> Source:
+    return Source(said["law"], said["article"], said["url"], said.get("read"), said.get("copy"))
 
 
 def country_of(jurisdiction: str | None) -> str:
