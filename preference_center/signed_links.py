@@ -7,16 +7,16 @@ power is worthless for another. Payloads hold public ids and never an address. (
 import base64
 import binascii
 import hashlib
-import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from json.encoder import encode_basestring
 from typing import Any
 
 from flask import current_app
 from itsdangerous import BadData, SignatureExpired, URLSafeSerializer, URLSafeTimedSerializer
-from itsdangerous.encoding import base64_encode
+from itsdangerous.encoding import base64_encode, int_to_bytes
 from itsdangerous.signer import SigningAlgorithm
 
 _Serializer = URLSafeSerializer | URLSafeTimedSerializer
@@ -60,9 +60,13 @@ class KeyRing:
     _made: dict[tuple[str, Power], _Serializer] = field(default_factory=dict, compare=False, repr=False)
 
     def sign(self, power: Power, payload: list[Any]) -> str:
+        return self.signer(power)(payload)
+
+    def signer(self, power: Power) -> Callable[[list[Any]], str]:
+        """What makes many tokens of one power, with the key that signs now."""
         kid = self.keys[-1][0]
-        token = self._serializer(kid, power).dumps(payload)
-        return f"{kid}.{token}"
+        dumps = self._serializer(kid, power).dumps
+        return lambda payload: f"{kid}.{dumps(payload)}"
 
     def read(self, power: Power, token: str) -> list[Any]:
         """The payload of a genuine token. BadLink when it is not; ExpiredLink when its time is over."""
@@ -96,27 +100,47 @@ class KeyRing:
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_BLOCK = 64  # octets that SHA-256 takes at once
 
 
 class _Hmac(SigningAlgorithm):
-    """HMAC with SHA-256 whose inner and outer key are hashed once and not for each link."""
+    """HMAC with SHA-256 (RFC 2104) whose inner and outer key are hashed once and not for each link."""
 
     def __init__(self) -> None:
-        self._begun: dict[bytes, hmac.HMAC] = {}
+        self._begun: dict[bytes, tuple[Any, Any]] = {}
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         begun = self._begun.get(key)
         if begun is None:
-            begun = self._begun[key] = hmac.new(key, digestmod=hashlib.sha256)
-        made = begun.copy()
-        made.update(value)
-        return made.digest()
+            begun = self._begun[key] = self._begin(key)
+        inner, outer = begun[0].copy(), begun[1].copy()
+        inner.update(value)
+        outer.update(inner.digest())
+        digest: bytes = outer.digest()
+        return digest
+
+    def _begin(self, key: bytes) -> tuple[Any, Any]:
+        padded = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        inner, outer = (bytes(octet ^ mask for octet in padded) for mask in (0x36, 0x5C))
+        return hashlib.sha256(inner), hashlib.sha256(outer)
 
 
 class _Quick:
-    """Of a serializer that signs two links for each mail: its signer is made once, and short payloads are not compressed."""
+    """Of a serializer that signs two links for each mail: its signer is made once, and short payloads are not compressed.
+
+    What it writes is what itsdangerous would write; reading is left to itsdangerous.
+    """
 
     _signer: Any = None
+
+    def dumps(self, obj: Any, salt: Any = None) -> str:
+        signer = self.make_signer(salt)
+        signed = self.dump_payload(obj) + self._stamp(signer)
+        return (signed + b"." + base64_encode(signer.algorithm.get_signature(signer.derive_key(), signed))).decode()
+
+    def _stamp(self, signer: Any) -> bytes:
+        """What stands between payload and signature."""
+        return b""
 
     def make_signer(self, salt: Any = None) -> Any:
         if self._signer is None:
@@ -126,7 +150,7 @@ class _Quick:
         return self._signer
 
     def dump_payload(self, payload: Any) -> bytes:
-        return base64_encode(_compact(payload))
+        return base64_encode(_written(payload))
 
 
 class _Lasting(_Quick, URLSafeSerializer):
@@ -134,7 +158,20 @@ class _Lasting(_Quick, URLSafeSerializer):
 
 
 class _Dated(_Quick, URLSafeTimedSerializer):
-    pass
+    _stamped: tuple[int, bytes] = 0, b""
+
+    def _stamp(self, signer: Any) -> bytes:
+        second = signer.get_timestamp()
+        if self._stamped[0] != second:
+            self._stamped = second, b"." + base64_encode(int_to_bytes(second))
+        return self._stamped[1]
+
+
+def _written(payload: list[Any]) -> str:
+    """JSON; texts and numbers, as nearly all payloads are, without the encoder's detours."""
+    if all(type(one) in (str, int) for one in payload):
+        return "[" + ",".join([encode_basestring(one) if type(one) is str else str(one) for one in payload]) + "]"
+    return _compact(payload)
 
 
 def _is_canonical(signed: str) -> bool:
@@ -164,5 +201,12 @@ _PATHS = {Power.unsub: "/u/", Power.manage: "/p/", Power.rights: "/d/", Power.co
 
 def url(power: Power, payload: list[Any]) -> str:
     """The whole address of a signed link, under PUBLIC_URL (`contract.md` section 4)."""
+    return writer(power)(payload)
+
+
+def writer(power: Power) -> Callable[[list[Any]], str]:
+    """What writes many links of one power: the address of each, from its payload."""
     public_url: str = current_app.extensions["settings"].public_url
-    return f"{public_url}{_PATHS[power]}{ring().sign(power, payload)}"
+    sign = ring().signer(power)
+    start = f"{public_url}{_PATHS[power]}"
+    return lambda payload: start + sign(payload)

@@ -6,9 +6,8 @@ judge. A withdrawal that committed before the claim is therefore always seen, an
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -42,8 +41,7 @@ from preference_center.topics.models import Topic
 _BACK_OFF = (60, 300, 900, 1800, 3600)  # seconds after the first, second, … temporary failure
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One message that this run may send now, with all that its text needs."""
 
     id: int
@@ -59,8 +57,7 @@ class Claimed:
     variant: int = 0  # of an experiment: which content (trials.py)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How the hand-over of one message ended, ready to be stored."""
 
     id: int
@@ -113,7 +110,7 @@ def claim(
     cadences.note(topic, [one for one in mailed if one in spaced], campaign.id, now)
     names = tracking.names({row.id: row.contact_id for row, _ in allowed}, now)
     claimed = [Claimed(row.id, row.attempt + 1, *tuple(verdict)[3:]) for row, verdict in allowed]
-    return [replace(one, follow=names.get(one.id)) for one in claimed] if names else claimed
+    return [one._replace(follow=names.get(one.id)) for one in claimed] if names else claimed
 
 
 def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[Any]:

@@ -61,6 +61,12 @@ class Composer:
         self.fixed = mime.header_lines(fixed)
         carrier = self.settings.relay_provider
         self.for_carrier = mime.header_lines(providers.named(carrier).correlation(_A_MARK)) if carrier else b""
+        self._unsubscribe_url, self._preferences_url, self._browser_url = (
+            signed_links.writer(power) for power in (Power.unsub, Power.manage, Power.view)
+        )
+        self._return_path, self._unsubscribe_mark, self._message_id = (
+            marks.maker(place) for place in (Place.return_path, Place.unsubscribe, Place.message_id)
+        )
         self._forms: dict[str, _Form] = {}
         self._date = (0, "")
 
@@ -71,13 +77,13 @@ class Composer:
         except ValueError as fault:
             raise UnwritableAddress(str(fault)) from None
         form = self._forms.get(claimed.language) or self._form(claimed.language)
-        unsubscribe = signed_links.url(Power.unsub, [claimed.public_id, self.topic_key, claimed.id])
+        unsubscribe = self._unsubscribe_url([claimed.public_id, self.topic_key, claimed.id])
         fields = content.fields_for(
             email=claimed.email,
             language=claimed.language,
             attributes={name: value for name, value in claimed.attributes.items() if name in form.spoken_of},
             unsubscribe_url=unsubscribe,
-            preferences_url=signed_links.url(Power.manage, [claimed.public_id, claimed.link_epoch]),
+            preferences_url=self._preferences_url([claimed.public_id, claimed.link_epoch]),
             browser_url=self._seen_at(claimed) if "browser_url" in form.spoken_of else "",
             imprint=self.imprint,
             why=why(
@@ -91,11 +97,11 @@ class Composer:
         data = form.frame.around(head, mail.text, mail.html)
         if self.signers is not None:
             data = self.signers.sign(data)
-        sender = f"bounce+{marks.make(claimed.id, Place.return_path)}@{self.bounce_domain}"
+        sender = f"bounce+{self._return_path(claimed.id)}@{self.bounce_domain}"
         return Envelope(claimed.id, sender, claimed.email, data, dotless=True)
 
     def _seen_at(self, claimed: Claimed) -> str:
-        return signed_links.url(Power.view, [claimed.public_id, claimed.link_epoch, claimed.id])
+        return self._browser_url([claimed.public_id, claimed.link_epoch, claimed.id])
 
     def _ways(self, name: str) -> dict[str, str]:
         """Where links and image lead in the mail of who agreed to be seen."""
@@ -107,11 +113,11 @@ class Composer:
     def _head(self, claimed: Claimed, recipient: str, subject: str, unsubscribe: str) -> bytes:
         """The header lines that are this contact's own, as `mime.header_lines` would write them."""
         local, _, host = self.unsubscribe_mailbox.rpartition("@")
-        mailto = f"mailto:{local}+{marks.make(claimed.id, Place.unsubscribe)}@{host}"
+        mailto = f"mailto:{local}+{self._unsubscribe_mark(claimed.id)}@{host}"
         to = f"To: {recipient}" if recipient.isascii() else mime.encode_header("To", recipient)
         return (
             f"{to}\r\n{_subject_line(subject)}\r\nDate: {self._now()}\r\n"
-            f"Message-ID: <{marks.make(claimed.id, Place.message_id)}@{self.domain}>\r\n"
+            f"Message-ID: <{self._message_id(claimed.id)}@{self.domain}>\r\n"
             f"List-Unsubscribe: <{unsubscribe}>,\r\n <{mailto}>\r\n"
         ).encode() + self._for_carrier(claimed.id)
 

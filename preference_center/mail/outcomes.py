@@ -1,9 +1,8 @@
 """The words for how a hand-over ends: phases, outcomes, replies, and what is wrong with the relay itself."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from preference_center.mail.header_lines import header_text
 
@@ -47,8 +46,7 @@ class Outcome(StrEnum):
     uncertain = "uncertain"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One message for one recipient. `key` is the caller's own; `data` is finished: CRLF, ending in CRLF, signed.
 
     `dotless` promises that no line of `data` begins with a dot and all endings are CRLF, as mime.message() writes it;
@@ -62,8 +60,7 @@ class Envelope:
     dotless: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How one envelope ended. `code` and `enhanced` (RFC 3463) come from the relay, except 5.6.7 (needs SMTPUTF8),
     5.1.3 and 5.1.7 (broken recipient or sender address), which are ours and have no code.
     `text` is one line without addresses, fit for a log.
@@ -116,8 +113,7 @@ class RelayTrouble(Exception):
         return other is None or _GRAVITY.index(self.kind) > _GRAVITY.index(other.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One complete reply: its code and its lines without the code (RFC 5321 4.2)."""
 
     code: int

@@ -5,10 +5,12 @@ It knows nothing of the order of commands; session.py does.
 
 import errno
 import os
+import re
 import selectors
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import lru_cache
 
 from preference_center.mail.outcomes import Reply
 
@@ -18,6 +20,7 @@ _CHUNK = 65536
 # RFC 5321 4.5.3.1.5 allows 512 octets a line; real relays exceed it, runaway ones have no end.
 _LINE_LIMIT = 8192
 _REPLY_LIMIT = 128
+_ONE_LINE = re.compile(rb"[2-5][0-9][0-9](?: |\r?\Z)")
 
 
 class Gone(Exception):
@@ -164,6 +167,9 @@ class Wire:
             raise Gibberish("the relay sent a line without end")
         self._in = rest
         for line in lines:
+            if not self._lines and (known := _usual(line)) is not None:
+                yield known
+                continue
             code, mark = line[:3], line[3:4]
             if not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b"\r", b""):
                 raise Gibberish("the relay sent something that is no SMTP reply")
@@ -173,6 +179,14 @@ class Wire:
             if mark != b"-":
                 yield Reply(int(code), tuple(self._lines))
                 self._lines.clear()
+
+
+@lru_cache(maxsize=256)
+def _usual(line: bytes) -> Reply | None:
+    """A reply of one line, as nearly all are; most say the same each time. None: look closer."""
+    if not _ONE_LINE.match(line):
+        return None
+    return Reply(int(line[:3]), (line[4:].rstrip(b"\r").decode("utf-8", "replace"),))
 
 
 def _words(error: OSError) -> str:

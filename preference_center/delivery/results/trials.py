@@ -3,7 +3,7 @@
 Who waits is queued like anybody, only not due yet, so the figures close at every moment; a winner is chosen once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -168,7 +168,7 @@ def with_contents(campaign: Campaign, claimed: list[Claimed]) -> list[Claimed]:
     """The claimed messages of an experiment, each with its content: the one it tries, or the winner."""
     asked = select(Message.id, Message.variant).where(Message.id.in_([one.id for one in claimed]))
     tries: dict[int, int | None] = dict(db.session.execute(asked).all())
-    return [replace(one, variant=_first_of(tries.get(one.id), campaign.winner)) for one in claimed]
+    return [one._replace(variant=_first_of(tries.get(one.id), campaign.winner)) for one in claimed]
 
 
 def _first_of(own: int | None, winner: int | None) -> int:
