@@ -9,7 +9,6 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
 
 from preference_center import clock
 from preference_center.consent.models import ConsentRecord
@@ -23,6 +22,7 @@ from preference_center.suppressions.models import Cause
 from preference_center.web.guards import limiter
 from tests.support import links, make
 from tests.support.database_hash import digest
+from tests.support.statements import heard
 from tests.web.public.conftest import Scene
 
 NEW = "new@example.org"
@@ -231,14 +231,8 @@ class _Cost:
 
 
 def _cost(call: Callable[[], object]) -> _Cost:
-    said: list[str] = []
-
-    def hear(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        said.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", hear)
-    call()
-    event.remove(db.engine, "before_cursor_execute", hear)
+    with heard() as said:
+        call()
     return _Cost(
         len(said), frozenset(table for text in said for table in re.findall(r"^(?:INSERT INTO|UPDATE) (\w+)", text))
     )

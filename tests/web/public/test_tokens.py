@@ -14,6 +14,7 @@ from preference_center.notices.models import Notice
 from preference_center.signed_links import KeyRing, Power, ring
 from tests.support import links
 from tests.support.database_hash import digest
+from tests.support.statements import heard
 from tests.web.public.conftest import Scene
 
 PATHS = {"u": Power.unsub, "p": Power.manage, "c": Power.confirm, "d": Power.rights}
@@ -53,6 +54,22 @@ def test_every_wrong_token_gets_one_answer(client: FlaskClient, scene: Scene, ap
     assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(wrong, 404)
     assert len({answer.text for answer in answers.values()}) == 1
     assert ("Ask for a new link" if door == "d" else "Email me a new link") in answers["cut off"].text
+
+
+@pytest.mark.parametrize("door", PATHS)
+def test_every_wrong_token_costs_the_same(client: FlaskClient, scene: Scene, app: Flask, door: str) -> None:
+    """S41: the time of the answer is that of its work: nobody is looked up for a forged token too."""
+    power = PATHS[door]
+    good = ring().sign(power, payload(power, scene))
+    wrong = [good[:-3], "x", ring().sign(power, ["a" * 16, *payload(power, scene)[1:]])]
+    client.get(f"/{door}/x")  # what a process looks up once
+    costs = []
+    with heard() as said:
+        for token in wrong:
+            said.clear()
+            client.get(f"/{door}/{token}")
+            costs.append([statement for statement in said if statement.startswith("SELECT")])
+    assert costs[0] == costs[1] == costs[2] and costs[0]
 
 
 def test_an_empty_token_is_no_page(client: FlaskClient) -> None:
