@@ -43,9 +43,8 @@ def look(engine: Engine, statement: str, values: Any) -> list[Any]:
         lent.close()
 
 
-def _faults(dialect: Dialect) -> type[Exception]:
-    kind: type[Exception] = dialect.loaded_dbapi.Error
-    return kind
+def _faults(dialect: Dialect) -> Any:
+    return dialect.loaded_dbapi.Error
 
 
 def _as_ours(fault: Exception, statement: str, dialect: Dialect, gone: bool) -> Exception:

@@ -106,7 +106,7 @@ def _overview(rows: list[Any]) -> Overview:
     if not rows:
         raise NotFound("There is no such contact.")
     topics = {row[_OWN]: _said(*row[_OWN + 1 :]) for row in rows if row[_OWN] is not None}
-    return Overview(*rows[0][:_OWN], topics)
+    return Overview._make([*rows[0][:_OWN], topics])
 
 
 def _said(state: State, until: datetime | None, cadence: Cadence, *record: Any) -> Said:

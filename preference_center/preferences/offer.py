@@ -5,9 +5,10 @@ whichever that was: the page names its id, and the ledger's record carries it.
 """
 
 import time
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import current_app, has_app_context
 from sqlalchemy import event
@@ -18,6 +19,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.models import Topic, TopicText
 
 _SECONDS = 2
+_Drawn = TypeVar("_Drawn")
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Offer:
     _apart: bool = False
     _in_force: dict[str, dict[int, Wording]] = field(default_factory=dict)
     _by_id: dict[int, Wording | None] = field(default_factory=dict)
+    _drawn: dict[Hashable, Any] = field(default_factory=dict)
 
     def in_force(self, language: str) -> dict[int, Wording]:
         """The texts that turning a topic on in this language would rest on, by topic id."""
@@ -44,6 +47,12 @@ class Offer:
             with _session(self._apart):
                 self._by_id[wording_id] = standing.texts([wording_id]).get(wording_id)
         return self._by_id[wording_id]
+
+    def once(self, key: Hashable, draw: Callable[[], _Drawn]) -> _Drawn:
+        """What follows from this offer and the key alone, so it is made once and goes when the offer does."""
+        if key not in self._drawn:
+            self._drawn[key] = draw()
+        return self._drawn[key]  # type: ignore[no-any-return]
 
 
 def now() -> Offer:

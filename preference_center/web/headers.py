@@ -1,5 +1,6 @@
 """The headers on every response: what a page may load and do, where its address may go, and who may keep it (`security.md` 3.10)."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, request
@@ -22,6 +23,8 @@ HEALTH = {"/healthz", "/readyz", "/metrics"}  # asked for by load balancers, und
 def init(app: Flask) -> None:
     app.before_request(refuse_other_hosts)
     app.after_request(dress)
+    with app.app_context():
+        app.extensions["headers"] = {console: list(wanted(console).items()) for console in (False, True)}
 
 
 def refuse_other_hosts() -> None:
@@ -32,7 +35,12 @@ def refuse_other_hosts() -> None:
 
 def names_us(host: str) -> bool:
     """Whether this Host header means the site. Where the site is this machine's alone, such as the demo, any name will do."""
-    ours = urlsplit(current_app.extensions["settings"].public_url).hostname or ""
+    return _names(host, current_app.extensions["settings"].public_url)
+
+
+@lru_cache(maxsize=256)
+def _names(host: str, public_url: str) -> bool:
+    ours = urlsplit(public_url).hostname or ""
     asked = urlsplit(f"//{host}").hostname or ""
     named = {asked, f"[{asked}]"}
     return bool(named & {ours, *THIS_MACHINE} or {ours, f"[{ours}]"} & THIS_MACHINE)
@@ -57,10 +65,10 @@ def wanted(console: bool = False) -> dict[str, str]:
 
 def dress(response: Response) -> Response:
     """Add what is missing; a view that needs a stricter header of its own has set it already."""
-    headers = response.headers
-    said = {name.lower() for name in headers.keys()}  # noqa: SIM118 - not a dict
-    all_of_them = wanted(request.path == "/admin" or request.path.startswith("/admin/"))
-    headers.extend([(name, value) for name, value in all_of_them.items() if name.lower() not in said])
+    headers, path = response.headers, request.path
+    said = {name.lower() for name, _value in headers}
+    all_of_them = current_app.extensions["headers"][path == "/admin" or path.startswith("/admin/")]
+    headers.extend([header for header in all_of_them if header[0].lower() not in said])
     if request.endpoint in ("static", "public.look") and response.status_code == 200:
         # The address of a static file carries the digest of its content, so it never changes; so does that of the look.
         lasts = "v" in request.args or request.endpoint == "public.look"

@@ -1,6 +1,7 @@
 """Spares the public pages what extensions would do around every request: a user is looked for in the console alone.
 
-A view with a limit asks the limiter by itself beforehand, so nobody asks for the views that have none.
+A view with a limit asks the limiter by itself beforehand, so nobody asks for the views that have none; of headers
+and refunds, which it would see to after each request, we use none.
 """
 
 from collections.abc import Callable
@@ -17,11 +18,9 @@ _CONSOLE = "admin"  # the blueprint
 
 def init(app: Flask) -> None:
     """After the extensions, and before the console adds its own, which look at the user."""
-    before = app.before_request_funcs.get(None, [])
-    app.before_request_funcs[None] = [hook for hook in before if _maker(hook) != _LIMITS]
     for hooks in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
         everywhere: list[Callable[..., Any]] = hooks.get(None, [])  # type: ignore[assignment]
-        hooks[None] = [hook for hook in everywhere if _maker(hook) not in _USERS]
+        hooks[None] = [hook for hook in everywhere if _maker(hook) not in (*_USERS, _LIMITS)]
         hooks[_CONSOLE] = [hook for hook in everywhere if _maker(hook) in _USERS]
 
     app.session_interface = _Sessions()

@@ -12,8 +12,13 @@ _SECONDS = 5  # how long a process goes on with what it knows; asking for each p
 
 def href(key: str, language: str) -> str:
     """Where a mail of this topic can be read, by a page that speaks this language; empty where there is none."""
-    issue = _newest().get(key)
-    return url_for("public.archive_issue", key=key, issue=issue, lang=language) if issue else ""
+    newest = issue(key)
+    return url_for("public.archive_issue", key=key, issue=newest, lang=language) if newest else ""
+
+
+def issue(key: str) -> str:
+    """The public id of that mail."""
+    return _newest().get(key, "")
 
 
 def _newest() -> dict[str, str]:

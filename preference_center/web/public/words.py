@@ -94,14 +94,14 @@ def will_get(count: int) -> str:
     return ngettext("You will get %(num)s topic.", "You will get %(num)s topics.", count)
 
 
-def day(moment: datetime, contact: Resident) -> str:
+def day(moment: datetime, contact: Resident, locale: Locale | None = None) -> str:
     """A day in words, with the year, where the person lives if we know it."""
-    return _day(moment.astimezone(zones.of(contact)).date(), get_locale())
+    return _day(moment.astimezone(zones.of(contact)).date(), locale or get_locale())
 
 
-def moment(at: datetime, contact: Resident) -> str:
+def moment(at: datetime, contact: Resident, locale: Locale | None = None) -> str:
     """A moment as evidence: to the second, with its zone."""
-    return _moment(at, zones.of(contact), get_locale())
+    return _moment(at, zones.of(contact), locale or get_locale())
 
 
 @lru_cache(maxsize=4096)

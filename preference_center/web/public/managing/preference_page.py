@@ -1,9 +1,13 @@
 """The preference page as HTML. Its frame and each topic's row are rendered once and filled in for each person (`stencils.py`)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 
+from babel import Locale
 from flask import render_template
+from flask_babel import get_locale
 from markupsafe import Markup
 
 from preference_center import clock, i18n
@@ -11,6 +15,7 @@ from preference_center.consent.models import Action, Cadence
 from preference_center.consent.overview import Overview, Record
 from preference_center.contacts.addresses import mask
 from preference_center.preferences.choices import Choice, Choices
+from preference_center.preferences.offer import Offer
 from preference_center.topics.models import Topic, TopicText
 from preference_center.topics.purposes import LegalBasis
 from preference_center.web import guards
@@ -93,21 +98,51 @@ class Said:
 _NOTHING = Said()
 
 
-def html(token: str, contact: Overview, choices: Choices, said: Said = _NOTHING) -> str:
+def html(token: str, contact: Overview, offered: Offer, choices: Choices, said: Said = _NOTHING) -> str:
     """The page of this contact, who holds this link."""
-    language = i18n.current_language()
+    language, locale, brand = i18n.current_language(), get_locale(), look.current()
     values = {"token": token, "proof": guards.proof(token), "address": mask(contact.email)}
-    for choice in choices.topics:
-        values[f"row-{choice.topic.key}"] = _row(choice, contact, language, said)
-    frame, brand = _frame(contact, choices, language), look.current()
+    for choice, row in zip(choices.topics, _rows(choices, offered, language, said), strict=True):
+        values[f"row-{choice.topic.key}"] = _with_record(row, choice.record, contact, locale)
 
-    def render(**more: object) -> str:
+    def draw(**more: object) -> list[str]:
+        return _draw_frame(_frame(contact, choices, language), brand, said, **more)
+
+    if said != _NOTHING:  # what is kept for everybody sees nobody
+        return stencils.put_in(draw(contact=contact), values)
+    seen = (contact.time_zone, _tomorrow(contact), choices.stopped, choices.paused_until, choices.held_back)
+    shown = tuple((choice.topic.id, choice.on) for choice in choices.topics)
+    ended = tuple(topic.id for topic in choices.ended)
+    return stencils.put_in(offered.once((language, brand, seen, shown, ended), draw), values)
+
+
+def _rows(choices: Choices, offered: Offer, language: str, said: Said) -> Iterator[list[str]]:
+    """The stencil of each topic's row: what it shows follows from the offer, its example, and what many people have said alike."""
+    for choice in choices.topics:
+        draw = partial(_draw_row, choice, language, said)
+        if said != _NOTHING:
+            yield draw()
+            continue
+        topic, record = choice.topic, choice.record
+        told = record and (record.action, record.source, record.legal_basis, record.wording_id)
+        yield offered.once((topic.id, language, choice.on, choice.cadence, told, examples.issue(topic.key)), draw)
+
+
+def _with_record(row: list[str], record: Record | None, contact: Overview, locale: Locale) -> Markup:
+    values = {}
+    if record:
+        at = record.happened_at
+        day, moment = words.day(at, contact, locale), words.moment(at, contact, locale)
+        values = {"day": day, "moment": moment, "record": record.public_id}
+    return Markup(stencils.put_in(row, values))  # noqa: S704 - rendered by our own template
+
+
+def _draw_frame(frame: Frame, brand: look.Shown, said: Said, **more: object) -> list[str]:
+    def render() -> str:
         own = {"token": blank("token"), "proof": blank("proof"), "address": blank("address")}
         return render_template("public/managing/preferences.html", page=frame, said=said, words=words, **own, **more)
 
-    if said == _NOTHING:  # what is kept for everybody sees nobody
-        return stencils.fill((frame, brand), render, values)
-    return stencils.put_in(stencils.cut(render(contact=contact)), values)
+    return stencils.kept((frame, brand), render) if said == _NOTHING else stencils.cut(render())
 
 
 def _frame(contact: Overview, choices: Choices, language: str) -> Frame:
@@ -141,7 +176,7 @@ def _tomorrow(contact: Overview) -> date:
     return clock.now().astimezone(zones.of(contact)).date() + timedelta(days=1)
 
 
-def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup:
+def _draw_row(choice: Choice, language: str, said: Said) -> list[str]:
     topic, text, record = choice.topic, choice.topic.text(language), choice.record
     row = Row(
         key=topic.key,
@@ -160,16 +195,12 @@ def _row(choice: Choice, contact: Overview, language: str, said: Said) -> Markup
         often=_often(choice, said),
         fact=_fact(choice, record) if record else None,
     )
-    values = {}
-    if record:
-        day, moment = words.day(record.happened_at, contact), words.moment(record.happened_at, contact)
-        values = {"day": day, "moment": moment, "record": record.public_id}
 
     def render() -> str:
         own = {name: blank(name) for name in ("day", "moment", "record")}
         return render_template("public/managing/preferences_topic.html", row=row, language=language, words=words, **own)
 
-    return Markup(stencils.fill((row, language), render, values))  # noqa: S704 - rendered by our own template
+    return stencils.kept((row, language), render)
 
 
 def _often(choice: Choice, said: Said) -> str:

@@ -169,10 +169,11 @@ def _again(link: Link, **said: Any) -> str:
 
 
 def _page(token: str, contact: Overview, said: Said, receipt: Receipt | None = None) -> str:
-    today = choices.among(offer.lately(), contact, i18n.current_language())
+    offered = offer.lately()
+    today = choices.among(offered, contact, i18n.current_language())
     if receipt is not None:
         said = replace(said, outcome=_outcome(contact, receipt), conflicts=_conflicts(today, receipt))
-    return preference_page.html(token, contact, today, said)
+    return preference_page.html(token, contact, offered, today, said)
 
 
 def _outcome(seen: Overview, receipt: Receipt) -> words.Outcome:

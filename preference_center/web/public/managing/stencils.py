@@ -20,15 +20,15 @@ def blank(name: str) -> str:
     return f"b{_MARK}_{name}_"
 
 
-def fill(key: Hashable, render: Callable[[], str], values: Mapping[str, str]) -> str:
-    """The HTML with these values, which are texts or (as `Markup`) HTML. `render` runs if there is no stencil of this key yet."""
-    kept: dict[Hashable, list[str]] = current_app.extensions.setdefault("stencils", {})
-    stencil = kept.get(key)
+def kept(key: Hashable, render: Callable[[], str]) -> list[str]:
+    """The stencil of this key. `render` runs if there is none yet."""
+    known: dict[Hashable, list[str]] = current_app.extensions.setdefault("stencils", {})
+    stencil = known.get(key)
     if stencil is None:
-        if len(kept) >= _MOST:
-            kept.clear()
-        stencil = kept[key] = cut(render())
-    return put_in(stencil, values)
+        if len(known) >= _MOST:
+            known.clear()
+        stencil = known[key] = cut(render())
+    return stencil
 
 
 def cut(html: str) -> list[str]:
@@ -37,6 +37,8 @@ def cut(html: str) -> list[str]:
 
 
 def put_in(stencil: list[str], values: Mapping[str, str]) -> str:
+    """The HTML with these values, which are texts or (as `Markup`) HTML."""
+    safe = {name: escape(value) for name, value in values.items()}
     parts = stencil.copy()
-    parts[1::2] = [escape(values[name]) for name in stencil[1::2]]
+    parts[1::2] = [safe[name] for name in stencil[1::2]]
     return "".join(parts)
