@@ -1,10 +1,12 @@
 """The figures of a campaign, which add up to its audience at every moment, and the rows behind them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import Row, func, select
 
 from preference_center.campaigns.models import Campaign
+from preference_center.consent.models import ConsentRecord
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.delivery.models import Message, MessageState
@@ -78,6 +80,13 @@ def rows(
     if reason is not None:
         statement = statement.where(Message.reason == reason)
     return list(db.session.execute(statement))
+
+
+def records_of(messages: Iterable[Message]) -> dict[int, ConsentRecord]:
+    """The consent records that allowed these messages, by their own ids."""
+    wanted = {message.record_id for message in messages if message.record_id is not None}
+    found = db.session.scalars(select(ConsentRecord).where(ConsentRecord.id.in_(wanted))) if wanted else ()
+    return {record.id: record for record in found}
 
 
 def address_hash_of(message_id: int) -> bytes | None:

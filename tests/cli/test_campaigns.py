@@ -166,3 +166,32 @@ def test_a_scheduled_campaign_can_be_made_a_draft_again(pc: Run, made: str) -> N
 def test_a_campaign_that_tries_nothing_has_no_winner(pc: Run, made: str) -> None:
     done = pc("campaigns", "pick", made)
     assert (done.status, done.err) == (1, "This campaign tries no other contents.\n")
+
+
+def test_a_row_for_each_person_says_what_was_decided_and_on_what(pc: Run, made: str, folder: Path) -> None:
+    assert pc("campaigns", "people", made).out == "Nobody.\n"
+    assert pc("campaigns", "people", made, "--state", "gone").status == 2
+    with sqlite3.connect(folder / "preference-center.db") as database:
+        (campaign,) = database.execute("SELECT id FROM campaigns").fetchone()
+        contacts = database.execute("SELECT id, public_id FROM contacts ORDER BY id").fetchall()
+        number, record = database.execute("SELECT id, public_id FROM consent_records ORDER BY id").fetchone()
+        add = (
+            "INSERT INTO messages (campaign_id, contact_id, state, reason, record_id, attempt, reply_code, reply, changed_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1796029200000000)"
+        )
+        database.execute(add, (campaign, contacts[0][0], "sent", None, number, 2, 251, "forwarded"))
+        database.execute(add, (campaign, contacts[1][0], "skipped", "no_consent", None, 0, None, None))
+    shown = pc("campaigns", "people", made, "--json")
+    assert shown.status == 0, shown.err
+    first, second = json.loads(shown.out)
+    assert first["contact"] == contacts[0][1]
+    assert (first["state"], first["record"], first["tries"], first["reply"]) == ("sent", record, 2, "251 forwarded")
+    assert (second["state"], second["reason"], second["record"], second["reply"]) == (
+        "skipped",
+        "no_consent",
+        None,
+        None,
+    )
+    assert [
+        row["contact"] for row in json.loads(pc("campaigns", "people", made, "--reason", "no_consent", "--json").out)
+    ] == [contacts[1][1]]

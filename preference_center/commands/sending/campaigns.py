@@ -199,6 +199,7 @@ def list_(limit: int, as_json: bool) -> None:
 
 
 campaigns.add_command(figures.show)
+campaigns.add_command(figures.people)
 
 
 @campaigns.command(epilog='Example: preference-center campaigns duplicate 4fq2m7c3x5k6zr2a --name "Autumn, again"')

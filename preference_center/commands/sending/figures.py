@@ -1,4 +1,4 @@
-"""`campaigns show`: what a campaign is, when it starts, and its figures, which add up."""
+"""`campaigns show` and `campaigns people`: what a campaign is, its figures, which add up, and the row of each person."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,44 @@ def show(id: str, as_json: bool) -> None:
         click.echo(line)
     if has_begun:
         _tell({name: count for name, count in figures.items() if name != "state"})
+
+
+@click.command(epilog="Example: preference-center campaigns people 4fq2m7c3x5k6zr2a --state skipped --json")
+@click.argument("id")
+@click.option("--state", default=None, help="Only those who are so: sent, skipped, failed …")
+@click.option("--reason", default=None, help="Only those for this reason: no_consent, withdrawn …")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
+@desk.as_json
+def people(id: str, state: str | None, reason: str | None, limit: int, as_json: bool) -> None:
+    """A row for each person: what was decided and why, the consent record behind it, tries, and the relay's words."""
+    with desk.app():
+        from preference_center.campaigns import queries
+        from preference_center.delivery import queries as delivery
+        from preference_center.delivery.models import MessageState
+
+        if state is not None and state not in list(MessageState):
+            raise click.UsageError(f"There is no state {state}. There are: {', '.join(MessageState)}.")
+        wanted = MessageState(state) if state else None
+        rows = delivery.rows(queries.by_public_id(id), state=wanted, reason=reason, limit=limit)
+        records = delivery.records_of(message for message, _contact in rows)
+        found = [
+            {
+                "contact": contact.public_id,
+                "email": contact.email,
+                "state": str(message.state),
+                "reason": message.reason,
+                "record": records[message.record_id].public_id if message.record_id in records else None,
+                "tries": message.attempt,
+                "reply": f"{message.reply_code or ''} {message.reply or ''}".strip() or None,
+                "at": message.changed_at,
+            }
+            for message, contact in rows
+        ]
+    if as_json:
+        desk.print_json(found)
+        return
+    columns = ("contact", "email", "state", "reason", "record", "tries", "reply")
+    desk.print_table(columns, [[row[name] for name in columns] for row in found], "Nobody.")
 
 
 def _about(campaign: "Campaign") -> list[str]:

@@ -83,6 +83,7 @@ def people(public_id: str) -> ResponseReturnValue:
         "admin/planning/people.html",
         campaign=campaign,
         rows=[(message, contact, shown(contact)) for message, contact in rows[:PAGE]],
+        records=delivery.records_of(message for message, _contact in rows[:PAGE]),
         following=rows[PAGE - 1][0].id if len(rows) > PAGE else None,
         state=state,
         reason=reason,

@@ -9,6 +9,7 @@ from flask import Flask
 from preference_center import clock, config
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign
+from preference_center.consent.models import ConsentRecord
 from preference_center.db import db, transaction
 from preference_center.delivery import outbox
 from preference_center.delivery.models import Message, MessageState
@@ -92,6 +93,18 @@ def test_behind_each_figure_stand_the_people(marketer: Console, path: str) -> No
     assert "550 no such mailbox" in marketer.text(f"{path}/people?state=failed")
     skipped = marketer.text(f"{path}/people?state=skipped&reason=no_consent")
     assert "dag@example.org" in skipped and "eva@example.org" in skipped and "anna@example.org" not in skipped
+
+
+def test_each_row_says_what_allowed_it_and_how_often_it_was_tried(marketer: Console, path: str) -> None:
+    _end(MessageState.sent, attempt=3)
+    record = db.session.query(ConsentRecord).order_by(ConsentRecord.id).first()
+    assert record
+    [row] = re.findall(
+        r"<tr>.*?</tr>", marketer.get(f"{path}/people?state=sent").get_data(as_text=True).partition("<tbody>")[2], re.S
+    )
+    assert record.public_id in row and "sign-up form" in row and 'class="number">3<' in row
+    skipped = marketer.text(f"{path}/people?state=skipped")
+    assert record.public_id not in skipped and "nothing" in skipped
 
 
 def test_a_viewer_sees_them_masked(viewer: Console, path: str) -> None:
