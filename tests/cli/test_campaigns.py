@@ -195,3 +195,33 @@ def test_a_row_for_each_person_says_what_was_decided_and_on_what(pc: Run, made: 
     assert [
         row["contact"] for row in json.loads(pc("campaigns", "people", made, "--reason", "no_consent", "--json").out)
     ] == [contacts[1][1]]
+
+
+def test_a_draft_is_changed_into_its_next_version(pc: Run, made: str, tmp_path: Path) -> None:
+    file = tmp_path / "next.md"
+    file.write_text("Another content.")
+    assert pc("segments", "add", "Polish", "language = pl").status == 0
+    done = pc("campaigns", "edit", made, "--subject", "Two", "--markdown", str(file), "--segment", "Polish")
+    assert (done.status, done.out) == (0, f"Campaign {made} is saved as version 2.\n")
+    shown = pc("campaigns", "show", made).out
+    assert "version 2" in shown and "subject: Two" in shown and 'for: segment "Polish"' in shown
+    assert pc("campaigns", "edit", made, "--everyone").status == 0
+    shown = pc("campaigns", "show", made).out
+    assert "subject: Two" in shown and "for: everyone" in shown, "what was not said stays"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "said"),
+    [
+        ([], 2, "Say what is to change."),
+        (["--everyone", "--segment", "language = pl"], 2, "not both"),
+        (["--subject", "{{ nonsense }}"], 1, "There is no field `nonsense`."),
+        (["--segment", "langage = pl"], 1, "Did you mean `language`?"),
+        (["--topic", "nothing"], 1, "There is no topic nothing."),
+        (["--subject", "x", "--version", "7"], 1, "Somebody else saved this campaign meanwhile."),  # P13
+    ],
+)
+def test_what_cannot_be_changed_is_refused(pc: Run, made: str, more: list[str], status: int, said: str) -> None:
+    done = pc("campaigns", "edit", made, *more)
+    assert done.status == status and said in done.err
+    assert "version 1" in pc("campaigns", "show", made).out

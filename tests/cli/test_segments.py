@@ -74,3 +74,19 @@ def test_a_fault_is_one_line_with_its_place(people: Run, arguments: tuple[str, .
     assert refused.status == 1
     assert refused.out == ""
     assert refused.err.startswith(says) and refused.err.count("\n") == 1
+
+
+def test_a_segment_gets_another_rule_and_name(pc: Run) -> None:
+    assert pc("segments", "add", "Near", "language = pl").status == 0
+    assert pc("segments", "change", "near", "language = es").out == "The segment Near is saved as version 2.\n"
+    assert pc("segments", "change", "Near", "language = es", "--name", "Far", "--version", "2").status == 0
+    [listed] = json.loads(pc("segments", "list", "--json").out)
+    assert (listed["name"], listed["text"], listed["version"]) == ("Far", 'language = "es"', 3)
+    for arguments, said in [
+        (["Near", "language = es"], "There is no segment Near."),
+        (["Far", "langage = es"], "Did you mean `language`?"),
+        (["Far", 'segment "Far"'], "would be part of itself"),
+        (["Far", "language = es", "--version", "1"], "Somebody else saved this segment meanwhile."),
+    ]:
+        done = pc("segments", "change", *arguments)
+        assert done.status == 1 and said in done.err, done.err

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import click
 
 from preference_center.commands import desk
-from preference_center.commands.sending import figures
+from preference_center.commands.sending import editing, figures
 from preference_center.commands.sending.reconciling import reconcile
 
 
@@ -76,7 +76,7 @@ def create(
     if len(given) != 1:
         raise click.UsageError("Name the content once: --mjml FILE, --html FILE, --markdown FILE or --blocks FILE.")
     [(kind, file)] = given.items()
-    source, plain = _read(file), _read(text) if text else ""
+    source, plain = desk.read(file), desk.read(text) if text else ""
     tried = _json(experiment) if experiment else {}
     with desk.app():
         from preference_center.accounts import audit
@@ -198,6 +198,7 @@ def list_(limit: int, as_json: bool) -> None:
     desk.print_table(("id", "state", "name"), [tuple(row.values()) for row in found], nothing)
 
 
+campaigns.add_command(editing.edit)
 campaigns.add_command(figures.show)
 campaigns.add_command(figures.people)
 
@@ -357,10 +358,3 @@ def _json(file: TextIO) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise click.ClickException(f"{file.name} holds no JSON object.")
     return found
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{file} is not text in UTF-8.") from None

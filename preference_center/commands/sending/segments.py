@@ -40,6 +40,35 @@ def add(name: str, rule: str, from_json: bool) -> None:
     click.echo(f"The segment {kept} was added.")
 
 
+@segments.command(
+    epilog="""Example: preference-center segments change "Kraków" 'language = pl and city = "Kraków"' --name Cracow"""
+)
+@click.argument("name")
+@click.argument("rule")
+@click.option("--name", "new_name", default=None, help="Another name for it.")
+@click.option("--version", type=int, default=None, help="The version you looked at; default: the newest.")
+@_from_json
+def change(name: str, rule: str, new_name: str | None, version: int | None, from_json: bool) -> None:
+    """Give a segment another rule, perhaps another name. RULE may be - for standard input. Approved campaigns keep theirs."""
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.db import transaction
+        from preference_center.segments import named, queries
+
+        with transaction():
+            found = queries.by_name(name)
+            kept = named.save(
+                found,
+                new_name or found.name,
+                _read(rule, from_json),
+                on_version=version or found.version,
+                actor=desk.ACTOR,
+            )
+            audit.note(desk.ACTOR, "segment.saved", "segment", kept.public_id, version=kept.version)
+            said = f"The segment {kept.name} is saved as version {kept.version}."
+    click.echo(said)
+
+
 @segments.command("list", epilog="Example: preference-center segments list --json")
 @desk.as_json
 def list_(as_json: bool) -> None:

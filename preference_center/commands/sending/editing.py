@@ -1,0 +1,62 @@
+"""`campaigns edit`: a new version of a draft, with what is given changed and all else as it was."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from preference_center.commands import desk
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog='Example: preference-center campaigns edit 4fq2m7c3x5k6zr2a --subject "Spring is here" --markdown spring.md'
+)
+@click.argument("id")
+@click.option("--version", type=int, default=None, help="The version your changes were made on; default: the newest.")
+@click.option("--name", default=None, help="For you; people do not see it.")
+@click.option("--topic", "topic_key", default=None, help="Who follows this topic may get it.")
+@click.option("--subject", default=None, help="The subject line.")
+@click.option("--preheader", default=None, help="What inboxes show after the subject.")
+@click.option("--mjml", type=_FILE, help="The content as MJML.")
+@click.option("--html", type=_FILE, help="The content as HTML.")
+@click.option("--markdown", type=_FILE, help="The content as Markdown.")
+@click.option("--blocks", type=_FILE, help="The content as blocks (JSON).")
+@click.option("--text", type=_FILE, help="The text part.")
+@click.option("--segment", "include", multiple=True, metavar="NAME|TEXT", help="Whom it is meant for instead.")
+@click.option("--exclude", multiple=True, metavar="NAME|TEXT", help="Whom it is not meant for.")
+@click.option("--everyone", is_flag=True, help="Meant for everyone who follows the topic.")
+def edit(id: str, version: int | None, topic_key: str | None, text: Path | None, everyone: bool, **given: Any) -> None:
+    """Save a new version of a draft with these changes; prints its number. What cannot be rendered is refused with its line."""
+    include, exclude = given.pop("include"), given.pop("exclude")
+    if everyone and (include or exclude):
+        raise click.UsageError("Say --everyone, or whom it is for, not both.")
+    files = {kind: given.pop(kind) for kind in ("mjml", "html", "markdown", "blocks")}
+    files = {kind: file for kind, file in files.items() if file}
+    if len(files) > 1:
+        raise click.UsageError("Name the content once: --mjml FILE, --html FILE, --markdown FILE or --blocks FILE.")
+    changes = {name: value for name, value in given.items() if value is not None}
+    for kind, file in files.items():
+        changes |= {"format": kind, "source": desk.read(file)}
+    if text:
+        changes["text_source"] = desk.read(text)
+    if not (changes or topic_key or include or exclude or everyone):
+        raise click.UsageError("Say what is to change.")
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.campaigns import queries, scheduling
+        from preference_center.db import transaction
+        from preference_center.segments import queries as segments
+        from preference_center.topics import catalogue
+
+        with transaction():
+            campaign = queries.by_public_id(id)
+            if topic_key:
+                changes["topic"] = catalogue.by_key(topic_key)
+            if include or exclude or everyone:
+                changes["segment"] = segments.choose(include, exclude)
+            made = scheduling.save(campaign, on_version=version or campaign.version, actor=desk.ACTOR, **changes)
+            number = made.number
+            audit.note(desk.ACTOR, "campaign.saved", "campaign", id, version=number)
+    click.echo(f"Campaign {id} is saved as version {number}.")
