@@ -94,9 +94,10 @@ class Composer:
             fields, claimed.language, ways=self._ways(claimed.follow) if claimed.follow else None
         )
         head = self._head(claimed, recipient, mail.subject, unsubscribe)
-        data = form.frame.around(head, mail.text, mail.html)
-        if self.signers is not None:
-            data = self.signers.sign(data)
+        if self.signers is None:
+            data = form.frame.around(head, mail.text, mail.html)
+        else:
+            data = self.signers.sign_parts(head, form.frame.rest_of_head, form.frame.body(mail.text, mail.html))
         sender = f"bounce+{self._return_path(claimed.id)}@{self.bounce_domain}"
         return Envelope(claimed.id, sender, claimed.email, data, dotless=True)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -50,6 +51,9 @@ _DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+
 _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\Z")
 _FIELD = re.compile(rb"([^\s:]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)\r\n")
 _WHITE = re.compile(rb"[ \t\r\n]+")
+_PADDING, _DIGEST = padding.PKCS1v15(), Prehashed(hashes.SHA256())
+
+_Field = tuple[str, bytes]  # a header's name in small letters, and its line in relaxed form
 
 
 class UnusableKey(ValueError):
@@ -121,11 +125,9 @@ class Signer:
         )
         own = b"dkim-signature:" + _WHITE.sub(b" ", head.encode())
         digest = hashlib.sha256(hashed.fields + own).digest()
-        if isinstance(self._key, RSAPrivateKey):
-            signature = self._key.sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
-        else:
-            # RFC 8463 3: Ed25519 signs the SHA-256 of the data, not the data.
-            signature = self._key.sign(digest)
+        # RFC 8463 3: Ed25519 too signs the SHA-256 of the data, not the data.
+        key = self._key
+        signature = key.sign(digest, _PADDING, _DIGEST) if isinstance(key, RSAPrivateKey) else key.sign(digest)
         encoded = base64.b64encode(signature).decode()
         folded = "\r\n ".join(encoded[start : start + 72] for start in range(0, len(encoded), 72))
         return f"DKIM-Signature: {head}{folded}\r\n".encode()
@@ -146,8 +148,18 @@ class Signers:
 
     def sign(self, message: bytes, *, at: datetime | None = None) -> bytes:
         """The message with one DKIM-Signature a key in front. The signatures do not cover each other."""
-        hashed = _hashed(message)
-        return b"".join([signer._signature(hashed, at) for signer in self._signers]) + message
+        return self._signatures(_hashed(message), at) + message
+
+    def sign_parts(self, own: bytes, shared: bytes, body: bytes, *, at: datetime | None = None) -> bytes:
+        """The same, of a message in parts: header lines of its own, those that many messages share (with the empty line), the body.
+
+        The shared ones are read once.
+        """
+        hashed = _of_fields((*_fields(own), *_known_fields(shared)), body)
+        return b"".join((self._signatures(hashed, at), own, shared, body))
+
+    def _signatures(self, hashed: _Hashed, at: datetime | None) -> bytes:
+        return b"".join([signer._signature(hashed, at) for signer in self._signers])
 
     def dns_records(self) -> list[DnsRecord]:
         """One TXT record a key."""
@@ -195,20 +207,37 @@ def _hashed(message: bytes) -> _Hashed:
     head, gap, body = message.partition(b"\r\n\r\n")
     if not gap:
         raise ValueError("a message has an empty line between headers and body, and CRLF line endings")
-    present: list[str] = []
-    values: dict[str, list[bytes]] = {}
-    for field in _FIELD.finditer(head + b"\r\n"):
+    return _of_fields(_fields(head + b"\r\n"), body)
+
+
+def _fields(lines: bytes) -> tuple[_Field, ...]:
+    """Those of these header lines that are signed."""
+    found = []
+    for field in _FIELD.finditer(lines):
         name = field[1].decode("ascii", "replace").lower()
         if name in SIGNED:
-            present.append(name)
-            values.setdefault(name, []).append(_WHITE.sub(b" ", field[2]).strip(b" "))
-    if "from" not in values:
+            found.append((name, name.encode() + b":" + _WHITE.sub(b" ", field[2]).strip(b" ") + b"\r\n"))
+    return tuple(found)
+
+
+_known_fields = lru_cache(maxsize=64)(_fields)
+
+
+def _of_fields(fields: Sequence[_Field], body: bytes) -> _Hashed:
+    present = tuple([name for name, _ in fields])
+    if "from" not in present:
         raise ValueError("a message without From cannot be signed")
+    lines: dict[str, list[bytes]] = {}
+    for name, line in fields:
+        lines.setdefault(name, []).append(line)
     # Of a repeated header the lowest is signed first (RFC 6376 5.4.2); names beyond the last one stand for "no more".
-    fields = [name.encode() + b":" + values[name].pop() + b"\r\n" for name in present]
-    names = [*present, *OVER_SIGNED]
-    lines = [":".join(names[start : start + 4]) for start in range(0, len(names), 4)]
-    return _Hashed(":\r\n  ".join(lines), b"".join(fields), _body_hash(body))
+    return _Hashed(_listed(present), b"".join([lines[name].pop() for name in present]), _body_hash(body))
+
+
+@lru_cache(maxsize=64)
+def _listed(present: tuple[str, ...]) -> str:
+    names = (*present, *OVER_SIGNED)
+    return ":\r\n  ".join([":".join(names[start : start + 4]) for start in range(0, len(names), 4)])
 
 
 def _body_hash(body: bytes) -> str:

@@ -87,13 +87,17 @@ class Frame:
         limit = b"--" + boundary.encode()
         content_type = f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode()
         self.rest_of_head = fixed + b"MIME-Version: 1.0\r\n" + content_type
-        self._before = self.rest_of_head + limit + b"\r\n" + _part_head("plain")
+        self._before = limit + b"\r\n" + _part_head("plain")
         self._between = b"\r\n" + limit + b"\r\n" + _part_head("html")
         self._after = b"\r\n" + limit + b"--\r\n"
 
     def around(self, head: bytes, text: bytes, html: bytes) -> bytes:
         """A message of these first header lines and quoted-printable parts."""
-        return b"".join((head, self._before, text, self._between, html, self._after))
+        return b"".join((head, self.rest_of_head, self._before, text, self._between, html, self._after))
+
+    def body(self, text: bytes, html: bytes) -> bytes:
+        """The body of such a message alone."""
+        return b"".join((self._before, text, self._between, html, self._after))
 
 
 def header_lines(headers: Sequence[tuple[str, str]]) -> bytes:

@@ -31,6 +31,7 @@ PIECES = st.sampled_from(
         "ąęć 🎉 ñ",
         "<b>&amp;</b>",
         "= =3D",
+        "50 % off, %b %(name)s %%",
     ]
 )
 

@@ -261,3 +261,16 @@ def test_new_rsa_keys_are_not_short_and_a_signer_is_needed() -> None:
         dkim.generate_key(bits=1024)
     with pytest.raises(ValueError, match="at least one"):
         dkim.Signers([])
+
+
+def test_a_message_in_parts_gets_the_signatures_of_the_whole_wherever_it_is_cut() -> None:
+    # also where a header stands in both parts
+    head, _, body = campaign_letter().partition(b"\r\n\r\n")
+    lines = re.findall(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*", b"Reply-To: a@c.example\r\n" + head + b"\r\n")
+    lines.append(b"Reply-To: b@c.example\r\n")
+    whole = b"".join((*lines, b"\r\n", body))
+    for cut in range(len(lines)):
+        own, shared = b"".join(lines[:cut]), b"".join(lines[cut:]) + b"\r\n"
+        signed = BOTH.sign_parts(own, shared, body)
+        assert signed == BOTH.sign(whole)
+    assert verifies(signed)

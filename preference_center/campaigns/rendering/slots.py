@@ -35,10 +35,11 @@ _Body = list[bytes | int | _Choice]  # fixed bytes, the number of a slot, or a c
 
 @dataclass(slots=True)
 class _Row:
-    """The pieces for one set of decisions, with empty ones that the slots fill."""
+    """The text for one set of decisions: `%b` stands where a slot is filled in."""
 
-    pieces: list[bytes] = field(default_factory=list)
-    gaps: dict[int, list[int]] = field(default_factory=dict)  # by the number of a slot
+    form: bytes = b""
+    slots: list[int] = field(default_factory=list)  # each that occurs, once
+    order: list[int] = field(default_factory=list)  # which of them stands in each place
 
 
 class Slots:
@@ -59,16 +60,15 @@ class Slots:
     def fill(self, values: Values) -> bytes:
         """The text for one contact."""
         row = self._plain or self._chosen(values)
-        pieces = row.pieces.copy()
-        for number, gaps in row.gaps.items():
-            name = self._simple[number]
+        simple, known = self._simple, self._known
+        fillings = []
+        for number in row.slots:
+            name = simple[number]
             value = values.get(name, "") if name is not None else self._expressions[number](values)
-            written = self._known.get(value) if type(value) is str else self._written(value)
-            if written is None:
-                written = self._learn(value)
-            for gap in gaps:
-                pieces[gap] = written
-        return sandbox.cut(b"".join(pieces)) if self._encoded else b"".join(pieces)
+            written = known.get(value) if type(value) is str else self._written(value)
+            fillings.append(self._learn(value) if written is None else written)
+        made = row.form % tuple([fillings[place] for place in row.order])
+        return sandbox.cut(made) if self._encoded else made
 
     def _learn(self, value: str) -> bytes:
         """The same first names and cities come again and again; links never do."""
@@ -97,15 +97,16 @@ class Slots:
         return row
 
     def _row(self, body: _Body, decisions: Sequence[int]) -> _Row:
-        row, fixed = _Row(), bytearray()
+        row, form = _Row(), bytearray()
         for part in _flat(body, iter(decisions)):
             if isinstance(part, bytes):
-                fixed += part
+                form += part.replace(b"%", b"%%")
                 continue
-            row.pieces += [bytes(fixed), b""]
-            fixed.clear()
-            row.gaps.setdefault(part, []).append(len(row.pieces) - 1)
-        row.pieces.append(bytes(fixed))
+            form += b"%b"
+            if part not in row.slots:
+                row.slots.append(part)
+            row.order.append(row.slots.index(part))
+        row.form = bytes(form)
         return row
 
     # Compiling.
