@@ -7,6 +7,7 @@ file commits by itself, outside the session of the request.
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -104,9 +105,7 @@ class _Line:
         self._kept: Connection | None = None
 
     def write(self, rows: Sequence[Row]) -> None:
-        rows = sorted(
-            rows, key=itemgetter("digest")
-        )  # in one order, so that two who store the same cannot wait for each other
+        rows = sorted(rows, key=itemgetter("digest"))  # so that two who store the same cannot wait for each other
         for row, public_id in zip(rows, new_public_ids(len(rows)), strict=True):
             row["public_id"] = public_id
         connection = self._kept = self._kept or self._open()
@@ -117,38 +116,25 @@ class _Line:
                 with connection.begin():
                     connection.execute(sqlite.insert(_table).on_conflict_do_nothing(), rows)
         except BaseException:
-            connection.invalidate()
             self.close()
             raise
 
     def _open(self) -> Connection:
         # On PostgreSQL rows sent in one go are a transaction by themselves: one way to the server and back instead of three.
         own = {"isolation_level": "AUTOCOMMIT"} if self._engine.dialect.name == "postgresql" else {"immediate": True}
-        connection = self._engine.connect().execution_options(**own)
-        connection.detach()  # the pages shall not lack it
-        return connection
+        return self._engine.connect().execution_options(**own)
 
     def close(self) -> None:
+        """Whatever state it is in, nobody else gets it."""
         if self._kept is not None:
+            self._kept.invalidate()
             self._kept.close()
             self._kept = None
 
 
-_COLUMNS = (
-    "public_id",
-    "provider",
-    "name",
-    "digest",
-    "once",
-    "body",
-    "size",
-    "state",
-    "tries",
-    "events",
-    "received_at",
-)
-_GIVEN = ", ".join(f"%({name})s" for name in _COLUMNS)
-_INSERT = f"INSERT INTO {_table.name} ({', '.join(_COLUMNS)}) VALUES ({_GIVEN}) ON CONFLICT DO NOTHING"  # noqa: S608 (our own names)
+_COLUMNS = "public_id, provider, name, digest, once, body, size, state, tries, events, received_at"
+_GIVEN = re.sub(r"\w+", r"%(\g<0>)s", _COLUMNS)
+_INSERT = f"INSERT INTO {_table.name} ({_COLUMNS}) VALUES ({_GIVEN}) ON CONFLICT DO NOTHING"  # noqa: S608 (our own names)
 
 
 def _keyed(use: bytes, text: bytes) -> bytes:
