@@ -115,9 +115,10 @@ class Listener(SMTP):
     @syntax("DATA")
     async def smtp_DATA(self, arg: str) -> None:
         """In place of the library's, which keeps every piece of a line without an end, and every line as an object of its own."""
-        if await self.check_helo_needed():
+        session, envelope = self.session, self.envelope
+        if await self.check_helo_needed() or session is None or envelope is None:
             return
-        if arg or not self.envelope.rcpt_tos:
+        if arg or not envelope.rcpt_tos:
             await self.push("501 5.5.4 DATA takes no words" if arg else "503 5.5.1 first say for whom (RCPT)")
             return
         await self.push("354 end with a line of one dot")
@@ -129,11 +130,11 @@ class Listener(SMTP):
                 return
             kept += piece[1:] if begins and piece.startswith(b".") else piece
             del kept[SIZE_LIMIT:]
-        self.envelope.content = bytes(kept)
+        envelope.content = bytes(kept)
         status = "552 5.3.4 the mail is too large"
         if size <= self.limits.size:
-            status = await self.door.handle_DATA(self, self.session, self.envelope)
-        self._set_post_data_state()
+            status = await self.door.handle_DATA(self, session, envelope)
+        self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(status)
 
     async def _pieces(self) -> AsyncIterator[tuple[bytes, bool]]:

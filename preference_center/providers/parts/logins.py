@@ -45,7 +45,7 @@ TOKENS = Setting(
 class ByLogin(JsonPosts):
     """A provider that signs nothing: the login in the hook's URL, or a bearer token, is all that proves it."""
 
-    settings = (LOGINS,)
+    settings: tuple[Setting, ...] = (LOGINS,)
 
     def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
         authorised(post, secrets, *self.settings)

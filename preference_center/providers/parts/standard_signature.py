@@ -36,7 +36,7 @@ SECRETS = Setting(
 
 
 class BySignature(Provider):
-    settings = (SECRETS,)
+    settings: tuple[Setting, ...] = (SECRETS,)
     prefix = PREFIXES[0]
 
     def verify(self, post: Post, secrets: Secrets, now: datetime) -> str | None:
