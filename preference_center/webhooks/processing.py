@@ -10,11 +10,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.exc import OperationalError
 
 from preference_center import clock
-from preference_center.db import db, transaction
+from preference_center.db import db, reading, transaction
 from preference_center.delivery.events import recording, reputation, waiting
 from preference_center.delivery.events.recording import Report
 from preference_center.delivery.marks import Place
@@ -24,16 +24,20 @@ from preference_center.webhooks.models import InboundPost, PostState
 
 log = structlog.get_logger()
 
-AT_A_TIME = 200
+AT_A_TIME = 500
 BYTES = 512 * 1024  # of bodies in one batch: about a thousand events
 _TRIES = 5
 _LOCKED = 4  # how often a batch is tried again at once when a row of it is held by somebody else
 
 
 def drain(stop: Callable[[], bool] = lambda: False) -> int:
-    """Everything that waits, until there is nothing more or it is to stop; how many posts were read."""
-    posts = 0
-    while not stop() and (done := _step()):
+    """Everything that waits now, unless it is to stop; how many posts were read.
+
+    Who comes meanwhile rings again: read post by post as they come, a burst would cost many times as much, just when the
+    database is wanted for taking it.
+    """
+    posts, last = 0, _newest()
+    while not stop() and (done := _step(last)):
         posts += done
     while not stop() and _patiently(_look_again):
         pass
@@ -42,26 +46,31 @@ def drain(stop: Callable[[], bool] = lambda: False) -> int:
     return posts
 
 
-def _step() -> int:
+def _newest() -> int:
+    with reading() as connection:
+        return connection.scalar(select(func.max(InboundPost.id))) or 0
+
+
+def _step(last: int) -> int:
     try:
-        return _patiently(lambda: _batch(AT_A_TIME))
+        return _patiently(lambda: _batch(AT_A_TIME, last))
     except OperationalError:
         raise  # the database is away, or somebody holds a row for long: the next ring tries again
     except Exception:  # a fault of ours in one of them, noted below with its place
-        return _one()
+        return _one(last)
 
 
-def _one() -> int:
+def _one(last: int) -> int:
     """The oldest alone; when it is the one with the fault, it steps aside."""
     try:
-        return _patiently(lambda: _batch(1))
+        return _patiently(lambda: _batch(1, last))
     except OperationalError:
         raise
     except Exception as fault:
         where = traceback.extract_tb(fault.__traceback__)[-1]
         words = f"{type(fault).__name__} at {where.filename.rpartition('/')[2]}:{where.lineno}"
         with transaction():
-            for post in _claim(1):
+            for post in _claim(1, last):
                 _step_aside(post, words)
         return 1
 
@@ -79,8 +88,8 @@ def _patiently(work: Callable[[], int]) -> int:
     return 0
 
 
-def _batch(size: int) -> int:
-    posts = _claim(size)
+def _batch(size: int, last: int) -> int:
+    posts = _claim(size, last)
     reports: dict[str, list[Report]] = {}
     for post in posts:
         reports.setdefault(post.provider, []).extend(_read(post))
@@ -93,14 +102,14 @@ def _look_again() -> int:
     return waiting.look_again()
 
 
-def _claim(size: int) -> list[InboundPost]:
-    """The next posts, held until the end of the transaction; others take those behind them."""
+def _claim(size: int, last: int) -> list[InboundPost]:
+    """The next posts up to the last that counts, held until the end of the transaction; others take those behind them."""
     now = clock.now()
     due = or_(
         InboundPost.state == PostState.new,
         and_(InboundPost.state == PostState.failed, InboundPost.next_try_at <= now),
     )
-    found = select(InboundPost.id, InboundPost.size)
+    found = select(InboundPost.id, InboundPost.size).where(InboundPost.id <= last)
     found = found.where(due, InboundPost.state.in_([PostState.new, PostState.failed])).order_by(InboundPost.id)
     ids: list[int] = []
     bytes_ = 0

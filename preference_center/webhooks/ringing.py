@@ -1,4 +1,4 @@
-"""Rings for the inbox beside the requests, at most four times a second: a queue that does not answer delays no provider."""
+"""Rings for the inbox beside the requests, at most once a second: a queue that does not answer delays no provider."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from preference_center import jobs
 from preference_center.jobs import Bell
 
 log = structlog.get_logger()
-PAUSE = 0.25  # one ring serves all posts that came in the meantime
+PAUSE = 1.0  # one ring serves all posts that came in the meantime: a job for each would cost more than reading them
 
 
 class Ringer:

@@ -76,7 +76,7 @@ def test_no_more_bodies_are_loaded_than_one_batch_may_hold(app: Flask, monkeypat
     sqlalchemy_event.listen(InboundPost, "load", note)
     try:
         with transaction():
-            assert len(processing._claim(200)) == len(loaded) == 2
+            assert len(processing._claim(200, 3)) == len(loaded) == 2
     finally:
         sqlalchemy_event.remove(InboundPost, "load", note)
     assert processing.drain() == 4
@@ -156,6 +156,22 @@ def test_an_inbox_nobody_read_for_six_hours_is_drained(app: Flask, sent: Callabl
         assert processing.drain() == 60
         assert queries.standing().waiting == 0
     assert {here.state(email)[0] for email in people} == {"delivered"}
+
+
+def test_what_comes_while_others_are_read_is_left_to_the_ring_it_brings(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:  # W7
+    """In a burst each look would find a few more, and none would ever end."""
+    monkeypatch.setattr(processing, "AT_A_TIME", 2)
+    for number in range(5):
+        keep(told("delivery", f"person{number}@example.org"))
+
+    def one_more() -> bool:
+        keep(told("delivery", BO, number=len(states())))
+        return False
+
+    assert processing.drain(stop=one_more) == 5
+    assert processing.drain() == len(states()) - 5 > 0
 
 
 def test_an_event_before_our_row_waits_for_it(app: Flask, sent: Callable[..., Sent]) -> None:  # W3
