@@ -238,3 +238,36 @@ def test_a_filling_by_ranges_gives_each_zone_its_time(topic: Topic, monkeypatch:
 
 def _agree(contact: Contact, topic: Topic) -> None:
     ledger.grant(contact, topic, LegalBasis.consent, Evidence(source="form", source_ref="test"))
+
+
+def test_quiet_hours_end_by_the_clock_there_in_the_night_the_clocks_change(
+    app: Flask, topic: Topic, march: Any
+) -> None:  # S94, T2
+    march.move_to(datetime(2026, 3, 28, 21, 0, tzinfo=UTC))  # Warsaw 22:00, an hour is left out at 02:00; Tokyo 06:00
+    set_(app, quiet_hours=Hours.parse("21:00-08:00"))
+    campaign = started(topic)
+    warsaw, tokyo = datetime(2026, 3, 29, 6, 0, tzinfo=UTC), datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+    assert due() == {"anna": warsaw, "bo": tokyo, "cai": None, "dag": warsaw, "eva": warsaw}
+    assert claimed(campaign, topic) == ["cai"]
+    march.move_to(warsaw - timedelta(seconds=1))  # 07:59:59 in Warsaw
+    assert claimed(campaign, topic) == ["bo"]
+    march.move_to(warsaw)
+    assert sorted(claimed(campaign, topic)) == ["anna", "dag", "eva"]
+
+
+def test_in_autumn_the_morning_comes_an_hour_later(app: Flask, topic: Topic, march: Any) -> None:  # S94, T3
+    march.move_to(datetime(2026, 10, 24, 20, 0, tzinfo=UTC))  # Warsaw 22:00; 02:00 comes twice
+    set_(app, quiet_hours=Hours.parse("21:00-08:00"))
+    started(topic)
+    assert due()["anna"] == datetime(2026, 10, 25, 7, 0, tzinfo=UTC)
+
+
+def test_a_cap_counts_whole_days_over_a_change_of_the_clocks(app: Flask, topic: Topic, march: Any) -> None:  # S94
+    begin = datetime(2026, 3, 28, 9, 0, tzinfo=UTC)
+    march.move_to(begin)
+    set_(app, frequency_caps=((1, 1),))
+    assert len(claimed(started(topic), topic)) == 5
+    march.move_to(begin + timedelta(hours=23, minutes=59))  # by the clock on the wall in Warsaw that is a day and more
+    assert claimed(started(topic), topic) == []
+    march.move_to(begin + timedelta(hours=24))
+    assert len(claimed(started(topic), topic)) == 5

@@ -237,13 +237,13 @@ def test_the_null_return_path_is_allowed(relay: FakeRelay) -> None:
     assert relay.messages[0].sender == ""
 
 
-def test_an_international_domain_travels_as_a_labels(relay: FakeRelay) -> None:
+def test_an_international_domain_travels_as_a_labels(relay: FakeRelay) -> None:  # S92
     results, _ = send(Relay.from_url(relay.url), "anna@żółw.example")
     assert results[0].outcome is Outcome.accepted
     assert relay.messages[0].recipient == "anna@xn--w-uga1v8h.example"
 
 
-def test_an_international_local_part_needs_a_relay_that_offers_smtputf8(relay: FakeRelay) -> None:
+def test_an_international_local_part_needs_a_relay_that_offers_smtputf8(relay: FakeRelay) -> None:  # S92
     results, _ = send(Relay.from_url(relay.url), "zoë@c.example", "anna")
     assert (results[0].outcome, results[0].code, results[0].enhanced) == (Outcome.permanent, None, "5.6.7")
     assert results[1].outcome is Outcome.accepted

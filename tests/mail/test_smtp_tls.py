@@ -40,7 +40,7 @@ def test_messages_travel_through_tls(tls: str, authority: Authority) -> None:
 )
 def test_a_certificate_that_does_not_hold_stops_everything(
     certificate: dict[str, Any], reason: str, tls: str, authority: Authority
-) -> None:  # M9
+) -> None:  # M9, S88
     options = {"offer_starttls": tls == "starttls", "implicit_tls": tls == "implicit"}
     with FakeRelay(certificate=authority.issue(**certificate), **options) as relay:
         results, courier = send(secure(relay, authority, tls=tls), "anna", "ben", connections=2)
@@ -56,7 +56,7 @@ def test_an_unchecked_certificate_is_only_accepted_when_asked_for(authority: Aut
         assert results[0].outcome is Outcome.accepted
 
 
-def test_without_starttls_on_offer_nothing_is_sent(authority: Authority) -> None:  # M9
+def test_without_starttls_on_offer_nothing_is_sent(authority: Authority) -> None:  # M9, S88
     with FakeRelay(require_auth=("user", "secret")) as relay:
         results, courier = send(secure(relay, authority, user="user", password="secret"), "anna")
         assert results[0].outcome is Outcome.not_sent

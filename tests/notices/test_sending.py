@@ -97,6 +97,8 @@ def test_a_confirmation_reaches_the_relay_once(relay: Relay, bell: WrittenBell) 
     assert message["Content-Language"] == "en"
     assert message["Message-ID"] == notice.message_id
     assert {"Date", "MIME-Version", "Content-Type"} <= set(message.keys())
+    marketing = {"List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID"}
+    assert not marketing & set(message.keys()), "S93: no stream of marketing is named in service mail"
     text, html = parts(message)
     assert "https://mail.example.com/c/" in text and "https://mail.example.com/c/" in html
     assert "- Product news" in text and "Offers &amp; &lt;b&gt;more" in html
