@@ -11,7 +11,7 @@ from worker.context import job, stopping
 
 log = structlog.get_logger()
 
-SECONDS = 20.0  # RQ forks for each job (about 15 ms); a run of this length makes that cost nothing
+SECONDS = 30.0  # RQ forks for each job, and a run begins cold; of this length, that costs next to nothing
 
 
 @job
