@@ -71,8 +71,10 @@ def test_soak(settings: Settings) -> None:  # K14, M8, R1, D1, S84, P1, P2, P6, 
     with scenario(settings, people=PEOPLE, script=address) as play:
         nemesis = Nemesis(play)
         events = {0.2: "flush", 0.35: "restart", 0.5: "flush", 0.65: "restart"}
-        end, told = time.monotonic() + 600 + PEOPLE / 20, 0.0
+        accepted, end, told = 0, time.monotonic() + 600, 0.0
         while (state := play.look()) is not CampaignState.sent:
+            if play.accepted() > accepted:  # on a busy machine it is slow, but it gets on
+                accepted, end = play.accepted(), time.monotonic() + 600
             assert time.monotonic() < end, f"the campaign did not end (seed {play.seed})"
             play.sweep()
             share = play.accepted() / PEOPLE
