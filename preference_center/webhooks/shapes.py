@@ -6,6 +6,7 @@ All is bounded by the size of the body, and one that fails is answered at once a
 import contextlib
 import json
 import re
+from typing import Any
 from urllib.parse import parse_qsl
 
 from preference_center.providers.base import Post
@@ -68,7 +69,7 @@ def _parsed(text: bytes | str) -> object:
 
 def _check_depth(found: object) -> None:
     """Level by level: a statement for each level, not for each of the thousands of parts of a large body."""
-    level = [found]
+    level: list[Any] = [found]
     for _ in range(DEEPEST):
         inside = (whole.values() if isinstance(whole, dict) else whole for whole in level)
         level = [part for parts in inside for part in parts if isinstance(part, (dict, list))]
