@@ -59,7 +59,7 @@ class Scenario:
         self.own.kill(name)
         self.kills += 1
 
-    def falls(self, name: str = "worker", timeout: float = 30) -> None:
+    def falls(self, name: str = "worker", timeout: float = 90) -> None:
         """Wait until this worker has killed itself at its failpoint."""
         process = self.own.processes.pop(name)
         end = time.monotonic() + timeout
