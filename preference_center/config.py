@@ -4,6 +4,7 @@ Without DATABASE_URL and REDIS_URL the embedded database file and queue server i
 and kept in `DATA_DIR/secrets.json`. With a DATABASE_URL of your own, secrets must be given, so that all machines share them.
 """
 
+import ipaddress
 import json
 import os
 import re
@@ -57,6 +58,7 @@ class Settings:
     relay_connections: int = 4
     relays: tuple[str, ...] = ()  # more of them, beside relay_url
     domain_rates: tuple[tuple[str, int], ...] = ()  # messages a minute to one recipient domain
+    sending_addresses: tuple[str, ...] = ()  # the IP addresses from which mail reaches the world
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
@@ -116,7 +118,7 @@ _HOOK = "PREFERENCE_CENTER_HOOK_"  # of one provider each, which alone knows wha
 _PREFIXED = {
     "ADDRESS_KEY", "BOUNCE_DOMAIN", "UNSUBSCRIBE_MAILBOX", "PRIVACY_URL", "CONTACT_EMAIL", "DEFAULT_LANGUAGE", "DEFAULT_JURISDICTION",
     "DKIM_DOMAIN", "DKIM_SELECTOR", "DKIM_KEY_FILE", "DKIM_ED25519_SELECTOR", "DKIM_ED25519_KEY_FILE",
-    "RELAYS", "DOMAIN_RATES",
+    "RELAYS", "DOMAIN_RATES", "SENDING_ADDRESSES",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
     "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
@@ -168,6 +170,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         faults.append(f"PREFERENCE_CENTER_FAILPOINTS: {fault}.")
     numbers: dict[str, Any] = _numbers(other, faults) | wall_clock.settings(other, faults)
     more_relays, rates = _relays(other["RELAYS"], faults), _domain_rates(other["DOMAIN_RATES"], faults)
+    addresses = _sending_addresses(other["SENDING_ADDRESSES"], faults)
     secret = kept_secrets.read(plain, other, data_dir, embedded, faults)
     if faults:
         raise BadSettings(faults)
@@ -175,7 +178,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         name.lower(): value
         for name, value in other.items()
         if value
-        and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR", "RELAYS", "DOMAIN_RATES"}
+        and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR", "RELAYS", "DOMAIN_RATES", "SENDING_ADDRESSES"}
         and name.lower() not in numbers
     }
     return Settings(
@@ -191,6 +194,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         hooks=hooks(given),
         relays=more_relays,
         domain_rates=rates,
+        sending_addresses=addresses,
         journal_dir=Path(other["JOURNAL_DIR"]) if other["JOURNAL_DIR"] else None,
         **secret,
         **numbers,
@@ -316,6 +320,14 @@ def _domain_rates(text: str, faults: list[str]) -> tuple[tuple[str, int], ...]:
             break
         rates.append((match[1], int(match[2])))
     return tuple(rates)
+
+
+def _sending_addresses(text: str, faults: list[str]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_address(part)) for part in text.split())
+    except ValueError:
+        faults.append("PREFERENCE_CENTER_SENDING_ADDRESSES must be IP addresses with spaces between, one by one.")
+        return ()
 
 
 def _split(text: str) -> SplitResult | None:

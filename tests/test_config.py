@@ -41,6 +41,11 @@ def test_the_least_that_must_be_given_is_enough_and_secrets_are_made_once(tmp_pa
     assert stat.S_IMODE(first.data_dir.stat().st_mode) == 0o700
 
 
+def test_sending_addresses_are_read_one_by_one(tmp_path: Path) -> None:  # S90
+    given = {**RIGHT, "DATA_DIR": str(tmp_path), "PREFERENCE_CENTER_SENDING_ADDRESSES": "192.0.2.1  2001:DB8::1"}
+    assert config.read(given).sending_addresses == ("192.0.2.1", "2001:db8::1")
+
+
 def test_everything_missing_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadSettings) as wrong:
         config.read({"DATA_DIR": str(tmp_path / "data")})
@@ -57,6 +62,7 @@ def test_everything_missing_is_named_at_once(tmp_path: Path) -> None:
         ("DATABASE_URL", "postgresql://host/name", "postgresql+psycopg://user:password@host/name"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL is not understood; write it like redis://host:6379/0."),
         ("REDIS_URL", "redis://host:many/0", "REDIS_URL is not understood"),
+        ("PREFERENCE_CENTER_SENDING_ADDRESSES", "192.0.2.0/24", "must be IP addresses with spaces between"),
         ("PUBLIC_URL", "mail.example.com", "PUBLIC_URL is not understood; write it like https://mail.example.com."),
         ("PUBLIC_URL", "https://", "PUBLIC_URL is not understood"),
         ("PUBLIC_URL", "https://[::1", "PUBLIC_URL is not understood"),

@@ -67,6 +67,11 @@ class Relay:
         """How it is called in our tables and words: never with its login."""
         return f"{self.host}:{self.port}"[:120]
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this very machine."""
+        return _is_loopback(self.host)
+
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Read `smtp://user:password@host:port` or `smtps://…`; user and password percent-encoded.

@@ -15,6 +15,7 @@ import dns.resolver
 from flask import current_app
 
 from preference_center.consent.eligibility import Reason
+from preference_center.mail.preflight.records import is_reserved
 
 KEPT_SECONDS = 3600.0
 KEPT = 20_000
@@ -22,8 +23,6 @@ PATIENCE = 0.5  # seconds that a chunk waits for names
 _IMPATIENT_SECONDS = 60.0
 _MOST_ASKED = 1_000  # questions under way
 _LIFETIME = 5.0  # of one question, in the background
-# RFC 2606, 6761: names for examples and tests, which no DNS knows
-_RESERVED = ("example", "test", "invalid", "localhost", "local", "example.com", "example.org", "example.net")
 
 
 class Standing(StrEnum):
@@ -52,7 +51,7 @@ class Domains:
             known = self._known.get(domain)
             if len(self._asked) >= _MOST_ASKED:
                 break
-            if (known is None or known[0] < now) and domain not in self._asked and not _is_reserved(domain):
+            if (known is None or known[0] < now) and domain not in self._asked and not is_reserved(domain):
                 self._pool = self._pool or ThreadPoolExecutor(8, "dns")
                 self._asked[domain] = self._pool.submit(self._ask, domain)
         if self._asked:
@@ -93,10 +92,6 @@ class Domains:
             return Standing.fine
         only = [(record.preference, str(record.exchange)) for record in answer]
         return Standing.null_mx if only == [(0, ".")] else Standing.fine
-
-
-def _is_reserved(domain: str) -> bool:
-    return domain in _RESERVED or domain.endswith(tuple(f".{name}" for name in _RESERVED))
 
 
 def of_process() -> Domains:
