@@ -32,7 +32,7 @@ from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import MessageState, Run
-from preference_center.delivery.pace import domains, pacing
+from preference_center.delivery.pace import clearance, domains, pacing
 from preference_center.delivery.pace.lookout import Lookout
 from preference_center.delivery.pace.pacing import Lane
 from preference_center.delivery.restoring import holding
@@ -107,7 +107,7 @@ class _Turn:
 def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> Tally:
     """Send this campaign's messages for at most `seconds`, then ring again if any are left. Safe to run many at once."""
     begun = time.perf_counter()
-    turn = _begin(campaign_id, stop)
+    turn = None if clearance.refused(campaign_id) else _begin(campaign_id, stop)
     if turn is None:
         return Tally()
     until = time.monotonic() + seconds

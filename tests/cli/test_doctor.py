@@ -16,6 +16,7 @@ from preference_center.commands.installing import checks
 from preference_center.supervisor import free_port
 from tests.cli.conftest import Run
 from tests.conftest import make_settings
+from tests.support.name_server import name_server
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,8 @@ def findings(pc: Run) -> dict[str, tuple[str, str]]:
     return {one["check"]: (one["state"], one["words"]) for one in json.loads(pc("doctor", "--json").out)}
 
 
-def test_ill_parts_are_named_with_their_remedy(pc: Run) -> None:
+def test_ill_parts_are_named_with_their_remedy(pc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL_FROM", "Kiosk <news@kiosk.shop>")
     found = findings(pc)
     assert found["settings"][0] == found["data folder"][0] == found["database"][0] == "ok"
     assert found["migrations"] == ("fault", found["migrations"][1]) and "db upgrade" in found["migrations"][1]
@@ -82,6 +84,29 @@ def test_looking_does_not_make_a_database(pc: Run, folder: Path) -> None:
     (folder / "preference-center.db").unlink()
     assert findings(pc)["database"][0] == "fault"
     assert not (folder / "preference-center.db").exists()
+
+
+def test_the_records_of_the_sending_domain_are_told_with_their_remedies(  # S90
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dns.resolver
+
+    settings = make_settings(tmp_path, "sqlite://", mail_from="news@kiosk.shop")
+    zone = {"kiosk.shop TXT": ['"v=spf1 a -all"'], "kiosk.shop A": ["192.0.2.1"], "kiosk.shop MX": ["10 kiosk.shop."]}
+    with name_server(zone) as (resolver, _):
+        monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
+        state, words = checks._domain(settings)
+    assert state == "warning" and "DMARC: no record here or above. Remedy: TXT at _dmarc.kiosk.shop" in words, words
+    assert "SPF" not in words and "DKIM" not in words, "neither what is well nor what is not known"
+    with name_server(zone | {"_dmarc.kiosk.shop TXT": ['"v=DMARC1; p=none"']}) as (resolver, _):
+        monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
+        state, words = checks._domain(settings)
+    assert state == "ok" and "1 of 10 look-ups" in words and "Not known: DKIM: the relay signs" in words, words
+
+
+def test_a_name_for_examples_is_not_asked_for() -> None:
+    state, words = checks._domain(make_settings(Path("/nonexistent"), "sqlite://"))
+    assert state == "warning" and "Set MAIL_FROM to your own domain" in words
 
 
 def test_a_queue_that_forgets_is_a_fault(tmp_path: Path) -> None:

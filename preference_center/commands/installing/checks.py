@@ -2,14 +2,11 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import dns.exception
-import dns.resolver
 import redis
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -20,6 +17,8 @@ from preference_center import clock, config, embedded, kept_secrets
 from preference_center.commands import faults
 from preference_center.commands.installing import mailbox_check, relay_check, sending_check
 from preference_center.config import Settings
+from preference_center.mail.preflight import report
+from preference_center.mail.preflight.findings import Standing
 from preference_center.mail.relay import Relay
 from preference_center.webhooks import hooks
 
@@ -165,43 +164,22 @@ def _mailbox(settings: Settings) -> Finding:
 
 
 def _domain(settings: Settings) -> Finding:
-    """SPF, DMARC and our DKIM keys, if a resolver answers."""
-    domain = settings.sending_domain
-    end = time.monotonic() + _SECONDS
-    try:
-        spf = [record for record in _texts(domain, end) if record.lower().startswith("v=spf1")]
-        dmarc = [record for record in _texts(f"_dmarc.{domain}", end) if record.lower().startswith("v=dmarc1")]
-        keys = [f"{name}._domainkey.{settings.dkim_domain or domain}" for name in _selectors(settings)]
-        missing = [name for name in keys if not _texts(name, end)]
-    except dns.exception.DNSException:
-        return WARNING, f"no resolver answered within {_SECONDS:.0f} s, so the records of {domain} were not looked at."
-    wanted = []
-    if len(spf) != 1:
-        wanted.append(f"{'one SPF record' if not spf else 'a single SPF record'} (TXT at {domain})")
-    if not dmarc:
-        wanted.append(f"a DMARC record (TXT at _dmarc.{domain})")
-    wanted += [f"the DKIM key (TXT at {name})" for name in missing]
-    if wanted:
+    """SPF, DKIM, DMARC, where bounces go, and the names of our addresses, as far as a resolver answers (S90)."""
+    domain, found = settings.sending_domain, report.look(settings, _SECONDS)
+    if not found:
         return (
             WARNING,
-            f"mailbox providers want {', '.join(wanted)}. Publish it, or let your relay tell you what to publish.",
+            f"{domain} is a name for examples: nobody can be mailed from it. Set MAIL_FROM to your own domain.",
         )
-    return OK, f"SPF and DMARC{' and DKIM keys' if _selectors(settings) else ''} are published for {domain}."
-
-
-def _selectors(settings: Settings) -> list[str]:
-    return [name for name in (settings.dkim_selector, settings.dkim_ed25519_selector) if name]
-
-
-def _texts(name: str, end: float) -> list[str]:
-    left = end - time.monotonic()
-    if left <= 0:
-        raise dns.exception.Timeout
-    try:
-        answer = dns.resolver.resolve(name, "TXT", lifetime=left)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return []
-    return ["".join(part.decode("utf-8", "replace") for part in record.strings) for record in answer]
+    failed, unknown, well = (
+        [str(one) for one in found if one.standing is standing]
+        for standing in (Standing.failed, Standing.not_known, Standing.ok)
+    )
+    if not failed and not well:
+        return WARNING, f"no resolver answered within {_SECONDS:.0f} s, so the records of {domain} were not looked at."
+    if failed:
+        return WARNING, f"mailbox providers want it in order. {' '.join(failed)}"
+    return OK, f"{domain} is in order. {' '.join([*well, *(f'Not known: {one}' for one in unknown)])}"
 
 
 def _keys(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""All checks of one installation, in order. A few seconds at most; never inside a transaction."""
+"""All checks of one installation, in order. Never inside a transaction."""
 
 import ipaddress
 
@@ -8,11 +8,9 @@ from preference_center.mail.preflight.findings import Finding
 from preference_center.mail.preflight.records import Records, is_reserved
 from preference_center.mail.relay import Relay
 
-SECONDS = 5.0
 
-
-def look(settings: Settings, seconds: float = SECONDS) -> list[Finding]:
-    """What the DNS says of the sending domain, its return path and its addresses. Nothing for a name kept for examples."""
+def look(settings: Settings, seconds: float) -> list[Finding]:
+    """What the DNS says, within these seconds, of the domain, its return path and its addresses; nothing of a name for examples."""
     domain, records = _ascii(settings.sending_domain), Records(seconds)
     if is_reserved(domain):
         return []
