@@ -324,7 +324,9 @@ def _domain_rates(text: str, faults: list[str]) -> tuple[tuple[str, int], ...]:
 
 def _sending_addresses(text: str, faults: list[str]) -> tuple[str, ...]:
     try:
-        return tuple(str(ipaddress.ip_address(part)) for part in text.split())
+        return tuple(
+            str(ipaddress.ip_address(part.replace("%", " "))) for part in text.split()
+        )  # no %zone: of one machine alone
     except ValueError:
         faults.append("PREFERENCE_CENTER_SENDING_ADDRESSES must be IP addresses with spaces between, one by one.")
         return ()

@@ -62,6 +62,7 @@ def test_everything_missing_is_named_at_once(tmp_path: Path) -> None:
         ("DATABASE_URL", "postgresql://host/name", "postgresql+psycopg://user:password@host/name"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL is not understood; write it like redis://host:6379/0."),
         ("REDIS_URL", "redis://host:many/0", "REDIS_URL is not understood"),
+        ("PREFERENCE_CENTER_SENDING_ADDRESSES", "fe80::1%eth0", "must be IP addresses with spaces between"),
         ("PREFERENCE_CENTER_SENDING_ADDRESSES", "192.0.2.0/24", "must be IP addresses with spaces between"),
         ("PUBLIC_URL", "mail.example.com", "PUBLIC_URL is not understood; write it like https://mail.example.com."),
         ("PUBLIC_URL", "https://", "PUBLIC_URL is not understood"),

@@ -179,7 +179,7 @@ def _domain(settings: Settings) -> Finding:
         return WARNING, f"no resolver answered within {_SECONDS:.0f} s, so the records of {domain} were not looked at."
     if failed:
         return WARNING, f"mailbox providers want it in order. {' '.join(failed)}"
-    return OK, f"{domain} is in order. {' '.join([*well, *(f'Not known: {one}' for one in unknown)])}"
+    return OK, f"nothing wrong was found at {domain}. {' '.join([*well, *(f'Not known: {one}' for one in unknown)])}"
 
 
 def _keys(settings: Settings) -> Finding:

@@ -20,6 +20,7 @@ HOSTS: Zone = {
     "1.2.0.192.in-addr.arpa PTR": ["mail.shop.pl."],
     "mail.shop.pl A": ["192.0.2.1"],
     "6.2.0.192.in-addr.arpa PTR": ["mail.shop.pl."],
+    "many.pl MX": [f"10 in{number}.shop.pl." for number in range(11)],
     "loop.pl TXT": ['"v=spf1 include:loop.pl -all"'],
 }
 
@@ -92,6 +93,7 @@ def test_every_address_must_pass() -> None:  # S90
         ("v=spf1 redirect=in.shop.pl", "leads to no SPF record"),
         ("v=spf1 redirect=yes.pl redirect=else.pl", "more than one redirect"),
         ("v=spf1 include:loop.pl -all", "includes itself"),
+        ("v=spf1 mx:many.pl -all", "more than 10 names"),
         ("v=spf1 a:x.pl a:y.pl a:z.pl -all", "lead to nothing"),
         (f"v=spf1 {'a ' * 11}-all", "more than 10 look-ups"),
         (f"v=spf1 {'a ' * 10}redirect=yes.pl", "more than 10 look-ups"),
