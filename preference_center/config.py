@@ -323,10 +323,8 @@ def _domain_rates(text: str, faults: list[str]) -> tuple[tuple[str, int], ...]:
 
 
 def _sending_addresses(text: str, faults: list[str]) -> tuple[str, ...]:
-    try:
-        return tuple(
-            str(ipaddress.ip_address(part.replace("%", " "))) for part in text.split()
-        )  # no %zone: of one machine alone
+    try:  # a %zone means something on one machine alone
+        return tuple(str(ipaddress.ip_address(part.replace("%", " "))) for part in text.split())
     except ValueError:
         faults.append("PREFERENCE_CENTER_SENDING_ADDRESSES must be IP addresses with spaces between, one by one.")
         return ()
