@@ -131,7 +131,7 @@ def test_what_the_provider_sends_and_is_refused_is_told_with_the_cause(
 
 def while_looking_out(happens: Callable[[], None], pc: Run, instance: str, seconds: str = "20") -> Ended:
     def later() -> None:
-        time.sleep(0.7)
+        time.sleep(3)  # the command has begun to look out by then, on a busy machine too
         happens()
 
     thread = threading.Thread(target=later)
