@@ -24,11 +24,16 @@ from worker.timetable import EVERY, SEAL_AGAIN, SEAL_EVERY
 log = structlog.get_logger()
 
 
+_PATIENT = 10  # what providers posted can be read a little later; those who are posting now wait for their answer
+
+
 class Horseman(Worker):
     """An RQ worker whose horse is prepared before the job and told to come home when the worker must stop."""
 
     def main_work_horse(self, job: RQJob, queue: Queue) -> None:
         context.in_forked_child()
+        if job.func_name == jobs.PROCESS_POSTS.path:
+            os.nice(_PATIENT)
         super().main_work_horse(job, queue)
 
     def reorder_queues(self, reference_queue: Queue) -> None:
