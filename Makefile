@@ -37,7 +37,7 @@ demo: $(DEMO_INSTALLED)
 	@$(BIN)/preference-center demo $(ARGS)
 
 test: $(TEST_INSTALLED) chromium
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(TEST_INSTALLED)
 	@$(BIN)/python -m pytest -s -o python_files="test_*.py long_*.py" tests/faults $(ARGS)
