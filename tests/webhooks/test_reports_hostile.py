@@ -56,6 +56,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         )
     ),
     "escapes without end": lambda: mails.dsn(original="utf-8; " + "\\x{FFFFFF}" * 50_000 + "@b.example"),
+    "a recipient and then only spaces": lambda: mails.letter("recipient" + " " * 11_900 + "x"),
+    "a recipient and then only line ends": lambda: mails.letter("recipient" + "\n" * 11_900 + "x"),
     "nothing": lambda: b"",
     "line ends alone": lambda: b"\r\n\r" * MB,
 }  # fmt: skip

@@ -28,7 +28,7 @@ _HEADING = re.compile(
     rf"""^[ \t>*•-]*
     (?: (?:<<<\ ?)? [45]\d\d[ -] (?:[45]\.\d{{1,3}}\.\d{{1,3}}\ )?
       | (?:(?:final|original|recipient|e-?mail)[ -])?
-        (?:recipient|address|user|failed|收件人|宛先|destinat\w+|empfänger|odbiorca) \s*[:：]?\s* (?:rfc822;\s*)? )?
+        (?:recipient|address|user|failed|收件人|宛先|destinat\w+|empfänger|odbiorca) [^\S\n]{{0,9}}[:：]?\s{{0,99}} (?:rfc822;\s{{0,9}})? )?
     ["'<(\[]{{0,2}} ({_OF}{{1,150}}@{_OF}{{1,250}}?) ["'>)\]]{{0,2}} [.:,]{{0,3}} (?=\s|$|[:<(：，；（）])""",
     re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
