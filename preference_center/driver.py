@@ -36,9 +36,11 @@ def look(engine: Engine, statement: str, values: Any) -> list[Any]:
         if begins_by_itself:
             driver.autocommit = False
         return rows
-    except _faults(dialect) as fault:
-        lent.invalidate(fault)  # the next one gets another connection, whatever it was
-        raise _as_ours(fault, statement, dialect, gone=True) from fault
+    except BaseException as fault:  # a time-out too: what is lent again must not commit by itself
+        lent.invalidate(fault)
+        if isinstance(fault, _faults(dialect)):
+            raise _as_ours(fault, statement, dialect, gone=True) from fault
+        raise
     finally:
         lent.close()
 

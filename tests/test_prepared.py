@@ -52,6 +52,20 @@ def test_a_look_sees_only_what_is_committed_and_leaves_no_transaction_open(app: 
         lent.close()
 
 
+def test_a_look_that_breaks_off_leaves_no_connection_that_commits_by_itself(app: Flask) -> None:
+    """What goes wrong before the database hears of it, too: a value that has no bytes, a time-out, a key pressed."""
+    with app.app_context():
+        spelling = "SELECT %(said)s" if db.engine.dialect.name == "postgresql" else "SELECT :said"
+        with pytest.raises(UnicodeEncodeError):
+            driver.look(db.engine, spelling, {"said": "\ud800"})
+        with transaction():
+            add()
+        with pytest.raises(RuntimeError), transaction():
+            _lengthen.run(whose=HASH, until=MOMENT)
+            raise RuntimeError
+        assert _bounced.look() == [[Cause.bounce, None]]
+
+
 def test_what_was_written_is_undone_with_its_transaction(app: Flask) -> None:
     with app.app_context():
         with pytest.raises(RuntimeError), transaction():
