@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from preference_center.config import Settings
     from preference_center.supervisor import Supervisor
 
-_PORT, _HOST = 8025, "127.0.0.1"
+_PORT = 8025
 _OWNER = "owner@example.com"
 
 
