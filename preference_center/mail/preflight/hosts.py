@@ -6,12 +6,17 @@ from preference_center.mail.preflight.findings import Finding
 from preference_center.mail.preflight.records import Address, Records, Silent
 
 
-def bounces(records: Records, domain: str) -> Finding:
+def bounces(records: Records, domain: str, *, rewritten: bool) -> Finding:
+    """Without an MX the host of that very name takes the mail (RFC 5321 5.1). `rewritten`: as for SPF."""
     remedy = f"Remedy: an MX at {domain} that names the host which takes our bounces."
     try:
         hosts = records.exchanges(domain)
+        if not hosts and records.addresses(domain):
+            return Finding.ok("bounces", f"{domain} has no MX, and takes its mail itself.")
+        if not hosts and rewritten:
+            return Finding.not_known("bounces", f"{domain} has no MX; your provider may use a domain of its own.")
         if not hosts:
-            return Finding.failed("bounces", f"{domain} has no MX, so bounces are lost. {remedy}")
+            return Finding.failed("bounces", f"{domain} has no MX and no address, so bounces are lost. {remedy}")
         if hosts == [""]:
             return Finding.failed("bounces", f"{domain} says that it takes no mail (null MX). {remedy}")
         if not any(records.addresses(host) for host in hosts if host):

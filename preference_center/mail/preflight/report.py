@@ -14,15 +14,15 @@ def look(settings: Settings, seconds: float) -> list[Finding]:
     domain, records = _ascii(settings.sending_domain), Records(seconds)
     if is_reserved(domain):
         return []
-    return_path = _ascii(settings.bounce_domain or domain)
+    return_path, rewritten = _ascii(settings.bounce_domain or domain), bool(settings.relay_provider)
     signing = _keys(settings)
     signed_by = _ascii(settings.dkim_domain or domain)
     addresses = [ipaddress.ip_address(one) for one in settings.sending_addresses]
     return [
-        spf.look(records, return_path, addresses, rewritten=bool(settings.relay_provider)),
+        spf.look(records, return_path, addresses, rewritten=rewritten),
         *keys.look(records, signed_by, signing),
         *dmarc.look(records, domain, return_path, signed_by if signing else None),
-        hosts.bounces(records, return_path),
+        hosts.bounces(records, return_path, rewritten=rewritten),
         *hosts.names(records, addresses),
     ]
 

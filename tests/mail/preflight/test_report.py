@@ -45,7 +45,7 @@ def test_a_domain_that_has_everything_has_no_other_finding(tmp_path: Path, monke
         ({"_dmarc.kiosk.shop TXT": None}, "DMARC", "no record here or above"),
         ({"_dmarc.kiosk.shop TXT": ['"v=DMARC1; p=much"']}, "DMARC", "is not one of none"),
         ({"_dmarc.kiosk.shop TXT": ['"v=DMARC1; p=none"', '"v=DMARC1; p=reject"']}, "DMARC", "no record here"),
-        ({"news.kiosk.shop MX": None}, "bounces", "has no MX"),
+        ({"news.kiosk.shop MX": None}, "bounces", "has no MX and no address"),
         ({"news.kiosk.shop MX": ["0 ."]}, "bounces", "null MX"),
         ({"in.kiosk.shop A": None}, "bounces", "has no address"),
         ({"25.2.0.192.in-addr.arpa PTR": None}, "PTR", "has no name"),
@@ -151,6 +151,22 @@ def test_the_return_path_or_the_signature_must_go_with_the_sender(  # S90
     with name_server({"_dmarc.shop.pl TXT": [f'"{record}"']}) as (resolver, _):
         *_, found = dmarc.look(Records(3, resolver), "shop.pl", return_path, signing)
     assert (found.what, found.standing) == ("alignment", standing)
+
+
+@pytest.mark.parametrize("kind", ["A", "AAAA"])
+def test_an_address_takes_bounces_where_no_mx_is(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = {"A": ["192.0.2.30"], "AAAA": ["2001:db8::30"]}  # S90
+    zone = spoilt(RIGHT, {"news.kiosk.shop MX": None, f"news.kiosk.shop {kind}": addresses[kind]})
+    (found,) = (one for one in looked(zone, tmp_path, monkeypatch) if one.what == "bounces")
+    assert found.standing is Standing.ok and "takes its mail itself" in found.words
+
+
+def test_a_missing_mx_proves_nothing_where_a_provider_puts_its_own_return_path(  # S90
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone = spoilt(RIGHT, {"news.kiosk.shop MX": None})
+    (found,) = (one for one in looked(zone, tmp_path, monkeypatch, relay_provider="postmark") if one.what == "bounces")
+    assert found.standing is Standing.not_known
 
 
 def test_a_silent_name_server_fails_nothing_and_holds_nobody_up(
