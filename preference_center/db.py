@@ -164,7 +164,9 @@ def open_connection() -> Connection:
     """The connection of the open `transaction()`, which keeps it at hand: to ask the session for it takes as long as a statement."""
     session = db.session()
     held: Connection | None = session.info.get("connection")
-    return session.connection() if held is None or held.closed else held
+    if held is None or held.closed or session.in_nested_transaction():  # asking is what sets a savepoint
+        return session.connection()
+    return held
 
 
 @contextmanager

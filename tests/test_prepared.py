@@ -76,6 +76,19 @@ def test_what_was_written_is_undone_with_its_transaction(app: Flask) -> None:
             add()
 
 
+def test_what_was_written_since_a_savepoint_is_undone_with_it(app: Flask) -> None:
+    with app.app_context():
+        with transaction():
+            trial = db.session.begin_nested()
+            add()
+            trial.rollback()
+            assert _bounced.rows() == []
+            inner = db.session.begin_nested()
+            add()
+            inner.commit()
+        assert len(_bounced.look()) == 1
+
+
 def test_faults_are_those_of_sqlalchemy_and_name_no_value(app: Flask) -> None:
     with app.app_context():
         with pytest.raises(IntegrityError) as fault, transaction():
