@@ -76,7 +76,8 @@ def keep(raw: bytes, sent_to: Sequence[str], now: datetime, *, way: str) -> bool
     about = _about_what(raw, sent_to)
     post = _enveloped(raw, sent_to)
     if about is not None:
-        return mailbox_cap.keep(SOURCE, way, post, now, about=about)
+        each = mailbox_cap.LETTERS if about.endswith(Meaning.unknown) else mailbox_cap.EACH
+        return mailbox_cap.keep(SOURCE, way, post, now, about=about, each=each)
     inbox.keep(SOURCE, way, post, now)
     return True
 
@@ -90,7 +91,8 @@ def _about_what(raw: bytes, sent_to: Sequence[str]) -> str | None:
         return None
     if found.tie is None:
         return None
-    return f"{found.tie.number} {found.events[0].kind if found.events else Meaning.unknown}"
+    senses = [f"{event.kind} {event.bounce_class or ''}".strip() for event in found.events]
+    return " ".join([str(found.tie.number), *(senses or [Meaning.unknown])])
 
 
 def _enveloped(raw: bytes, sent_to: Sequence[str]) -> Post:

@@ -56,6 +56,36 @@ def test_a_full_loop_leaves_room_for_a_complaint_a_bounce_a_wish_and_for_other_p
     assert stored()[0] == EACH + 4
 
 
+@pytest.mark.both_databases
+def test_mailboxes_that_are_full_leave_room_for_the_one_that_is_gone(box: Box) -> None:  # noqa: F811
+    for number in range(EACH + 3):
+        full = mails.dsn("5.2.2", "552 mailbox full").replace(b"Message-ID: <", f"Message-ID: <{number}.".encode(), 1)
+        mailbox.keep(full, [box.path()], clock.now(), way="test")
+    assert stored()[0] == EACH
+    box.take(mails.dsn(), box.path())
+    assert box.state() == ("bounced", "hard")
+
+
+def test_letters_differ_so_that_far_more_of_them_are_kept_for_a_person_though_not_without_end(box: Box) -> None:  # noqa: F811
+    def letter(number: int) -> bytes:
+        return mails.reply("Do you have it in blue?", f"{number} {'x' * SIZE_LIMIT if number == 1 else ''}")
+
+    for number in range(EACH):
+        mailbox.keep(letter(number), [box.path()], clock.now(), way="test")
+    wish = mails.reply("Delete my data", "All of it.")
+    assert mailbox.keep(wish, [box.path()], clock.now(), way="test")
+    processing.drain()
+    assert wish in [mailbox.raw_of(post.public_id) for post in mailbox.for_a_person(EACH + 1)]
+    kept = [
+        mailbox.keep(letter(number), [box.path()], clock.now(), way="test")
+        for number in range(EACH + 1, mailbox_cap.LETTERS + 2)
+    ]
+    assert kept.count(False) == 2
+    number, size = stored()
+    assert number == mailbox_cap.LETTERS
+    assert size <= number * mailbox_cap.CUT_AT
+
+
 def test_the_next_day_there_is_room_again(box: Box) -> None:  # noqa: F811
     evening, morning = datetime(2026, 11, 20, 23, 59, tzinfo=UTC), datetime(2026, 11, 21, 0, 1, tzinfo=UTC)
     for number in range(EACH):
