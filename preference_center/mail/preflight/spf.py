@@ -1,6 +1,6 @@
 """SPF (RFC 7208) of the return path's domain: one record that can be read, at most ten look-ups, and a pass for our addresses.
 
-Without an address nothing matches, so the whole record is walked and its look-ups are counted as in the worst case.
+Where our addresses are named they decide. Otherwise nothing matches, so the whole record is walked, as in the worst case.
 """
 
 import ipaddress
@@ -40,26 +40,37 @@ class Unusable(Exception):
 def look(records: Records, domain: str, addresses: Sequence[Address], *, rewritten: bool) -> Finding:
     """`rewritten`: a provider carries our mail and may put a return path of its own, so that a missing record proves nothing."""
     try:
-        worst = Walk(records, domain, None)
-        if worst.check(domain) is Result.none:
+        found = [(address, Walk(records, domain, address).check(domain)) for address in addresses or [None]]
+        if found[0][1] is Result.none:
             if rewritten:
                 return Finding.not_known("SPF", f"{domain} has no record; your provider may use a domain of its own.")
             remedy = f'publish TXT at {domain}, such as "v=spf1 include:relay.example.net -all", with your relay in it.'
             return Finding.failed("SPF", f"no record. Remedy: {remedy}")
-        for address in addresses:
-            result = Walk(records, domain, address).check(domain)
-            if result is not Result.passes:
+        for address, result in found:
+            if address and result is not Result.passes:
                 words = f"{address} is not allowed to send ({result}). Remedy: add it to the TXT record at {domain}."
                 return Finding.failed("SPF", words)
     except Unusable as wrong:
         return Finding.failed("SPF", f"{wrong}. Remedy: mend the TXT record at {domain}.")
     except Silent:
         return Finding.not_known("SPF", f"the DNS did not answer for {domain}.")
-    lookups = f"one record at {domain}, {worst.lookups} of {MOST_LOOKUPS} look-ups"
+    lookups = f"one record at {domain}{_worst(records, domain)}"
     if not addresses:
         unasked = "whether it allows our addresses is not known without PREFERENCE_CENTER_SENDING_ADDRESSES"
         return Finding.ok("SPF", f"{lookups}; {unasked}.")
     return Finding.ok("SPF", f"{lookups}; passes for {' '.join(map(str, addresses))}.")
+
+
+def _worst(records: Records, domain: str) -> str:
+    """What an address that nothing matches comes to: a note only, as receivers stop at what matches ours."""
+    walk = Walk(records, domain, None)
+    try:
+        walk.check(domain)
+    except Unusable as wrong:
+        return f" (for other addresses: {wrong})"
+    except Silent:
+        return ""
+    return f", {walk.lookups} of {MOST_LOOKUPS} look-ups"
 
 
 @dataclass

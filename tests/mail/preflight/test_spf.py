@@ -106,6 +106,20 @@ def test_a_record_that_receivers_give_up_on_fails_without_any_address(  # S90
     assert found.standing is Standing.failed and words in found.words and "Remedy:" in found.words, found
 
 
+@pytest.mark.parametrize(
+    ("rest", "note"),
+    [("a " * 11, "more than 10 look-ups"), ("a:x.pl a:y.pl a:z.pl ", "lead to nothing"), ("include:broken.pl ", "")],
+)
+def test_what_stands_behind_the_match_of_our_addresses_is_a_note_and_stops_nothing(  # S90
+    rest: str, note: str
+) -> None:
+    record = f"v=spf1 ip4:192.0.2.5 {rest}-all"
+    found = looked(record, "192.0.2.5")
+    assert found.standing is Standing.ok and note in found.words and "passes for 192.0.2.5" in found.words, found
+    assert looked(record).standing is not Standing.ok
+    assert looked(record, "192.0.2.5", "192.0.2.6").standing is not Standing.ok, "this one comes to it"
+
+
 def test_ten_look_ups_are_allowed_and_counted_through_what_is_included() -> None:  # S90
     found = looked(f"v=spf1 {'a ' * 7}mx include:yes.pl exists:%{{i}}.shop.pl ?all ptr")
     assert found.standing is Standing.ok and "10 of 10 look-ups" in found.words
