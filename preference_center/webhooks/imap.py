@@ -117,8 +117,7 @@ def _fetch_new(line: imaplib.IMAP4, stop: Callable[[], bool]) -> int:
         raw = _body(line, number.decode())
         if raw is None:  # somebody took it away meanwhile
             continue
-        mailbox.keep(raw, (), clock.now(), way="imap")
-        for_a_person = mailbox.understand(raw).note is not None
+        for_a_person = mailbox.keep(raw, (), clock.now(), way="imap").for_a_person
         flags = [*([KEYWORD] if keeps_keywords else ["\\Seen"]), *(["\\Flagged"] if for_a_person else [])]
         _done(line.uid("STORE", number.decode(), "+FLAGS.SILENT", f"({' '.join(flags)})"))
         fetched += 1

@@ -66,7 +66,7 @@ class Door:
     def _keep(self, raw: bytes, sent_to: list[str]) -> str:
         try:
             with self.app.app_context():
-                if not mailbox.keep(raw, sent_to, clock.now(), way="listener"):
+                if not mailbox.keep(raw, sent_to, clock.now(), way="listener").stored:
                     return "250 2.0.0 enough of these were kept today"  # a refusal would go on round the loop
                 with transaction():
                     jobs.later(jobs.PROCESS_POSTS)

@@ -69,30 +69,42 @@ class Reading:
     note: str | None = None
 
 
-def keep(raw: bytes, sent_to: Sequence[str], now: datetime, *, way: str) -> bool:
-    """Store a mail as it came, once for each whom it was sent to; it is read by whoever reads the inbox.
+@dataclass(frozen=True)
+class Kept:
+    """What became of a mail that was handed over."""
 
-    False: enough that say the same of the same message were kept today."""
-    about = _about_what(raw, sent_to)
+    stored: bool  # no: enough that say the same of the same message were kept today
+    reading: Reading | None  # none: by a fault of ours it could not be read yet
+
+    @property
+    def for_a_person(self) -> bool:
+        return self.reading is None or self.reading.note is not None
+
+
+def keep(raw: bytes, sent_to: Sequence[str], now: datetime, *, way: str) -> Kept:
+    """Store a mail as it came, once for each whom it was sent to; it is read by whoever reads the inbox."""
+    found = _understood(raw, sent_to)
     post = _enveloped(raw, sent_to)
-    if about is not None:
-        each = mailbox_cap.LETTERS if about.endswith(Meaning.unknown) else mailbox_cap.EACH
-        return mailbox_cap.keep(SOURCE, way, post, now, about=about, each=each)
-    inbox.keep(SOURCE, way, post, now)
-    return True
+    if found is None or found.tie is None:
+        inbox.keep(SOURCE, way, post, now)
+        return Kept(True, found)
+    each = mailbox_cap.EACH if found.events else mailbox_cap.LETTERS
+    stored = mailbox_cap.keep(SOURCE, way, post, now, about=_about_what(found, found.tie), each=each)
+    return Kept(stored, found)
 
 
-def _about_what(raw: bytes, sent_to: Sequence[str]) -> str | None:
-    """Which message and in which sense, where a mark tells."""
+def _understood(raw: bytes, sent_to: Sequence[str]) -> Reading | None:
     try:
-        found = understand(raw, sent_to)
+        return understand(raw, sent_to)
     except Exception as fault:  # one of ours: the mail is kept all the same, and read again once the program is mended
         log.error("mail.not_understood", fault=type(fault).__name__)
         return None
-    if found.tie is None:
-        return None
+
+
+def _about_what(found: Reading, tie: Tie) -> str:
+    """Which message and in which sense."""
     senses = [f"{event.kind} {event.bounce_class or ''}".strip() for event in found.events]
-    return " ".join([str(found.tie.number), *(senses or [Meaning.unknown])])
+    return " ".join([str(tie.number), *(senses or [Meaning.unknown])])
 
 
 def _enveloped(raw: bytes, sent_to: Sequence[str]) -> Post:

@@ -51,6 +51,21 @@ def test_a_mail_is_stored_and_told_in_plain_words(pc: Run, folder: Path, tmp_pat
     assert stored(folder) == 1
 
 
+def test_a_mail_that_a_fault_of_ours_cannot_read_is_kept_for_a_person(
+    pc: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from preference_center.webhooks.reports import reading
+
+    def broken(raw: bytes) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(reading, "read", broken)
+    said = pc("events", "mail", write(tmp_path, mails.dsn()))
+    assert (said.status, said.out) == (0, "")
+    assert "Kept, but a fault of this program" in said.err
+    assert stored(folder) == 1
+
+
 @pytest.mark.processes
 def test_a_pipe_of_a_mail_server_is_asked_to_try_again_while_the_database_is_away(
     environ: dict[str, str], folder: Path

@@ -38,7 +38,7 @@ def stored() -> tuple[int, int]:
 
 @pytest.mark.both_databases
 def test_a_loop_at_one_mark_is_kept_a_few_times_a_day_and_told(box: Box) -> None:  # noqa: F811
-    kept = [mailbox.keep(away(number), [box.path()], clock.now(), way="test") for number in range(EACH + 20)]
+    kept = [mailbox.keep(away(number), [box.path()], clock.now(), way="test").stored for number in range(EACH + 20)]
     assert kept == [True] * EACH + [False] * 20
     assert stored()[0] == EACH
     assert any(f"20 mails were not kept today: {mailbox_cap.REASON}." in told for told in queries.standing().troubles)
@@ -73,11 +73,11 @@ def test_letters_differ_so_that_far_more_of_them_are_kept_for_a_person_though_no
     for number in range(EACH):
         mailbox.keep(letter(number), [box.path()], clock.now(), way="test")
     wish = mails.reply("Delete my data", "All of it.")
-    assert mailbox.keep(wish, [box.path()], clock.now(), way="test")
+    assert mailbox.keep(wish, [box.path()], clock.now(), way="test").stored
     processing.drain()
     assert wish in [mailbox.raw_of(post.public_id) for post in mailbox.for_a_person(EACH + 1)]
     kept = [
-        mailbox.keep(letter(number), [box.path()], clock.now(), way="test")
+        mailbox.keep(letter(number), [box.path()], clock.now(), way="test").stored
         for number in range(EACH + 1, mailbox_cap.LETTERS + 2)
     ]
     assert kept.count(False) == 2
@@ -89,9 +89,9 @@ def test_letters_differ_so_that_far_more_of_them_are_kept_for_a_person_though_no
 def test_the_next_day_there_is_room_again(box: Box) -> None:  # noqa: F811
     evening, morning = datetime(2026, 11, 20, 23, 59, tzinfo=UTC), datetime(2026, 11, 21, 0, 1, tzinfo=UTC)
     for number in range(EACH):
-        assert mailbox.keep(away(number), [box.path()], evening, way="test")
-    assert not mailbox.keep(away(EACH), [box.path()], evening, way="test")
-    assert mailbox.keep(away(EACH), [box.path()], morning, way="test")
+        assert mailbox.keep(away(number), [box.path()], evening, way="test").stored
+    assert not mailbox.keep(away(EACH), [box.path()], evening, way="test").stored
+    assert mailbox.keep(away(EACH), [box.path()], morning, way="test").stored
 
 
 def test_large_mails_of_one_mark_are_kept_in_part_after_the_first(box: Box) -> None:  # noqa: F811
@@ -107,7 +107,7 @@ def test_large_mails_of_one_mark_are_kept_in_part_after_the_first(box: Box) -> N
 def test_a_mail_that_lies_there_already_takes_no_place_and_is_no_alarm(box: Box) -> None:  # noqa: F811
     for _ in range(3):
         for number in range(EACH):
-            assert mailbox.keep(away(number), [box.path()], clock.now(), way="test")
+            assert mailbox.keep(away(number), [box.path()], clock.now(), way="test").stored
     assert stored()[0] == EACH
     assert queries.standing().refused == {}
 
@@ -120,7 +120,7 @@ def test_many_at_the_same_moment_take_no_more_places_and_lose_none(app: Flask, b
 
     def one(number: int) -> None:
         with app.app_context():
-            if mailbox.keep(away(number), [path], clock.now(), way="test"):
+            if mailbox.keep(away(number), [path], clock.now(), way="test").stored:
                 kept.append(number)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(2 * EACH)]
@@ -154,5 +154,5 @@ def test_what_a_fault_of_ours_cannot_read_is_kept_all_the_same(box: Box, monkeyp
         raise IndexError
 
     monkeypatch.setattr(reading, "read", broken)
-    assert mailbox.keep(mails.dsn(), [box.path()], clock.now(), way="test")
+    assert mailbox.keep(mails.dsn(), [box.path()], clock.now(), way="test").stored
     assert stored()[0] == 1

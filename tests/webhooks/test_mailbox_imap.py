@@ -13,6 +13,8 @@ from preference_center.errors import Unavailable
 from preference_center.webhooks import imap, processing
 from preference_center.webhooks.imap import KEYWORD, Account
 from preference_center.webhooks.models import InboundPost
+from preference_center.webhooks.reports import reading
+from preference_center.webhooks.reports.base import Report
 from tests.delivery.events.conftest import Sent, sent  # noqa: F401 - a fixture
 from tests.support.bounces import mails
 from tests.support.imap import Mailbox, serving
@@ -65,6 +67,22 @@ def test_a_crash_between_storing_and_marking_repeats_harmlessly(app: Flask, box:
     processing.drain()
     assert stored() == 1
     assert len(db.session.scalars(select(DeliveryEvent)).all()) == 1
+
+
+def test_a_mail_that_a_fault_of_ours_cannot_read_is_kept_for_a_person_and_the_others_go_on(
+    app: Flask, box: Mailbox, bounce: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, good = box.put(mails.reply("Something odd")), box.put(bounce)
+    with monkeypatch.context() as fault:
+
+        def breaks_at_the_odd(raw: bytes, read: Callable[[bytes], Report] = reading.read) -> Report:
+            if b"Something odd" in raw:
+                raise IndexError
+            return read(raw)
+
+        fault.setattr(reading, "read", breaks_at_the_odd)
+        assert imap.fetch(account(box)) == 2
+    assert (box.flags[odd], box.flags[good], stored()) == ({KEYWORD, "\\Flagged"}, {KEYWORD}, 2)
 
 
 def test_numbers_that_are_none_are_left_out(app: Flask, box: Mailbox, bounce: bytes) -> None:

@@ -63,6 +63,11 @@ def mail(file: BinaryIO, sent_to: tuple[str, ...], dry_run: bool, as_json: bool)
 
         click.echo(faults.in_plain_words(trouble), err=True)
         sys.exit(os.EX_TEMPFAIL)
+    if found is None:
+        click.echo("Kept, but a fault of this program keeps it from being read: a person should look at it.", err=True)
+        if as_json:
+            desk.print_json([])
+        return
     if as_json:
         desk.print_json([_as_data(found, number) for number in range(len(found.findings))])
         return
@@ -71,21 +76,22 @@ def mail(file: BinaryIO, sent_to: tuple[str, ...], dry_run: bool, as_json: bool)
     click.echo("tied to a message of ours" if found.tie else "not tied to any message of ours: nothing changes")
 
 
-def _take(raw: bytes, sent_to: tuple[str, ...], dry_run: bool) -> "Reading":
+def _take(raw: bytes, sent_to: tuple[str, ...], dry_run: bool) -> "Reading | None":
     with desk.app():
         from preference_center import clock, jobs
         from preference_center.db import transaction
         from preference_center.webhooks import mailbox as mails
         from preference_center.webhooks import refusals
 
-        found = mails.understand(raw, sent_to)
-        if not dry_run:
-            if not mails.keep(raw, sent_to, clock.now(), way="command"):
-                refusals.write()
-                click.echo("Not kept: enough that say the same of the same message came today.", err=True)
-            with transaction():
-                jobs.later(jobs.PROCESS_POSTS)
-    return found
+        if dry_run:
+            return mails.understand(raw, sent_to)
+        kept = mails.keep(raw, sent_to, clock.now(), way="command")
+        if not kept.stored:
+            refusals.write()
+            click.echo("Not kept: enough that say the same of the same message came today.", err=True)
+        with transaction():
+            jobs.later(jobs.PROCESS_POSTS)
+    return kept.reading
 
 
 def _as_data(found: "Reading", number: int) -> dict[str, Any]:
