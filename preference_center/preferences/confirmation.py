@@ -54,6 +54,8 @@ def ask(address: Address, wanted: list[Wanted], source: str, evidence: Evidence,
 
     A wish is written down each time, and taken back where it is not to stand: the time of the answer tells nothing.
     """
+    known = contacts.by_email(address.email)  # held from outside the trial, which lets go of what it held
+    contacts.lock([known.id if known else contacts.NOBODY], for_withdrawal=True)
     blocked = register.blocks_return(address.hash)
     trial = db.session.begin_nested()
     contact = arrivals.arrive(address, source=source, language=evidence.language or "en")
