@@ -11,18 +11,29 @@ would let the same mail leave again (restoring/). Then numbers may mean others, 
 import errno
 import fcntl
 import os
+import re
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
+import structlog
+
 from preference_center import clock
+
+log = structlog.get_logger()
 
 KEPT, NEWEST = "kept", "newest"
 KEPT_FOR = timedelta(days=7)
+
+# A power cut or a full disk may leave a part of a line, or nulls: that says nothing, and must not keep others from being read.
+_LINE = re.compile(
+    r"(end|campaign [\w-]*|to \d{1,18} \d{1,4} [\w-]+|dot \d{1,18} \d{1,4}|reply \d{1,18} \d{1,4} \d{3})\n", re.ASCII
+)
+_NAME = re.compile(r"\d+(-\w+)?\.journal", re.ASCII)
 
 
 class Journal:
@@ -114,16 +125,32 @@ def read_abandoned(path: Path) -> Noted | None:
 def read_kept(folder: Path, name: str = "*.journal") -> Iterable[Noted]:
     """What the journals of ended runs in this folder say, the oldest first."""
     for path in sorted((folder / KEPT).glob(f"*/{name}"), key=_age):
-        with suppress(FileNotFoundError):
-            yield _read(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        noted = None
+        with _passing_over(path):
+            noted = _read(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        if noted is not None:
+            yield noted
 
 
 def read_left(folder: Path) -> Iterable[tuple[str, Noted]]:
     """By name, the journals that no living writer holds and nobody has put aside yet."""
     for path in sorted(folder.glob("*.journal"), key=_age):
-        with suppress(FileNotFoundError):
-            if noted := read_abandoned(path):
-                yield path.name, noted
+        noted = None
+        with _passing_over(path):
+            noted = read_abandoned(path)
+        if noted is not None:
+            yield path.name, noted
+
+
+@contextmanager
+def _passing_over(path: Path) -> Iterator[None]:
+    """One that cannot be read must not keep the others from being read, nor all mail from leaving."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass  # another has put it aside
+    except OSError as trouble:
+        log.warning("journal.unreadable", journal=path.name, trouble=type(trouble).__name__)
 
 
 def keep(path: Path) -> None:
@@ -149,7 +176,8 @@ def _call_newest(path: Path) -> None:
 def newest_kept(folder: Path) -> str | None:
     """The name of the journal of the run that ended here last."""
     with suppress(FileNotFoundError):
-        return (folder / KEPT / NEWEST).read_text(encoding="ascii")
+        name = (folder / KEPT / NEWEST).read_text(encoding="ascii", errors="replace")
+        return name if _NAME.fullmatch(name) else None
     return None
 
 
@@ -172,12 +200,14 @@ def _read(file: int) -> Noted:
         whole = lines.readline().rstrip("\n") == f"boot {this_boot()}"
         lines.seek(0)
         for line in lines:
-            match line.rstrip("\n").split(" "):
+            if not _LINE.fullmatch(line):
+                continue
+            match line.split():
                 case ["dot", key, attempt]:
                     replies[int(key), int(attempt)] = None
-                case ["reply", key, attempt, code] if len(code) == 3:
+                case ["reply", key, attempt, code]:
                     replies[int(key), int(attempt)] = int(code)
-                case ["to", key, attempt, contact] if line.endswith("\n"):
+                case ["to", key, attempt, contact]:
                     people[int(key), int(attempt)] = contact
                 case ["campaign", campaign]:
                     pass

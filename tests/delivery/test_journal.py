@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from preference_center.delivery.journal import Journal, Noted, newest_kept, read_abandoned, read_kept, this_boot
+from preference_center.delivery.journal import (
+    Journal,
+    Noted,
+    newest_kept,
+    read_abandoned,
+    read_kept,
+    read_left,
+    this_boot,
+)
 
 
 def test_a_journal_cannot_be_read_while_its_writer_lives(tmp_path: Path) -> None:
@@ -83,3 +91,37 @@ def test_silence_after_another_boot_proves_nothing(tmp_path: Path) -> None:
         assert not noted.whole
     path.write_bytes(f"boot {this_boot()}\ndot 7 1\n".encode())
     assert read_abandoned(path) == Noted({(7, 1): None}, whole=True)
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b"dot 12 ",
+        b"dot 12 1\0\0\0",
+        b"dot 12 1",
+        b"\0\0\0\n",
+        b"to 12 x anna\n",
+        b"reply 12 1 \xff\xff\xff\n",
+        b"dot 12 1 1\n",
+    ],
+)
+def test_a_line_that_is_not_whole_says_nothing_and_stops_nobody(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "1.journal"
+    path.write_bytes(b"boot another\ncampaign spring\nto 7 1 anna\ndot 7 1\nreply 7 1 250\n" + torn)
+    [(name, noted)] = read_left(tmp_path)
+    assert (name, noted) == ("1.journal", Noted({(7, 1): 250}, False, "spring", {(7, 1): "anna"}))
+
+
+def test_a_journal_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "1.journal").mkdir()  # for its owner, too, nothing to read
+    (tmp_path / "kept" / "2026-11-02" / "2.journal").mkdir(parents=True)
+    (tmp_path / "3.journal").write_text("to 7 1 anna\n")
+    assert [name for name, _ in read_left(tmp_path)] == ["3.journal"]
+    assert list(read_kept(tmp_path)) == []
+
+
+def test_a_torn_name_of_the_newest_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    for torn in ("", "\0\0\0\0", "12-0bad"):
+        (tmp_path / "kept" / "newest").write_text(torn)
+        assert newest_kept(tmp_path) is None

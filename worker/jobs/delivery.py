@@ -22,8 +22,11 @@ def deliver(campaign_id: int) -> None:
 
 @job
 def sweep() -> None:
-    with transaction():
-        holding.watch()
+    try:
+        with transaction():
+            holding.watch()
+    except Exception as trouble:  # it must not keep the rest from being done: a run looks again before it sends
+        log.error("database.not_watched", trouble=type(trouble).__name__)
     for campaign_id in sweeping.open_campaigns():
         with transaction():
             sweeping.tend(campaign_id)
