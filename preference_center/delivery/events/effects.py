@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, or_, select, update
 
 from preference_center import clock
 from preference_center.consent.ledger import Evidence
@@ -118,8 +118,9 @@ def _move(ends: dict[int, tuple[MessageState, str | None]], left: set[int]) -> N
             worse.setdefault(ends[row.id], []).append(row.id)
     for (state, reason), ids in worse.items():  # one statement for each way to end
         taken = update(_TABLE).where(among(_TABLE.c.id, ids))
+        begun = case((_TABLE.c.attempt == 0, 1), else_=_TABLE.c.attempt)  # else later reports would take it for unsent
         db.session.connection().execute(
-            taken.values(state=state, reason=reason, next_try_at=None, changed_at=clock.now())
+            taken.values(state=state, reason=reason, attempt=begun, next_try_at=None, changed_at=clock.now())
         )
 
 

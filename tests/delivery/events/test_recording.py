@@ -15,6 +15,7 @@ from preference_center.db import db, transaction
 from preference_center.delivery import personal
 from preference_center.delivery.events.models import DeliveryEvent, Effect, MatchedBy
 from preference_center.delivery.marks import Place
+from preference_center.delivery.models import Message, MessageState
 from preference_center.privacy import erasure
 from preference_center.suppressions.models import Cause, Suppression
 from tests.delivery.events.conftest import Sent, event, tell
@@ -86,6 +87,20 @@ def test_an_address_we_never_mailed_changes_nothing(app: Flask, sent: Callable[.
     tell(event("complained", "stranger@example.org"))
     assert causes() == []
     assert db.session.scalar(select(DeliveryEvent.effect)) is Effect.waiting
+
+
+def test_a_complaint_by_address_counts_after_a_report_on_a_message_that_a_restore_forgot(
+    sent: Callable[..., Sent],
+) -> None:  # D3
+    here = sent(ANNA)
+    with transaction():
+        message = db.session.get_one(Message, here.messages[ANNA])
+        message.state, message.attempt = MessageState.queued, 0
+    tell(event("bounced", bounce_class="soft", mark=here.mark(ANNA)))
+    assert here.state(ANNA) == ("bounced", "soft")
+    tell(event("complained"), source="another")
+    assert here.state(ANNA)[0] == "complained"
+    assert causes() == [Cause.complaint]
 
 
 def test_a_mark_of_another_place_proves_nothing(sent: Callable[..., Sent]) -> None:
