@@ -210,6 +210,25 @@ def test_a_draft_is_changed_into_its_next_version(pc: Run, made: str, tmp_path: 
     assert "subject: Two" in shown and "for: everyone" in shown, "what was not said stays"
 
 
+def test_leaving_somebody_out_keeps_the_rule_that_was_there(pc: Run, made: str) -> None:
+    for name, rule in {"Polish": "language = pl", "VIP": "language = es", "Staff": "language = de"}.items():
+        assert pc("segments", "add", name, rule).status == 0
+
+    def meant(*more: str) -> str:
+        done = pc("campaigns", "edit", made, *more)
+        assert done.status == 0, done.err
+        (line,) = (line for line in pc("campaigns", "show", made).out.splitlines() if "for: " in line)
+        return line.partition("for: ")[2]
+
+    assert meant("--exclude", "VIP") == 'not segment "VIP"'
+    assert meant("--segment", "Polish") == 'segment "Polish"'
+    assert meant("--exclude", "VIP") == 'segment "Polish" and not segment "VIP"'
+    assert meant("--exclude", "Staff") == 'segment "Polish" and not segment "VIP" and not segment "Staff"'
+    assert meant("--segment", "Polish", "--segment", "Staff") == 'segment "Polish" or segment "Staff"'
+    assert meant("--exclude", "VIP") == '(segment "Polish" or segment "Staff") and not segment "VIP"'
+    assert meant("--everyone", "--exclude", "VIP") == 'not segment "VIP"'
+
+
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [

@@ -25,12 +25,17 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--blocks", type=_FILE, help="The content as blocks (JSON).")
 @click.option("--text", type=_FILE, help="The text part.")
 @click.option("--segment", "include", multiple=True, metavar="NAME|TEXT", help="Whom it is meant for instead.")
-@click.option("--exclude", multiple=True, metavar="NAME|TEXT", help="Whom it is not meant for.")
-@click.option("--everyone", is_flag=True, help="Meant for everyone who follows the topic.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="NAME|TEXT",
+    help="Whom it is not meant for; without --segment: of those it is meant for now.",
+)
+@click.option("--everyone", is_flag=True, help="Meant for everyone who follows the topic, but --exclude.")
 def edit(id: str, version: int | None, topic_key: str | None, text: Path | None, everyone: bool, **given: Any) -> None:
     """Save a new version of a draft with these changes; prints its number. What cannot be rendered is refused with its line."""
     include, exclude = given.pop("include"), given.pop("exclude")
-    if everyone and (include or exclude):
+    if everyone and include:
         raise click.UsageError("Say --everyone, or whom it is for, not both.")
     files = {kind: given.pop(kind) for kind in ("mjml", "html", "markdown", "blocks")}
     files = {kind: file for kind, file in files.items() if file}
@@ -55,7 +60,8 @@ def edit(id: str, version: int | None, topic_key: str | None, text: Path | None,
             if topic_key:
                 changes["topic"] = catalogue.by_key(topic_key)
             if include or exclude or everyone:
-                changes["segment"] = segments.choose(include, exclude)
+                kept = () if include or everyone else (queries.version(campaign).segment,)
+                changes["segment"] = segments.choose(include or kept, exclude)
             made = scheduling.save(campaign, on_version=version or campaign.version, actor=desk.ACTOR, **changes)
             number = made.number
             audit.note(desk.ACTOR, "campaign.saved", "campaign", id, version=number)
