@@ -14,10 +14,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from preference_center import clock, jobs
-from preference_center.db import transaction
+from preference_center import clock
 from preference_center.errors import Unavailable
-from preference_center.webhooks import mailbox
+from preference_center.webhooks import mailbox, ringing
 from preference_center.webhooks.reports.parts import SIZE_LIMIT
 
 log = structlog.get_logger()
@@ -68,8 +67,7 @@ class Door:
             with self.app.app_context():
                 if not mailbox.keep(raw, sent_to, clock.now(), way="listener").stored:
                     return "250 2.0.0 enough of these were kept today"  # a refusal would go on round the loop
-                with transaction():
-                    jobs.later(jobs.PROCESS_POSTS)
+                ringing.ring()
         except (SQLAlchemyError, Unavailable, OSError) as trouble:
             log.warning("mail.not_kept", trouble=type(trouble).__name__)
             return "451 4.3.0 it cannot be kept now; try again later"

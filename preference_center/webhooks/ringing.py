@@ -35,7 +35,10 @@ class Ringer:
             self._wanted.wait()
             self._wanted.clear()
             try:
-                self._bell.ring(jobs.PROCESS_POSTS, ())
+                if self._bell.is_heard(jobs.PROCESS_POSTS):
+                    self._bell.ring(jobs.PROCESS_POSTS, ())
+                else:  # else rings pile up while no worker runs; what waits there may be another job, so look again
+                    self._wanted.set()
             except (RedisError, OSError) as trouble:
                 log.warning("bell.unheard", job=jobs.PROCESS_POSTS.path, trouble=type(trouble).__name__)
             time.sleep(PAUSE)
