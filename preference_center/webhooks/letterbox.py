@@ -33,15 +33,23 @@ class Letterbox:
     def put(self, row: Row) -> None:
         """Returns once the row is committed; raises what the commit raised."""
         with self._came:
-            batch = self._filling
-            batch.rows.append(row)
             if self._writer is None or not self._writer.is_alive():
-                self._writer = Thread(target=self._run, args=(self._new_line(),), name="letterbox", daemon=True)
-                self._writer.start()
+                self._start()
+            batch = self._filling
+            batch.rows.append(row)  # after the start: should that fail, no row stays whose sender was told of trouble
             self._came.notify()
         batch.settled.wait()
         if batch.trouble is not None:
             raise batch.trouble
+
+    def _start(self) -> None:
+        line = self._new_line()
+        self._writer = Thread(target=self._run, args=(line,), name="letterbox", daemon=True)
+        try:
+            self._writer.start()
+        except RuntimeError:  # there are too many threads
+            line.close()
+            raise
 
     def _run(self, line: Line) -> None:
         while batch := self._next():

@@ -87,6 +87,30 @@ def test_a_commit_that_fails_fails_for_all_of_them_and_for_nobody_after() -> Non
     assert line.written == [1, 4, 1]
 
 
+@pytest.mark.parametrize("fails", ["line", "thread"])
+def test_a_row_whose_sender_was_told_of_trouble_is_not_written_later(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender comes again; and the line of a thread that did not start is closed."""
+    line = Line()
+    line.may_end.set()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    box = Letterbox(line.new)
+    with monkeypatch.context() as full:
+        if fails == "line":
+            full.setattr(box, "_new_line", fail)
+        else:
+            full.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            box.put({"number": 1})
+    assert line.closed == line.opened
+    box.put({"number": 2})
+    assert line.written == [1]
+
+
 def test_nobody_takes_a_row_for_stored_when_the_process_ends_or_waits_for_ever() -> None:
     def ended() -> None:
         raise SystemExit
