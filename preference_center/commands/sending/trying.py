@@ -35,10 +35,7 @@ def test(provider: str, to: str | None, wait: int | None, as_json: bool) -> None
             _post(hook, provider, to, wait, as_json)
         except CannotBeMadeUp as told:
             if wait is None or not hook.secrets.values:
-                unset = "" if hook.secrets.values else f" {_unset(hook)}"
-                raise click.ClickException(
-                    f"{told.message}{unset} Nothing was tried. With --wait 300 this looks out for what you make them send."
-                )
+                raise click.ClickException(f"{told.message} {_nothing_tried(hook)}")
             _look_out(provider, to, wait, told.message, as_json)
 
 
@@ -88,5 +85,7 @@ def _settings(hook: "Hook") -> str:
     return " or ".join(f"PREFERENCE_CENTER_HOOK_{hook.provider.name.upper()}{instance}_{name}" for name in names)
 
 
-def _unset(hook: "Hook") -> str:
-    return f"This shell's settings lack {_settings(hook)}; without it nothing of theirs is taken."
+def _nothing_tried(hook: "Hook") -> str:
+    if hook.secrets.values:
+        return "Nothing was tried. With --wait 300 this looks out for what you make them send."
+    return f"This shell's settings lack {_settings(hook)}; without it nothing of theirs is taken. Nothing was tried."
