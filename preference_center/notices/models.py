@@ -33,7 +33,7 @@ class NoticeState(StrEnum):
     sending = "sending"
     sent = "sent"
     failed = "failed"
-    dropped = "dropped"  # asked for, but not owed: an unknown or suppressed address; see sending.drop
+    dropped = "dropped"  # asked for, but not owed: unknown, suppressed, or owed already; see sending.drop
 
 
 class Notice(WithPublicId, Base):

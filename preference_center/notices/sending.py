@@ -31,6 +31,7 @@ log = structlog.get_logger()
 LEASE = timedelta(minutes=10)
 WAITS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 180, 360)]
 MOST_TRIES = len(WAITS) + 1
+NONE = 0  # no notice has this id
 # What a notice has to say now, by a room above this one, where time may have passed since it was owed; none: nothing any more.
 Today = Callable[[Notice, Contact | None], dict[str, Any] | None]
 
@@ -40,9 +41,9 @@ def owe(kind: Kind, contact: Contact, payload: dict[str, Any]) -> Notice:
     return _add(kind, contact.id, payload, NoticeState.queued)
 
 
-def ask_again(notice: Notice) -> None:
-    """It was asked for once more, but one mail is enough."""
-    notice.asked += 1
+def ask_again(notice: Notice) -> Notice:
+    """It was asked for once more, but one mail is enough: counted there, and else all is done as where we do not write (S66)."""
+    return _add(notice.kind, None, {}, NoticeState.dropped, again=notice.id)
 
 
 def tell_us(kind: Kind, payload: dict[str, Any]) -> Notice:
@@ -124,8 +125,9 @@ def _finish(notice_id: int, ending: _Ending) -> bool:
     return ending.state is NoticeState.sent
 
 
-def _add(kind: Kind, contact_id: int | None, payload: dict[str, Any], state: NoticeState) -> Notice:
+def _add(kind: Kind, contact_id: int | None, payload: dict[str, Any], state: NoticeState, again: int = NONE) -> Notice:
     now = clock.now()
+    db.session.execute(update(Notice).where(Notice.id == again).values(asked=Notice.asked + 1))
     notice = Notice(kind=kind, contact_id=contact_id, payload=payload, state=state, next_try_at=now, created_at=now)
     db.session.add(notice)
     db.session.flush()

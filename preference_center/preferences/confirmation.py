@@ -64,12 +64,12 @@ def ask(address: Address, wanted: list[Wanted], source: str, evidence: Evidence,
     if asked.makes_a_wish:
         _write(contact, asked.new, wish, evidence)
         trial.commit()
+        _write_and_take_back([one for one in wanted if one not in asked.new], source, evidence)
         notices.owe(Kind.confirm_subscription, contact, {"wish": wish, "topics": asked.keys})
-        return
-    nobody = addresses.parse(f"{new_public_id()}@example.com")
-    _write(arrivals.arrive(nobody, source=source, language=evidence.language or "en"), wanted, wish, evidence)
-    trial.rollback()
-    _without_a_wish(contact, asked, again=again)
+    else:
+        trial.rollback()
+        _write_and_take_back(wanted, source, evidence)
+        _without_a_wish(contact, asked, again=again)
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,15 @@ def _look_at(contact: Contact, wanted: list[Wanted], *, blocked: bool) -> _Asked
 def _write(contact: Contact, wanted: list[Wanted], wish: str, evidence: Evidence) -> None:
     for topic, wording in wanted:
         ledger.request(contact, topic, replace(evidence, source_ref=_ref(wish), wording_id=wording.id))
+
+
+def _write_and_take_back(wanted: list[Wanted], source: str, evidence: Evidence) -> None:
+    """The work of the wishes that are not to stand, so that each sign-up writes as many as it names."""
+    trial = db.session.begin_nested()
+    nobody = addresses.parse(f"{new_public_id()}@example.com")
+    whoever = arrivals.arrive(nobody, source=source, language=evidence.language or "en")
+    _write(whoever, wanted, new_public_id(), evidence)
+    trial.rollback()
 
 
 def _without_a_wish(contact: Contact, asked: _Asked, *, again: bool) -> None:

@@ -30,9 +30,11 @@ def ask(contact: Contact | None, opens: Opens) -> None:
     lately = past_notices.since(held, Kind.rights_link, now - timedelta(days=1))
     fresh = _still_to_use(whose, opens)
     if held and lately and (len(lately) >= MOST_A_DAY or fresh):
-        notices.ask_again(lately[0])
-        return
-    notice = notices.owe(Kind.rights_link, held, {"opens": opens}) if held else notices.drop(Kind.rights_link)
+        notice, whose = notices.ask_again(lately[0]), contacts.NOBODY
+    elif held:
+        notice = notices.owe(Kind.rights_link, held, {"opens": opens})
+    else:
+        notice = notices.drop(Kind.rights_link)
     made = signed_links.nonce(notice.public_id)  # where nobody is meant, it is mailed to nobody and opens nothing
     db.session.add(RightsLink(contact_id=whose, opens=opens, nonce_hash=_hash(made), created_at=now))
     db.session.flush()

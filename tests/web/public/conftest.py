@@ -9,7 +9,7 @@ from preference_center.consent import standing
 from preference_center.consent.models import ConsentRecord, State
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.notices.models import Notice
+from preference_center.notices.models import Kind, Notice, NoticeState
 from preference_center.topics.models import Topic
 from tests.support import shop
 
@@ -26,9 +26,15 @@ class Scene:
         return {key for key, topic in self.topics.items() if topic.id in today and today[topic.id].state is State.given}
 
     def notices(self) -> list[Notice]:
-        """All service mail owed, oldest first."""
+        """All service mail owed to somebody, oldest first."""
         db.session.rollback()
-        return db.session.query(Notice).order_by(Notice.id).all()
+        return db.session.query(Notice).filter(Notice.contact_id.is_not(None)).order_by(Notice.id).all()
+
+    def dropped(self) -> list[Kind]:
+        """What was asked for and is owed to nobody, oldest first."""
+        db.session.rollback()
+        nobody = db.session.query(Notice).filter_by(contact_id=None, state=NoticeState.dropped)
+        return [notice.kind for notice in nobody.order_by(Notice.id)]
 
     def records(self, contact: Contact | None = None) -> list[ConsentRecord]:
         """All consent records of the contact, oldest first, after the two of the beginning."""
