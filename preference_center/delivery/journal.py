@@ -31,7 +31,8 @@ KEPT_FOR = timedelta(days=7)
 
 # A power cut or a full disk may leave a part of a line, or nulls: that says nothing, and must not keep others from being read.
 _LINE = re.compile(
-    r"(end|campaign [\w-]*|to \d{1,18} \d{1,4} [\w-]+|dot \d{1,18} \d{1,4}|reply \d{1,18} \d{1,4} \d{3})\n", re.ASCII
+    r"(end|chunk|campaign [\w-]*|to \d{1,18} \d{1,4} [\w-]+|dot \d{1,18} \d{1,4}|reply \d{1,18} \d{1,4} \d{3})\n",
+    re.ASCII,
 )
 _NAME = re.compile(r"\d+(-\w+)?\.journal", re.ASCII)
 
@@ -48,8 +49,11 @@ class Journal:
         self._note(b"boot %s\ncampaign %s\n" % (this_boot().encode(), campaign.encode()))
 
     def take(self, chunk: Iterable[tuple[int, int, str]]) -> None:
-        """These messages are under way from now on: number, attempt, and the public id of the contact."""
-        lines = []
+        """These messages are under way from now on: number, attempt, and the public id of the contact.
+
+        Those of the chunk before are not any more: which of them have no dot did not leave.
+        """
+        lines = ["chunk\n"]
         for key, attempt, contact in chunk:
             self.attempts[key] = attempt
             lines.append(f"to {key} {attempt} {contact}\n")
@@ -153,6 +157,12 @@ def _passing_over(path: Path) -> Iterator[None]:
         log.warning("journal.unreadable", journal=path.name, trouble=type(trouble).__name__)
 
 
+def put_aside(path: Path) -> None:
+    """The journal of a dead run, once what it proves is committed."""
+    _say_end(path)
+    keep(path)
+
+
 def keep(path: Path) -> None:
     """Put the journal of a run aside whose end is committed; the oldest go."""
     kept = path.parent / KEPT
@@ -164,6 +174,15 @@ def keep(path: Path) -> None:
     for folder in kept.iterdir():
         if folder.is_dir() and folder.name < limit:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _say_end(path: Path) -> None:
+    """Nothing was missing, so its silence proves something for good: after the next boot nobody could know that any more."""
+    with suppress(OSError), path.open("r+b", buffering=0) as file:  # it is gone, or cannot be read, or the disk is full
+        if _read(os.dup(file.fileno())).whole:
+            file.seek(0, os.SEEK_END)
+            file.write(b"\nend\n")
+            os.fsync(file.fileno())
 
 
 def _call_newest(path: Path) -> None:
@@ -195,6 +214,7 @@ def _age(path: Path) -> tuple[str, float]:
 def _read(file: int) -> Noted:
     replies: dict[tuple[int, int], int | None] = {}
     people: dict[tuple[int, int], str] = {}
+    under_way: set[tuple[int, int]] = set()
     campaign, ended = "", False
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
         whole = lines.readline().rstrip("\n") == f"boot {this_boot()}"
@@ -209,8 +229,13 @@ def _read(file: int) -> Noted:
                     replies[int(key), int(attempt)] = int(code)
                 case ["to", key, attempt, contact]:
                     people[int(key), int(attempt)] = contact
+                    under_way.add((int(key), int(attempt)))
                 case ["campaign", campaign]:
                     pass
+                case ["chunk"]:
+                    for message in under_way - replies.keys():
+                        del people[message]
+                    under_way.clear()
                 case ["end"]:
                     ended = True
     return Noted(replies, whole or ended, campaign, people)

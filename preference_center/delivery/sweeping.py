@@ -1,6 +1,7 @@
 """Finds committed work that nobody rang for, and settles what dead workers left behind. Any number of sweeps is harmless."""
 
 import socket
+from dataclasses import replace
 
 import structlog
 from flask import current_app
@@ -17,7 +18,7 @@ from preference_center.delivery import chunks, closing, journal
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.journal import Noted
 from preference_center.delivery.models import Message, MessageState, Run
-from preference_center.delivery.restoring import reconciling
+from preference_center.delivery.restoring import holding, reconciling
 
 log = structlog.get_logger()
 
@@ -46,7 +47,8 @@ def settle_run(run_id: int) -> None:
     ).all()
     endings = [_proven(noted, row.id, row.attempt) for row in rows]
     chunks.store(run, endings)
-    reconciling.settle(noted)
+    # Silence after another boot puts in doubt what was under way, stored above; of other rows only an older database knows too little.
+    reconciling.settle(noted if holding.held() else replace(noted, whole=True))
     failpoints.hit("sweep.settled")
     run.ended_at = clock.now()
     if endings and all(ending.state is MessageState.queued for ending in endings):
@@ -83,7 +85,7 @@ def forget_journal(run_id: int) -> None:
     settings: Settings = current_app.extensions["settings"]
     run = db.session.get(Run, run_id)
     if run is not None and run.ended_at is not None and run.host == socket.gethostname()[:80]:
-        journal.keep(settings.journals / run.journal)
+        journal.put_aside(settings.journals / run.journal)
 
 
 def open_campaigns() -> list[int]:

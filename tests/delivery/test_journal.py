@@ -11,6 +11,7 @@ from preference_center.delivery.journal import (
     Journal,
     Noted,
     newest_kept,
+    put_aside,
     read_abandoned,
     read_kept,
     read_left,
@@ -125,3 +126,26 @@ def test_a_torn_name_of_the_newest_is_no_name(tmp_path: Path) -> None:
     for torn in ("", "\0\0\0\0", "12-0bad"):
         (tmp_path / "kept" / "newest").write_text(torn)
         assert newest_kept(tmp_path) is None
+
+
+def test_what_had_no_dot_when_the_next_chunk_began_did_not_leave_whatever_the_disk_lost(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "1.journal") as journal:
+        journal.take([(7, 1, "anna"), (8, 1, "bo")])
+        journal.dot(7)
+        journal.take([(8, 1, "bo"), (9, 1, "cy")])
+        journal.take([(10, 1, "di")])
+        raise KeyboardInterrupt
+    noted = read_abandoned(journal.path)
+    assert noted is not None
+    assert noted.people == {(7, 1): "anna", (10, 1): "di"}
+
+
+@pytest.mark.parametrize(("boot", "whole"), [("", True), ("another", False)])
+def test_what_a_dead_run_proves_is_proven_after_the_next_boot_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str, whole: bool
+) -> None:
+    path = tmp_path / "1.journal"
+    path.write_text(f"boot {boot or this_boot()}\ncampaign spring\nchunk\nto 7 1 anna\ndot 7 1\nreply 7 1 25")
+    put_aside(path)
+    monkeypatch.setattr("preference_center.delivery.journal.this_boot", lambda: "the next")
+    assert list(read_kept(tmp_path)) == [Noted({(7, 1): None}, whole, "spring", {(7, 1): "anna"})]

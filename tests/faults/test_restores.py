@@ -188,11 +188,49 @@ def test_a_run_that_was_broken_off_after_the_backup_is_read_too(
         assert _watch() is not None, "its journal is nobody's"
         found = _reconcile()
         assert found["sent"] + found["uncertain"] >= left > 0
+        assert found["uncertain"] <= settings.relay_connections, "more than what was on the wire"
         assert _watch() is None
         _resume(campaign_id)
         inside.let_it_end(campaign_id, travel)
         assert inside.figures(campaign_id).audience == 60
     assert max(relay.copies().values()) == 1
+
+
+@pytest.mark.parametrize("hold", [False, True], ids=["healthy", "held"])
+def test_after_a_power_cut_only_the_chunk_under_way_is_in_doubt(
+    app: Flask, settings: Settings, relay: FakeRelay, travel: Any, monkeypatch: pytest.MonkeyPatch, hold: bool
+) -> None:
+    """P2. What an earlier chunk held back waits with its attempt taken back: that is no sign of an older database."""
+    campaign_id = inside.begun(PEOPLE)
+    first: list[float] = []
+
+    def may_start(turn: Any, envelope: Any) -> bool:
+        first.append(turn.claimed_at)
+        if turn.claimed_at != first[0]:
+            if len(relay.messages) >= 8:
+                raise KeyboardInterrupt
+            return True
+        if len(relay.messages) >= 5:  # as when the chunk has become too old
+            turn.held_back.add(envelope.key)
+            return False
+        return True
+
+    monkeypatch.setattr(sending._Turn, "may_start", may_start)
+    with pytest.raises(KeyboardInterrupt):
+        sending.run(campaign_id, seconds=20)
+    under_way = len(db.session.scalars(select(Message.id).where(Message.state == MessageState.sending)).all())
+    [journal] = settings.journals.glob("*.journal")
+    journal.write_text("boot before-the-cut\n" + journal.read_text().split("\n", 1)[1])
+    before = inside.figures(campaign_id)
+    assert before.queued > 0 and 3 < under_way < 60 - before.sent
+    if hold:
+        with transaction():
+            holding._hold("The database is older, says a person.")
+    inside.sweep()
+    after = inside.figures(campaign_id)
+    assert after.queued == before.queued
+    assert after.uncertain <= under_way
+    assert sum(_reconcile().values()) == 0, "what is settled stays so"
 
 
 def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_all_the_same(

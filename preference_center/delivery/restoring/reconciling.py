@@ -33,7 +33,7 @@ def steps() -> Iterator[Callable[[], Counter[str]]]:
         yield partial(settle, noted)
     for name, noted in journal.read_left(folder):
         yield partial(settle, noted)
-        journal.keep(folder / name)
+        journal.put_aside(folder / name)
 
 
 def settle(noted: Noted) -> Counter[str]:
