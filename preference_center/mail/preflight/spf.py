@@ -39,8 +39,9 @@ class Unusable(Exception):
 
 def look(records: Records, domain: str, addresses: Sequence[Address], *, rewritten: bool) -> Finding:
     """`rewritten`: a provider carries our mail and may put a return path of its own, so that a missing record proves nothing."""
+    asked: Sequence[Address | None] = addresses or [None]
     try:
-        found = [(address, Walk(records, domain, address).check(domain)) for address in addresses or [None]]
+        found = [(address, Walk(records, domain, address).check(domain)) for address in asked]
         if found[0][1] is Result.none:
             if rewritten:
                 return Finding.not_known("SPF", f"{domain} has no record; your provider may use a domain of its own.")
