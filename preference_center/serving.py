@@ -1,5 +1,7 @@
 """Serves a site by granian in this process until it is told to stop."""
 
+import logging
+
 
 def serve(target: str, host: str, port: int, threads: int, processes: int = 1) -> None:
     """`target` is `module:factory`. A worker process that crashes is replaced."""
@@ -7,6 +9,8 @@ def serve(target: str, host: str, port: int, threads: int, processes: int = 1) -
     from granian.log import LogLevels
     from granian.server import Server
 
+    # It warns of more threads than processors can use; ours wait for the database most of the time, so that is meant.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     Server(
         target,
         address=host,
