@@ -57,14 +57,14 @@ def accept(hook: Hook, post: Post, now: datetime) -> str | None:
 
 def keep(source: str, name: str, post: Post, now: datetime, *, once: str | None = None) -> None:
     """Store a post of this source, once; on disk when this returns. `once`: a token that is worth nothing a second time."""
-    digest = _keyed(b"body", post.body)
+    digest = keyed(b"body", post.body)
     letterbox: Letterbox = current_app.extensions["letterbox"]
     letterbox.put(
         {
             "provider": source,
             "name": name,
             "digest": digest,
-            "once": _keyed(b"once", once.encode()) if once else None,
+            "once": keyed(b"once", once.encode()) if once else None,
             "body": seal(source, digest, post),
             "size": len(post.body),
             "state": PostState.new.value,
@@ -137,7 +137,7 @@ _GIVEN = re.sub(r"\w+", r"%(\g<0>)s", _COLUMNS)
 _INSERT = f"INSERT INTO {_table.name} ({_COLUMNS}) VALUES ({_GIVEN}) ON CONFLICT DO NOTHING"  # noqa: S608 (our own names)
 
 
-def _keyed(use: bytes, text: bytes) -> bytes:
+def keyed(use: bytes, text: bytes) -> bytes:
     """Nothing of the text can be guessed from it without our key."""
     key: bytes = current_app.extensions["address_key"]
     return hashlib.blake2b(text, key=key, digest_size=16, person=b"pc.inbox." + use).digest()

@@ -41,7 +41,7 @@ def keep(source: str, way: str, post: Post, now: datetime, *, about: str, each: 
 def _free(source: str, about: str, each: int) -> Iterator[tuple[int, str]]:
     """The places of this day that nothing stands in, each good once. They are looked up one by one: there is no counting of rows."""
     places = [f"{about} {number}" for number in range(each)]
-    keyed = [inbox._keyed(b"once", place.encode()) for place in places]
+    keyed = [inbox.keyed(b"once", place.encode()) for place in places]
     with db.engine.connect() as connection:
         taken = set(
             connection.scalars(
@@ -52,7 +52,7 @@ def _free(source: str, about: str, each: int) -> Iterator[tuple[int, str]]:
 
 
 def _lies_there(source: str, post: Post) -> bool:
-    digest = inbox._keyed(b"body", post.body)
+    digest = inbox.keyed(b"body", post.body)
     with db.engine.connect() as connection:
         found = select(InboundPost.id).where(InboundPost.provider == source, InboundPost.digest == digest)
         return connection.scalar(found) is not None
