@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Boolean,
+    ColumnElement,
     Result,
     SmallInteger,
-    and_,
     bindparam,
     column,
     func,
@@ -35,7 +34,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import among, db, is_postgresql
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import waves
-from preference_center.delivery.results import tracking
+from preference_center.delivery.results import attempts, tracking
 from preference_center.topics.models import Topic
 
 _BACK_OFF = (60, 300, 900, 1800, 3600)  # seconds after the first, second, … temporary failure
@@ -162,32 +161,23 @@ def _take(run: Run, ids: list[int], records: list[int | None], now: datetime) ->
     )
 
 
-def store(run: Run, endings: Sequence[Ending]) -> None:
+def store(run: Run, endings: Sequence[Ending]) -> int:
     """Store endings of this run. A row that another run has claimed meanwhile is left alone (the fence).
 
-    One that is queued although it left has lost its claim to a failover: it must not leave again (D3).
+    One that is queued although it left has lost its claim to a failover: it must not leave again (D3). How many those were.
     """
     now = clock.now()
     accepted = [ending.id for ending in endings if ending.state is MessageState.sent]
+    lost = 0
     if accepted:
-        db.session.execute(
-            update(Message)
-            .where(
-                among(Message.id, accepted),
-                or_(
-                    Message.state == MessageState.queued,
-                    and_(Message.state == MessageState.sending, Message.run_id == run.id),
-                ),
-            )
-            .values(state=MessageState.sent, reply_code=250, changed_at=now)
-            .execution_options(synchronize_session=False)
-        )
+        mine = Message.state == MessageState.sending, Message.run_id == run.id
+        if _accept(accepted, now, *mine) < len(accepted):
+            lost += _accept(accepted, now, Message.state == MessageState.queued)
     others = [
         {
             "b_id": ending.id,
             "b_run": run.id,
             "b_state": ending.state,
-            "b_left": ending.state is not MessageState.queued,
             "b_uncounted": int(ending.state is MessageState.queued and ending.reason is None),
             "b_reason": ending.reason,
             "b_code": ending.reply_code,
@@ -198,8 +188,23 @@ def store(run: Run, endings: Sequence[Ending]) -> None:
         for ending in endings
         if ending.state is not MessageState.sent
     ]
-    if others:
-        _each(_END, others)
+    if others and _each(_END, others) < len(others):
+        left = [row for row in others if row["b_state"] is not MessageState.queued]
+        lost += _each(_END_UNCLAIMED, left) if left else 0
+    if put_off := [row for row in others if row["b_state"] is MessageState.queued and row["b_reason"]]:
+        attempts.note(put_off)
+    return lost
+
+
+def _accept(ids: list[int], now: datetime, *conditions: ColumnElement[bool]) -> int:
+    """These of them are sent; how many rows that were."""
+    accepted = db.session.execute(
+        update(Message)
+        .where(among(Message.id, ids), *conditions)
+        .values(state=MessageState.sent, reason=None, reply_code=250, reply=None, changed_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(accepted.rowcount)  # type: ignore[attr-defined]
 
 
 def hold_all_of(contact_ids: Collection[int]) -> None:
@@ -229,9 +234,9 @@ def next_try(attempt: int, now: datetime) -> datetime:
     return now + timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311  (jitter, no secret)
 
 
-def _each(statement: Any, rows: list[dict[str, Any]]) -> None:
-    """One prepared statement over many rows, on the session's own connection and in its transaction."""
-    db.session.connection().execute(statement, rows)
+def _each(statement: Any, rows: list[dict[str, Any]]) -> int:
+    """One prepared statement over many rows, on the session's own connection and in its transaction; how many it changed."""
+    return db.session.connection().execute(statement, rows).rowcount
 
 
 _TABLE: Any = Message.__table__
@@ -258,23 +263,26 @@ _TAKE = (
         }
     )
 )
+_ENDED: dict[str, Any] = {
+    "state": bindparam("b_state"),
+    "reason": bindparam("b_reason"),
+    "reply_code": bindparam("b_code"),
+    "reply": bindparam("b_reply"),
+    "next_try_at": bindparam("b_next"),
+    "changed_at": bindparam("b_at"),
+}
 _END = (
     update(_TABLE)
     .where(
         _TABLE.c.id == bindparam("b_id"),
-        or_(
-            and_(_TABLE.c.state == MessageState.queued, bindparam("b_left", type_=Boolean)),
-            and_(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("b_run")),
-        ),
+        _TABLE.c.state == MessageState.sending,
+        _TABLE.c.run_id == bindparam("b_run"),
     )
     .values(
-        state=bindparam("b_state"),
-        reason=bindparam("b_reason"),
-        reply_code=bindparam("b_code"),
-        reply=bindparam("b_reply"),
-        next_try_at=bindparam("b_next"),
-        changed_at=bindparam("b_at"),
-        attempt=_TABLE.c.attempt
-        - bindparam("b_uncounted", type_=SmallInteger),  # it had no dot, so no journal tells of it
+        # one that had no dot is taken back: no journal tells of it
+        _ENDED | {"attempt": _TABLE.c.attempt - bindparam("b_uncounted", type_=SmallInteger)}
     )
+)
+_END_UNCLAIMED = (
+    update(_TABLE).where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.state == MessageState.queued).values(_ENDED)
 )

@@ -251,7 +251,8 @@ def _composed(turn: _Turn, chunk: list[Claimed]) -> Iterator[Envelope]:
 
 
 def _store(turn: _Turn) -> None:
-    chunks.store(turn.run, turn.endings)
+    if chunks.store(turn.run, turn.endings):
+        holding.hold()
     if turn.dead:
         outcomes.suppress_dead(turn.dead)
     if turn.unlearned is not None:

@@ -233,14 +233,16 @@ def test_after_a_power_cut_only_the_chunk_under_way_is_in_doubt(
     assert sum(_reconcile().values()) == 0, "what is settled stays so"
 
 
-def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_all_the_same(
-    app: Flask, relay: FakeRelay, travel: Any
-) -> None:  # D3
-    campaign_id = inside.begun(sorted(PEOPLE))
+@pytest.mark.parametrize("answer", ["", "+554data"], ids=["accepted", "refused"])
+def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_and_holds_all_other_mail(
+    app: Flask, relay: FakeRelay, travel: Any, answer: str
+) -> None:
+    """D3. One lost claim proves that others may be lost too: of runs on other machines, and of those that ended."""
+    campaign_id = inside.begun(sorted(one.replace("@", f"{answer}@") for one in PEOPLE))
     forgotten: list[int] = []
 
     def fail_over() -> bool:
-        if not forgotten and len(relay.messages) >= 5:
+        if not forgotten and len(relay.events("refused") + relay.messages) >= 5:
             forgotten.append(1)
             thread = threading.Thread(target=_forget_claims)
             thread.start()
@@ -259,9 +261,15 @@ def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_all_the_same(
 
     sending.run(campaign_id, seconds=20, stop=fail_over)
     assert forgotten
+    campaign = inside.look(campaign_id)
+    assert campaign.state is CampaignState.paused and campaign.pause_reason == holding.held()
+    assert "campaigns reconcile" in str(campaign.pause_reason)
+    assert _reconcile() == {}, "the run itself has stored what it knew"
+    _resume(campaign_id)
     inside.let_it_end(campaign_id, travel)
-    assert relay.copies() == Counter(PEOPLE)
-    assert inside.figures(campaign_id).sent == 60
+    figures = inside.figures(campaign_id)
+    assert (figures.sent, figures.failed) == ((0, 60) if answer else (60, 0))
+    assert relay.copies() == Counter(set() if answer else PEOPLE)
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,14 @@ def held() -> str | None:
 def reason() -> str | None:
     """The same, after a look whether the database has become older. Inside a `transaction()`."""
     why = held()
-    if why is None and is_older():
-        why = (_WHY.format(host=socket.gethostname()[:40]) + _REMEDY)[:200]
-        _hold(why)
-        log.error("database.older", why=why)
+    return hold() if why is None and is_older() else why
+
+
+def hold() -> str:
+    """Nothing leaves from the commit on: this machine knows of what the database has forgotten."""
+    why = (_WHY.format(host=socket.gethostname()[:40]) + _REMEDY)[:200]
+    _hold(why)
+    log.error("database.older", why=why)
     return why
 
 
