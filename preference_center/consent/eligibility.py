@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, False_, Select, and_, case, false, not_, null, or_, select
+from sqlalchemy import ColumnElement, False_, Select, and_, case, false, not_, null, or_, select, true
 
 from preference_center.consent.law import cadences, caps, jurisdictions
 from preference_center.consent.models import Standing, State, Subscription
@@ -90,7 +90,7 @@ def judge(
         (Subscription.state == State.requested, Reason.not_confirmed),
         (Subscription.state == State.expired, Reason.expired),
         (or_(Subscription.state.is_(None), Subscription.state != State.given), Reason.no_consent),
-        (Subscription.until <= at, Reason.expired),
+        (true() if _retired(topic, at) else Subscription.until <= at, Reason.expired),
         (not_(jurisdictions.allow(topic.purpose)), Reason.jurisdiction),
         (_too_young(at), Reason.under_age),
         (Standing.paused_until > at, Reason.paused_by_contact),
@@ -126,6 +126,11 @@ def verdicts(topic: Topic, contact_ids: list[int], at: datetime, occasion: int |
 
 def verdict(topic: Topic, contact: Contact, at: datetime) -> Verdict:
     return verdicts(topic, [contact.id], at)[contact.id]
+
+
+def _retired(topic: Topic, at: datetime) -> bool:
+    """What people agreed to has ended, and with it what they said; it never begins again."""
+    return topic.retired_at is not None and topic.retired_at <= at
 
 
 def _too_young(at: datetime) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ such a topic nobody is ever asked, and nothing is followed.
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from preference_center import i18n
 from preference_center.consent import eligibility, wordings
@@ -23,10 +23,10 @@ _NOT_ABOUT_THIS = (None, Reason.paused_by_contact, Reason.frequency_cap)  # thes
 
 
 def offer() -> Topic:
-    """Give people the switch, on the preference page and the sign-up form. It is off for everybody."""
-    there = _any()
+    """Give people the switch, on the preference page and the sign-up form. It is off for everybody: an earlier one that was taken
+    away has ended, with every yes that was said to it."""
+    there = topic()
     if there is not None:
-        catalogue.take_up(there)
         return there
     texts = {}
     for language in i18n.LANGUAGES:
@@ -36,13 +36,14 @@ def offer() -> Topic:
                 name=_("Let us see whether you open and click"),
                 description=_("We use it to write less of what nobody reads. Your emails are the same without it."),
             )
-    made = catalogue.add(KEY, texts, PURPOSE)
+    earlier = db.session.scalar(select(func.count()).where(Topic.purpose_key == PURPOSE)) or 0
+    made = catalogue.add(f"{KEY}-{earlier + 1}" if earlier else KEY, texts, PURPOSE)
     wordings.publish_defaults(made)
     return made
 
 
 def stop() -> None:
-    """Nothing is followed any more, also in mail that was sent already; what people said stays."""
+    """Nothing is followed any more, also in mail that was sent already, and for good: whoever is offered it again is asked anew."""
     there = topic()
     if there is not None:
         catalogue.retire(there)
@@ -50,8 +51,8 @@ def stop() -> None:
 
 def topic() -> Topic | None:
     """The switch, where the owner offers it."""
-    found = _any()
-    return found if found is not None and found.retired_at is None else None
+    offered = select(Topic).where(Topic.purpose_key == PURPOSE, Topic.retired_at.is_(None))
+    return db.session.scalar(offered.order_by(Topic.id).limit(1))
 
 
 def consenting(contact_ids: Collection[int], at: datetime) -> set[int]:
@@ -63,7 +64,3 @@ def consenting(contact_ids: Collection[int], at: datetime) -> set[int]:
     said = list(db.session.scalars(select(Subscription.contact_id).where(*own, Subscription.state == State.given)))
     verdicts = eligibility.verdicts(switch, said, at) if said else {}
     return {contact_id for contact_id, verdict in verdicts.items() if verdict.reason in _NOT_ABOUT_THIS}
-
-
-def _any() -> Topic | None:
-    return db.session.scalar(select(Topic).where(Topic.purpose_key == PURPOSE).order_by(Topic.id).limit(1))

@@ -23,7 +23,12 @@ def add(key: str, texts: Mapping[str, TopicText], purpose: str = "email_marketin
         faults["name"] = "Give the topic a name."
     if faults:
         raise Invalid("The topic was not added. " + " ".join(faults.values()), faults)
-    if db.session.scalar(select(Topic.id).where(Topic.key == key)):
+    there = db.session.scalar(select(Topic).where(Topic.key == key))
+    if there is not None and there.retired_at is not None:
+        raise Conflict(
+            f"The topic {key} was retired, and its key stays with what people said about it. Choose another key."
+        )
+    if there is not None:
         raise Conflict(f"There is a topic {key} already.")
     last = db.session.scalar(select(func.max(Topic.position))) or 0
     topic = Topic(
@@ -54,13 +59,9 @@ def limit_consent(topic: Topic, months: int | None) -> None:
 
 
 def retire(topic: Topic) -> None:
-    """No new mail and no new consent; what people said stays."""
+    """For good: no new mail and no new consent. What people said stays, and what it was said for has ended: a topic that begins
+    again is a new one, and asks anew."""
     topic.retired_at = topic.retired_at or clock.now()
-
-
-def take_up(topic: Topic) -> None:
-    """In use again, as it was."""
-    topic.retired_at = None
 
 
 def by_key(key: str) -> Topic:

@@ -13,8 +13,10 @@ from preference_center.consent.eligibility import Verdict
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
+from preference_center.errors import Conflict
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause, Suppression
+from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 from tests.support import make
@@ -112,3 +114,24 @@ def test_the_text_that_was_shown_then_is_told_though_a_newer_one_is_in_force(app
     assert (answer["record"]["wording"]["version"], answer["record"]["wording"]["text"]) == (1, "I want news.")
     assert "who gave consent" in explaining.RULES[answer["reason"]]
     assert answer["record"]["evidence"] == {"email": "anna@example.org"}
+
+
+def test_what_was_agreed_to_ends_with_its_topic_and_the_past_stays_as_it_was(app: Flask) -> None:  # S74, S80
+    """A retired topic is never taken up again, so that nobody is mailed on what was said for something else (GDPR 5(1)(b))."""
+    with transaction():
+        topic, other = make.topic(), make.topic("other")
+        anna = make.contact()
+        for one in (topic, other):
+            ledger.grant(anna, one, LegalBasis.consent, BY_PERSON)
+    before = clock.now()
+    with transaction():
+        catalogue.retire(topic)
+    assert eligibility.verdict(topic, anna, clock.now()).reason == "expired"
+    assert eligibility.verdict(other, anna, clock.now()).allowed
+    with transaction():
+        assert history.verdict(topic, anna, before).allowed
+        catalogue.retire(topic)
+    assert topic.retired_at is not None and topic.retired_at < clock.now()
+    for same in ("other", "news"):
+        with pytest.raises(Conflict), transaction():
+            make.topic(same)

@@ -11,12 +11,12 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from preference_center import clock, i18n
 from preference_center.campaigns.models import Campaign
 from preference_center.campaigns.rendering import following
-from preference_center.consent import eligibility, ledger, tracking, wordings
+from preference_center.consent import eligibility, ledger, tracking, traits, wordings
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import Base, db, transaction
@@ -26,7 +26,6 @@ from preference_center.delivery.results.tracking import TrackedMessage
 from preference_center.errors import Invalid
 from preference_center.preferences import choices
 from preference_center.privacy import erasure
-from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 from tests.flows.test_send import _campaign, _send, relay, settings  # noqa: F401 - fixtures
@@ -259,9 +258,26 @@ def test_the_switch_has_its_own_text_in_each_language_and_carries_no_mail(news: 
         _campaign(switch)
     with transaction():
         assert tracking.offer() is switch
+
+
+def test_a_switch_that_is_offered_again_is_off_for_who_once_said_yes(client: FlaskClient, news: Topic) -> None:  # S55
+    """What they agreed to ended when it was taken away (GDPR 7(4), 5(1)(b)): nobody is counted again without a new tick."""
+    with transaction():
+        contact = agrees(make.follower(news))
+    first = tracking.topic()
+    assert tracking.consenting({contact.id}, clock.now()) == {contact.id}
+    with transaction():
         tracking.stop()
-        assert tracking.topic() is None and tracking.offer() is switch and tracking.topic() is switch
-    assert catalogue.by_key("tracking").retired_at is None
+        tracking.stop()
+        again = tracking.offer()
+    assert tracking.topic() is again and again is not first and wordings.current(again, "en") is not None
+    assert tracking.consenting({contact.id}, clock.now()) == set()
+    assert db.session.scalar(select(Contact.id).where(traits.may_be_tracked(clock.now()))) is None
+    box = re.search(rf'<input type="checkbox"[^>]*value="{again.key}"[^>]*>', client.get(ways_in.manage(contact)).text)
+    assert box is not None and "checked" not in box[0]
+    with transaction():
+        agrees(contact)
+    assert tracking.consenting({contact.id}, clock.now()) == {contact.id}
 
 
 def test_its_box_is_apart_and_never_ticked_before(client: FlaskClient, news: Topic) -> None:  # S46, S55, S63

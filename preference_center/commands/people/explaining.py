@@ -33,7 +33,7 @@ RULES = {
     Reason.withdrawn: "who left is not mailed until they act again (GDPR 7(3))",
     Reason.no_consent: "without consent there is no mail (ePrivacy 13(1))",
     Reason.not_confirmed: "a wish from a form counts once the owner of the address confirms it",
-    Reason.expired: "consent that was given for a time ends with it",
+    Reason.expired: "consent that was given for a time, or for a topic that was retired, ends with it",
     Reason.jurisdiction: "what the consent rests on does not carry advertising where the person lives (jurisdictions.toml)",
     Reason.under_age: "below the age of their country a guardian has to agree (GDPR 8, LGPD 14)",
     Reason.paused_by_contact: "who takes a break is not mailed until it ends",

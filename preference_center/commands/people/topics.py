@@ -98,7 +98,7 @@ def order(keys: tuple[str, ...]) -> None:
 @topics.command(epilog="Example: preference-center topics retire events")
 @click.argument("key")
 def retire(key: str) -> None:
-    """End a topic: no new mail and no new consent. What people said stays; who follows it reads on their page that it ended."""
+    """End a topic for good: no new mail and no new consent. What people said stays; who follows it reads on their page that it ended."""
     with desk.app():
         from preference_center.accounts import audit
         from preference_center.db import transaction

@@ -21,8 +21,10 @@ def on() -> None:
 
 @tracking.command(epilog="Example: preference-center tracking off")
 def off() -> None:
-    """Take the switch away: nothing is counted from now on, also not for mail that was sent."""
-    _change("tracking.stopped", "Nothing is counted any more. What people said stays on record.")
+    """Take the switch away: nothing is counted from now on, also not for mail that was sent. `on` asks everybody anew."""
+    _change(
+        "tracking.stopped", "Nothing is counted any more. What people said stays on record; `on` asks everybody anew."
+    )
 
 
 def _change(action: str, words: str) -> None:

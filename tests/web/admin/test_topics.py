@@ -88,7 +88,7 @@ def test_how_often_is_offered_and_taken_back(owner: Console, news: Topic) -> Non
 def test_a_retired_topic_says_so_and_is_no_longer_offered(owner: Console, news: Topic) -> None:
     owner.get("/admin/topics/news")
     assert owner.post("/admin/topics/news/retire").status_code == 302
-    assert "Retired: nobody can choose it" in owner.text("/admin/topics/news")
+    assert "Retired for good: nobody can choose it" in owner.text("/admin/topics/news")
     assert "Add a topic first" in owner.text("/admin/campaigns")
 
 
