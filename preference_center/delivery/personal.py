@@ -12,9 +12,10 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, rows_as_data
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.results.attempts import Attempt
 from preference_center.delivery.results.tracking import TrackedMessage
 
-TABLES = (Message, DeliveryEvent, TrackedMessage)
+TABLES = (Message, Attempt, DeliveryEvent, TrackedMessage)
 KEPT_BACK: dict[str, str] = {}
 
 
@@ -34,6 +35,7 @@ def held(contact: Contact) -> dict[str, list[dict[str, Any]]]:
         row |= {"campaign": campaign and campaign.name, "subject": campaign and campaign.subject}
     return {
         "messages": rows,
+        "message_attempts": rows_as_data(Attempt, where=Attempt.contact_id == contact.id),
         "delivery_events": rows_as_data(DeliveryEvent, where=_events_of(contact)),
         "tracked_messages": rows_as_data(TrackedMessage, where=TrackedMessage.contact_id == contact.id),
     }
@@ -50,9 +52,8 @@ def forget(contact: Contact) -> None:
         .execution_options(**quietly)
     )
     db.session.execute(update(Message).where(mine).values(reply=None).execution_options(**quietly))
-    db.session.execute(
-        delete(TrackedMessage).where(TrackedMessage.contact_id == contact.id).execution_options(**quietly)
-    )
+    for table in (Attempt, TrackedMessage):
+        db.session.execute(delete(table).where(table.contact_id == contact.id).execution_options(**quietly))
     db.session.execute(
         update(DeliveryEvent)
         .where(_events_of(contact))

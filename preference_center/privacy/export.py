@@ -27,6 +27,7 @@ KEPT = {
     "consent_evidence": "with the record; the key is destroyed at erasure",
     "consent_records": "as proof, without a name after erasure",
     "messages": "with the campaign's figures, without a name after erasure",
+    "message_attempts": "2 years; deleted at erasure",
     "tracked_messages": "as long as the message, only where the person agreed to be seen; deleted at erasure",
     "mailings": "as long as the longest frequency cap looks back",
     "last_mails": "until the next mail of the topic takes its place; deleted at erasure",

@@ -21,6 +21,7 @@ from preference_center.db import db, empty_the_log
 from preference_center.delivery import chunks
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message
+from preference_center.delivery.results.attempts import Attempt
 from preference_center.notices.models import Notice, NoticeState
 from preference_center.privacy import address_change, erasure
 from preference_center.privacy.models import DataRequest, RequestState, RightsLink
@@ -138,6 +139,7 @@ RULES = (
     Rule(
         "delivery_events", timedelta(days=730), _older(DeliveryEvent, DeliveryEvent.received_at), _rows(DeliveryEvent)
     ),
+    Rule("message_attempts", timedelta(days=730), _older(Attempt, Attempt.at), _rows(Attempt)),
     Rule("hook_refusals", timedelta(days=30), lambda before: _refused(before.date()), _rows(HookRefusal)),
     Rule("failed_sign_ins", timedelta(days=30), _older(FailedSignIn, FailedSignIn.at), _rows(FailedSignIn)),
     Rule("rights_links", timedelta(days=1), _older(RightsLink, RightsLink.created_at), _rows(RightsLink)),

@@ -38,17 +38,19 @@ def show(id: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
 @desk.as_json
 def people(id: str, state: str | None, reason: str | None, limit: int, as_json: bool) -> None:
-    """A row for each person: what was decided and why, the consent record behind it, tries, and the relay's words."""
+    """A row for each person: what was decided and why, the consent record behind it, and what the relay said at each try."""
     with desk.app():
         from preference_center.campaigns import queries
         from preference_center.delivery import queries as delivery
         from preference_center.delivery.models import MessageState
+        from preference_center.delivery.results import attempts
 
         if state is not None and state not in list(MessageState):
             raise click.UsageError(f"There is no state {state}. There are: {', '.join(MessageState)}.")
         wanted = MessageState(state) if state else None
         rows = delivery.rows(queries.by_public_id(id), state=wanted, reason=reason, limit=limit)
         records = delivery.records_of(message for message, _contact in rows)
+        tried = attempts.of([message for message, _contact in rows])
         found = [
             {
                 "contact": contact.public_id,
@@ -57,7 +59,8 @@ def people(id: str, state: str | None, reason: str | None, limit: int, as_json: 
                 "reason": message.reason,
                 "record": records[message.record_id].public_id if message.record_id in records else None,
                 "tries": message.attempt,
-                "reply": f"{message.reply_code or ''} {message.reply or ''}".strip() or None,
+                "reply": attempts.words(message.reply_code, message.reply) or None,
+                "attempts": [one._asdict() for one in tried[message.id]],
                 "at": message.changed_at,
             }
             for message, contact in rows
@@ -65,8 +68,9 @@ def people(id: str, state: str | None, reason: str | None, limit: int, as_json: 
     if as_json:
         desk.print_json(found)
         return
-    columns = ("contact", "email", "state", "reason", "record", "tries", "reply")
-    desk.print_table(columns, [[row[name] for name in columns] for row in found], "Nobody.")
+    columns = ("contact", "email", "state", "reason", "record", "tries")
+    rows = [[*(one[name] for name in columns), " | ".join(each["reply"] for each in one["attempts"])] for one in found]
+    desk.print_table((*columns, "replies"), rows, "Nobody.")
 
 
 def _about(campaign: "Campaign") -> list[str]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Response, flash, redirect, render_template, request, url_for
@@ -169,8 +169,11 @@ def resume_import(public_id: str) -> ResponseReturnValue:
 @allowed(Permission.import_contacts)
 def import_faults(public_id: str) -> Response:
     found = imports.by_public_id(public_id)
-    rows = [("line", "field", "reason"), *((f.line, _plain(f.field), _plain(f.reason)) for f in imports.faults(found))]
-    response = Response(_csv(rows), mimetype="text/csv")
+    rows = [
+        ("line", "field", "reason"),
+        *((f.line, harmless(f.field), harmless(f.reason)) for f in imports.faults(found)),
+    ]
+    response = Response(as_csv(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="faults-{public_id}.csv"'
     return response
 
@@ -216,13 +219,13 @@ def _said_before(found: Import) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value}
 
 
-def _csv(rows: list[Any]) -> Iterator[str]:
+def as_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     for row in rows:
         line = io.StringIO()
         csv.writer(line).writerow(row)
         yield line.getvalue()
 
 
-def _plain(text: str) -> str:
+def harmless(text: str) -> str:
     """No cell is a formula in anybody's spreadsheet (ASVS V1.2.10)."""
     return f"'{text}" if text[:1] in "=+-@\t\r\0＝＋－＠" and text else text

@@ -1,24 +1,29 @@
 """How a campaign goes and how it went: one page whose figures add up, and the people behind each figure."""
 
-from flask import render_template, request
+from collections.abc import Iterator
+
+from flask import Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 
 from preference_center import clock
+from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import approvals, experiments, queries, timing
-from preference_center.campaigns.models import CampaignState
+from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import imprints
-from preference_center.consent.eligibility import Reason
-from preference_center.db import db
+from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import MessageState
-from preference_center.delivery.results import totals, trials
+from preference_center.delivery.results import attempts, totals, trials
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
-from preference_center.web.admin.gate import allowed, pages, whole_number
+from preference_center.web.admin.gate import allowed, me, pages, whole_number
+from preference_center.web.admin.imports import as_csv, harmless
 
 PAGE = 50
+AT_ONCE = 1000  # rows of a file
+COLUMNS = ("contact", "email", "state", "reason", "record", "tries", "replies", "at")
 IMPRINT = {
     "organisation": _l("the organisation"),
     "postal_address": _l("the postal address"),
@@ -69,23 +74,49 @@ def progress(public_id: str) -> ResponseReturnValue:
 @allowed(Permission.look)
 def people(public_id: str) -> ResponseReturnValue:
     campaign = queries.by_public_id(public_id)
-    state = request.args.get("state", "")
-    reason = request.args.get("reason", "")[:20]
+    state, reason = _wanted()
     after = whole_number(request.args.get("after")) or 0
-    rows = delivery.rows(
-        campaign,
-        state=MessageState(state) if state in list(MessageState) else None,
-        reason=reason or None,
-        after=after,
-        limit=PAGE + 1,
-    )
+    rows = delivery.rows(campaign, state=state, reason=reason, after=after, limit=PAGE + 1)
     return render_template(
         "admin/planning/people.html",
         campaign=campaign,
         rows=[(message, contact, shown(contact)) for message, contact in rows[:PAGE]],
         records=delivery.records_of(message for message, _contact in rows[:PAGE]),
+        attempts=attempts.of([message for message, _contact in rows[:PAGE]]),
         following=rows[PAGE - 1][0].id if len(rows) > PAGE else None,
-        state=state,
-        reason=reason,
-        known_reason=reason in list(Reason),
+        state=state or "",
+        reason=reason or "",
     )
+
+
+@pages.post("/campaigns/<public_id>/people.csv")
+@allowed(Permission.look)
+def people_file(public_id: str) -> ResponseReturnValue:
+    """The same rows as a file, all of them; addresses as this user may see them."""
+    state, reason = _wanted()
+    with transaction():
+        audit.note(me().actor, "campaign.people_exported", "campaign", public_id, state=state, reason=reason)
+    campaign = queries.by_public_id(public_id)
+    response = Response(stream_with_context(as_csv(_lines(campaign, state, reason))), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="people-{public_id}.csv"'
+    return response
+
+
+def _wanted() -> tuple[MessageState | None, str | None]:
+    state = request.values.get("state", "")
+    return MessageState(state) if state in list(MessageState) else None, request.values.get("reason", "")[:20] or None
+
+
+def _lines(campaign: Campaign, state: MessageState | None, reason: str | None) -> Iterator[tuple[str, ...]]:
+    yield COLUMNS
+    after = 0
+    while rows := delivery.rows(campaign, state=state, reason=reason, after=after, limit=AT_ONCE):
+        records = delivery.records_of(message for message, _contact in rows)
+        tried = attempts.of([message for message, _contact in rows])
+        for message, contact in rows:
+            record = records.get(message.record_id or 0)
+            replies = " | ".join(one.reply for one in tried[message.id])
+            told = (message.state, message.reason or "", record.public_id if record else "", str(message.attempt))
+            at = message.changed_at.isoformat(timespec="seconds")
+            yield tuple(harmless(cell) for cell in (contact.public_id, shown(contact), *told, replies, at))
+        after = rows[-1][0].id

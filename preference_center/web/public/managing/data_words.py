@@ -43,7 +43,15 @@ def groups(contact: Contact, held: dict[str, Rows]) -> list[Group]:
     return [*found, Group(_("Who gets it, and how long we keep it"), _kept())]
 
 
-_MAIL = ("messages", "delivery_events", "tracked_messages", "mailings", "last_mails", "renewal_letters")
+_MAIL = (
+    "messages",
+    "message_attempts",
+    "delivery_events",
+    "tracked_messages",
+    "mailings",
+    "last_mails",
+    "renewal_letters",
+)
 _CONSENT = ("consent_records", "consent_evidence", "contact_keys")
 
 

@@ -1,5 +1,7 @@
 """The figures of a campaign, which add up, and the people behind them."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 
@@ -7,13 +9,16 @@ import pytest
 from flask import Flask
 
 from preference_center import clock, config
+from preference_center.accounts.audit import AuditEntry
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.consent.models import ConsentRecord
 from preference_center.db import db, transaction
 from preference_center.delivery import outbox
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.results.attempts import Attempt
 from preference_center.topics.models import Topic
+from preference_center.web.admin.planning import progress
 from tests.web.admin.conftest import Console, words
 
 
@@ -105,6 +110,47 @@ def test_each_row_says_what_allowed_it_and_how_often_it_was_tried(marketer: Cons
     assert record.public_id in row and "sign-up form" in row and 'class="number">3<' in row
     skipped = marketer.text(f"{path}/people?state=skipped")
     assert record.public_id not in skipped and "nothing" in skipped
+
+
+def test_a_row_shows_every_try_and_what_the_relay_said(marketer: Console, path: str) -> None:
+    _end(MessageState.sent, attempt=2, reply_code=250)
+    with transaction():
+        message = db.session.query(Message).filter_by(state=MessageState.sent).one()
+        db.session.add(
+            Attempt(
+                message_id=message.id, contact_id=message.contact_id, number=1, reply_code=450,
+                reply="rcpt: come back later", at=clock.now(),
+            )
+        )  # fmt: skip
+    [row] = re.findall(r"<li value=.*?</ol>", marketer.get(f"{path}/people").get_data(as_text=True), re.S)
+    assert "450 rcpt: come back later" in row and "250" in row
+    lines = _file(marketer, f"{path}/people.csv", state="sent")
+    assert [line["replies"] for line in lines] == ["450 rcpt: come back later | 250"]
+
+
+def _file(console: Console, address: str, **wanted: str) -> list[dict[str, str]]:
+    answer = console.post(address, wanted)
+    assert answer.mimetype == "text/csv" and "attachment" in answer.headers["Content-Disposition"]
+    return list(csv.DictReader(io.StringIO(answer.get_data(as_text=True))))
+
+
+def test_the_rows_can_be_taken_along_as_a_file(  # screens.md 4.6: the export respects the role
+    monkeypatch: pytest.MonkeyPatch, marketer: Console, viewer: Console, path: str
+) -> None:
+    _end(MessageState.failed, reason="refused", reply="=cmd()", attempt=1)
+    monkeypatch.setattr(progress, "AT_ONCE", 2)
+    marketer.get(f"{path}/people")
+    lines = _file(marketer, f"{path}/people.csv")
+    assert sorted(line["email"] for line in lines) == [
+        f"{name}@example.org" for name in ("anna", "bo", "cai", "dag", "eva")
+    ]
+    assert [line["replies"] for line in lines if line["state"] == "failed"] == ["'=cmd()"], "no formula"
+    record = db.session.query(ConsentRecord).order_by(ConsentRecord.id).first()
+    assert record and record.public_id in {line["record"] for line in lines}
+    assert {line["reason"] for line in _file(marketer, f"{path}/people.csv", state="skipped")} == {"no_consent"}
+    viewer.get(f"{path}/people")
+    assert all("•••" in line["email"] for line in _file(viewer, f"{path}/people.csv"))
+    assert db.session.query(AuditEntry).filter_by(action="campaign.people_exported").count() == 3
 
 
 def test_a_viewer_sees_them_masked(viewer: Console, path: str) -> None:
