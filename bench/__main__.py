@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 BOTH = ([], ["--embedded-postgresql"])  # SQLite, and a PostgreSQL of our own
 RUNS = {
     "send": ([],),
+    "memory": ([],),
     "import_contacts": BOTH,
     "audience": BOTH,
     "verify_ledger": BOTH,

@@ -41,11 +41,14 @@ PATIENCE, SLOWEST = 60, 20  # seconds, and messages a second: below that somethi
 class NoJournal:
     """For measuring the wire alone."""
 
-    def dot(self, key: int) -> None:
+    def dot(self, *keys: int) -> None:
         """Nothing is noted."""
 
     def reply(self, key: int, code: int) -> None:
         """Nothing is noted."""
+
+    def write(self) -> None:
+        """Nothing is written."""
 
 
 class SendingHouse:
@@ -108,6 +111,14 @@ class SendingHouse:
         """Microseconds of processor time of our workers for each message, all rounds together."""
         return round(1e6 * self._cpu / max(self._sent, 1))
 
+    def ring(self, job: jobs.Job) -> None:
+        """As the clock does."""
+        self._app.extensions["bell"].ring(job, ())
+
+    def worker_ids(self) -> list[int]:
+        """The workers' process ids."""
+        return [worker.pid for worker in self._workers]
+
     def share_outside_runs(self) -> float:
         """Of the workers' time during the last campaign, how much passed between runs."""
         campaign_id, seconds = self._last
@@ -124,7 +135,7 @@ class SendingHouse:
                 "PREFERENCE_CENTER_DKIM_KEY_FILE": settings.dkim_key_file,
             }
         for _ in range(WORKERS):
-            command = [sys.executable, "-m", "worker", "delivery"]
+            command = [sys.executable, "-m", "worker", "campaigns", "delivery"]
             self._workers.append(subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL))
 
     def _cpu_now(self) -> float:
