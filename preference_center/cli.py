@@ -29,6 +29,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sending.campaigns:campaigns",
         "Campaigns: list, create, try, schedule, pause, resume, cancel, show, repeat.",
     ),
+    "templates": (
+        "sending.templates:templates",
+        "Contents that campaigns start from: add, change, list, show, versions, use.",
+    ),
     "events": ("sending.events:events", "What came back of our mail: list, show, replay, release, test, mail."),
     "mailbox": ("sending.mailbox:mailbox", "Run the listener for bounces and unsubscribe mails alone."),
     "explain": ("people.people:explain", "May we mail this person on this topic, and why?"),

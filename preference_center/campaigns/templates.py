@@ -60,6 +60,11 @@ def retire(template: Template) -> None:
     template.retired_at = template.retired_at or clock.now()
 
 
+def take_out(template: Template) -> None:
+    """In use again, as it was."""
+    template.retired_at = None
+
+
 def by_public_id(public_id: str) -> Template:
     found = db.session.scalar(select(Template).where(Template.public_id == public_id))
     if found is None:
@@ -70,6 +75,11 @@ def by_public_id(public_id: str) -> Template:
 def in_use() -> list[Template]:
     """Those that were not put away, by name."""
     return list(db.session.scalars(select(Template).where(Template.retired_at.is_(None)).order_by(Template.name)))
+
+
+def put_away() -> list[Template]:
+    """The others, by name."""
+    return list(db.session.scalars(select(Template).where(Template.retired_at.is_not(None)).order_by(Template.name)))
 
 
 def version(template: Template, number: int | None = None) -> TemplateVersion:

@@ -2,13 +2,12 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from preference_center.commands import desk
-from preference_center.commands.sending import editing, figures
+from preference_center.commands.sending import contents, editing, figures
 from preference_center.commands.sending.reconciling import reconcile
 
 
@@ -32,20 +31,7 @@ def campaigns() -> None:
 @click.option("--name", required=True, help="For you; people do not see it.")
 @click.option("--topic", "topic_key", required=True, help="Who follows this topic may get it.")
 @click.option("--subject", required=True, help="The subject line; merge fields are allowed.")
-@click.option("--preheader", default="", help="What inboxes show after the subject.")
-@click.option("--mjml", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as MJML.")
-@click.option("--html", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as HTML.")
-@click.option(
-    "--markdown", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as Markdown."
-)
-@click.option(
-    "--blocks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The content as blocks (JSON)."
-)
-@click.option(
-    "--text",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The text part; default: made from the content.",
-)
+@contents.options
 @click.option(
     "--segment",
     "include",
@@ -64,19 +50,13 @@ def create(
     name: str,
     topic_key: str,
     subject: str,
-    preheader: str,
-    text: Path | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     experiment: TextIO | None,
-    **contents: Path | None,
+    **given: Any,
 ) -> None:
     """Write a draft; prints its id. What cannot be rendered is refused with its line."""
-    given = {kind: file for kind, file in contents.items() if file}
-    if len(given) != 1:
-        raise click.UsageError("Name the content once: --mjml FILE, --html FILE, --markdown FILE or --blocks FILE.")
-    [(kind, file)] = given.items()
-    source, plain = desk.read(file), desk.read(text) if text else ""
+    content = contents.read(given, needed=True)
     tried = _json(experiment) if experiment else {}
     with desk.app():
         from preference_center.accounts import audit
@@ -90,10 +70,7 @@ def create(
                 name,
                 catalogue.by_key(topic_key),
                 subject,
-                kind,
-                source,
-                preheader=preheader,
-                text_source=plain,
+                **content,
                 segment=segments.choose(include, exclude),
                 experiment=tried,
                 actor=desk.ACTOR,

@@ -1,13 +1,11 @@
 """`campaigns edit`: a new version of a draft, with what is given changed and all else as it was."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from preference_center.commands import desk
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+from preference_center.commands.sending import contents
 
 
 @click.command(
@@ -18,12 +16,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--name", default=None, help="For you; people do not see it.")
 @click.option("--topic", "topic_key", default=None, help="Who follows this topic may get it.")
 @click.option("--subject", default=None, help="The subject line.")
-@click.option("--preheader", default=None, help="What inboxes show after the subject.")
-@click.option("--mjml", type=_FILE, help="The content as MJML.")
-@click.option("--html", type=_FILE, help="The content as HTML.")
-@click.option("--markdown", type=_FILE, help="The content as Markdown.")
-@click.option("--blocks", type=_FILE, help="The content as blocks (JSON).")
-@click.option("--text", type=_FILE, help="The text part.")
+@contents.options
 @click.option("--segment", "include", multiple=True, metavar="NAME|TEXT", help="Whom it is meant for instead.")
 @click.option(
     "--exclude",
@@ -32,20 +25,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Whom it is not meant for; without --segment: of those it is meant for now.",
 )
 @click.option("--everyone", is_flag=True, help="Meant for everyone who follows the topic, but --exclude.")
-def edit(id: str, version: int | None, topic_key: str | None, text: Path | None, everyone: bool, **given: Any) -> None:
+def edit(id: str, version: int | None, topic_key: str | None, everyone: bool, **given: Any) -> None:
     """Save a new version of a draft with these changes; prints its number. What cannot be rendered is refused with its line."""
     include, exclude = given.pop("include"), given.pop("exclude")
     if everyone and include:
         raise click.UsageError("Say --everyone, or whom it is for, not both.")
-    files = {kind: given.pop(kind) for kind in ("mjml", "html", "markdown", "blocks")}
-    files = {kind: file for kind, file in files.items() if file}
-    if len(files) > 1:
-        raise click.UsageError("Name the content once: --mjml FILE, --html FILE, --markdown FILE or --blocks FILE.")
-    changes = {name: value for name, value in given.items() if value is not None}
-    for kind, file in files.items():
-        changes |= {"format": kind, "source": desk.read(file)}
-    if text:
-        changes["text_source"] = desk.read(text)
+    content = contents.read(given, needed=False)
+    changes = {name: value for name, value in given.items() if value is not None} | content
     if not (changes or topic_key or include or exclude or everyone):
         raise click.UsageError("Say what is to change.")
     with desk.app():

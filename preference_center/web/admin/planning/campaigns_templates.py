@@ -18,7 +18,7 @@ from preference_center.campaigns.models import ContentFormat, Template
 from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics import catalogue
-from preference_center.web.admin.gate import allowed, me, pages
+from preference_center.web.admin.gate import allowed, me, pages, whole_number
 from preference_center.web.admin.planning.campaigns import MAX_BYTES
 from preference_center.web.admin.planning.campaigns_form import FORMATS
 from preference_center.web.admin.words import options, put_faults
@@ -40,7 +40,8 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
 @pages.get("/templates")
 @allowed(Permission.look)
 def templates_list() -> ResponseReturnValue:
-    return render_template("admin/planning/campaigns_templates.html", templates=templates.in_use(), topics=_topics())
+    away = templates.put_away()
+    return render_template("admin/planning/campaigns_templates.html", templates=templates.in_use(), away=away)
 
 
 @pages.route("/templates/new", methods=["GET", "POST"])
@@ -64,10 +65,12 @@ def new_template() -> ResponseReturnValue:
 @pages.get("/templates/<public_id>")
 @allowed(Permission.look)
 def template(public_id: str) -> ResponseReturnValue:
+    """The newest version, or another one to look at; saving that makes it the next."""
     found = templates.by_public_id(public_id)
-    chosen = templates.version(found)
+    chosen = templates.version(found, whole_number(request.args.get("version")))
     values = {name: getattr(chosen, name) for name in templates.FIELDS} | {"format": ContentFormat(chosen.format).value}
-    return _write(TemplateForm(formdata=None, name=found.name, version=found.version, **values), found)
+    form = TemplateForm(formdata=None, name=found.name, version=found.version, **values)
+    return _write(form, found, chosen.number)
 
 
 @pages.post("/templates/<public_id>")
@@ -101,7 +104,8 @@ def start_from_template(public_id: str) -> ResponseReturnValue:
         with transaction():
             found = templates.by_public_id(public_id)
             topic = catalogue.by_key(request.form.get("topic", ""))
-            made = templates.start(found, request.form.get("name") or found.name, topic, me().actor)
+            number = whole_number(request.form.get("version"))
+            made = templates.start(found, request.form.get("name") or found.name, topic, me().actor, number)
             audit.note(me().actor, "campaign.created", "campaign", made.public_id, made_from=made.made_from)
             made_id = made.public_id
     except (Conflict, Invalid) as refused:
@@ -111,17 +115,20 @@ def start_from_template(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("admin.campaign", public_id=made_id))
 
 
-@pages.post("/templates/<public_id>/retire")
+@pages.post("/templates/<public_id>/<any(retire,take_out):verb>")
 @allowed(Permission.write_campaigns)
-def retire_template(public_id: str) -> ResponseReturnValue:
+def retire_template(public_id: str, verb: str) -> ResponseReturnValue:
     with transaction():
-        templates.retire(templates.by_public_id(public_id))
-        audit.note(me().actor, "template.retired", "template", public_id)
+        (templates.retire if verb == "retire" else templates.take_out)(templates.by_public_id(public_id))
+        audit.note(me().actor, f"template.{'retired' if verb == 'retire' else 'taken_out'}", "template", public_id)
+    if verb == "take_out":
+        flash(_("The template is in use again."), "good")
+        return redirect(url_for("admin.template", public_id=public_id))
     flash(_("The template was put away. Campaigns made from it stay as they are."), "good")
     return redirect(url_for("admin.templates_list"))
 
 
-def _write(form: TemplateForm, found: Template | None) -> str:
+def _write(form: TemplateForm, found: Template | None, number: int | None = None) -> str:
     newest = templates.version(found) if found else None
     theirs = newest if found and form.form_errors and newest else None
     return render_template(
@@ -129,6 +136,7 @@ def _write(form: TemplateForm, found: Template | None) -> str:
         form=form,
         template=found,
         theirs=theirs,
+        number=number or (found.version if found else None),
         versions=templates.versions(found) if found else [],
         topics=_topics(),
     )

@@ -40,6 +40,27 @@ def test_a_template_is_written_changed_and_used(marketer: Console, path: str, pe
     assert "No templates yet" in marketer.text("/admin/templates")
 
 
+def test_an_older_version_is_looked_at_used_and_made_the_newest(marketer: Console, path: str, people: Topic) -> None:
+    marketer.post(path, FIELDS | {"version": "1", "subject": "Two", "source": "Later words"})
+    older = marketer.get(f"{path}?version=1")
+    assert "This is version 1; the newest is 2." in words(older) and "Later words" not in words(older)
+    made = marketer.post(f"{path}/start", {"name": "March", "topic": "news", "version": "1"}).headers["Location"]
+    assert queries.version(queries.by_public_id(made.rpartition("/")[2])).subject == "News"
+    assert marketer.post(path, FIELDS | {"version": "2"}).status_code == 302
+    [found] = templates.in_use()
+    assert [one.subject for one in templates.versions(found)] == ["News", "Two", "News"]
+    assert marketer.get(f"{path}?version=9").status_code == 404
+
+
+def test_what_was_put_away_can_be_taken_out_again(marketer: Console, path: str) -> None:
+    marketer.post(f"{path}/retire")
+    assert "Put away" in marketer.text("/admin/templates") and "Monthly" in marketer.text("/admin/templates")
+    assert "no campaign starts from it" in marketer.text(path)
+    marketer.post(f"{path}/take_out")
+    assert [one.name for one in templates.in_use()] == ["Monthly"]
+    assert "Make a draft of version 1" in marketer.text(path)
+
+
 def test_the_second_editor_sees_what_was_saved_and_loses_nothing(marketer: Console, path: str) -> None:  # P13
     marketer.post(path, FIELDS | {"version": "1", "source": "Theirs"})
     answer = marketer.post(path, FIELDS | {"version": "1", "source": "Mine"})
@@ -63,7 +84,7 @@ def test_a_viewer_looks_only(viewer: Console, app: object) -> None:
         made = templates.create("Monthly", subject="News", format="markdown", source="Hello")
         path = f"/admin/templates/{made.public_id}"
     assert viewer.get(path).status_code == 200
-    for where in (path, f"{path}/start", f"{path}/retire"):
+    for where in (path, f"{path}/start", f"{path}/retire", f"{path}/take_out"):
         assert viewer.post(where, FIELDS).status_code == 403
 
 
