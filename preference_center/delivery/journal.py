@@ -34,6 +34,7 @@ _LINE = re.compile(
     r"(end|chunk|campaign [\w-]*|to \d{1,18} \d{1,4} [\w-]+|dot \d{1,18} \d{1,4}|reply \d{1,18} \d{1,4} \d{3})\n",
     re.ASCII,
 )
+_LATER = re.compile(r"journal \d", re.ASCII)  # how the first line of any other form than this one must begin
 _NAME = re.compile(r"\d+(-\w+)?\.journal", re.ASCII)
 
 
@@ -44,6 +45,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.attempts: dict[int, int] = {}
+        self._replies: list[bytes] = []  # noted, not written yet
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._note(b"boot %s\ncampaign %s\n" % (this_boot().encode(), campaign.encode()))
@@ -59,11 +61,20 @@ class Journal:
             lines.append(f"to {key} {attempt} {contact}\n")
         self._note("".join(lines).encode())
 
-    def dot(self, key: int) -> None:
-        self._note(b"dot %d %d\n" % (key, self.attempts.get(key, 0)))
+    def dot(self, *keys: int) -> None:
+        """These may leave once this has returned."""
+        dots = [b"dot %d %d\n" % (key, self.attempts.get(key, 0)) for key in keys]
+        noted, self._replies = self._replies, []
+        self._note(b"".join(noted + dots))
 
     def reply(self, key: int, code: int) -> None:
-        self._note(b"reply %d %d %d\n" % (key, self.attempts.get(key, 0), code))
+        """Written with the next dots, or by write(): one call of the system for both."""
+        self._replies.append(b"reply %d %d %d\n" % (key, self.attempts.get(key, 0), code))
+
+    def write(self) -> None:
+        """The replies noted so far; only then may their results count."""
+        if self._replies:
+            self.dot()
 
     def _note(self, line: bytes) -> None:
         """The whole line or an error: a full disk takes the first half of one without a word, and a dot must not be lost."""
@@ -91,6 +102,8 @@ class Journal:
         if kind is None:
             self.close()
         else:
+            with suppress(OSError):
+                self.write()
             os.close(self._file)  # the file stays, for the sweep to read
 
 
@@ -105,6 +118,10 @@ class Noted:
     whole: bool = True
     campaign: str = ""
     people: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+class NotUnderstood(OSError):
+    """A later version wrote it, in a form that this one does not know: what it does not say proves nothing (P12)."""
 
 
 def this_boot() -> str:
@@ -170,10 +187,15 @@ def keep(path: Path) -> None:
     today.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
         path.rename(today / path.name)
+    purge(path.parent)
+
+
+def purge(folder: Path) -> None:
+    """Delete what has been kept for long enough."""
     limit = f"{clock.now() - KEPT_FOR:%Y-%m-%d}"
-    for folder in kept.iterdir():
-        if folder.is_dir() and folder.name < limit:
-            shutil.rmtree(folder, ignore_errors=True)
+    for day in (folder / KEPT).glob("*/"):
+        if day.name < limit:
+            shutil.rmtree(day, ignore_errors=True)
 
 
 def _say_end(path: Path) -> None:
@@ -217,7 +239,10 @@ def _read(file: int) -> Noted:
     under_way: set[tuple[int, int]] = set()
     campaign, ended = "", False
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
-        whole = lines.readline().rstrip("\n") == f"boot {this_boot()}"
+        first = lines.readline()
+        if _LATER.match(first):
+            raise NotUnderstood(errno.EPROTO, "the journal is of a later version")
+        whole = first.rstrip("\n") == f"boot {this_boot()}"
         lines.seek(0)
         for line in lines:
             if not _LINE.fullmatch(line):

@@ -1,6 +1,7 @@
 """Finds committed work that nobody rang for, and settles what dead workers left behind. Any number of sweeps is harmless."""
 
 import socket
+from collections import Counter
 from dataclasses import replace
 
 import structlog
@@ -34,27 +35,31 @@ def open_runs() -> list[int]:
     return list(db.session.scalars(select(Run.id).where(Run.ended_at.is_(None)).order_by(Run.id)))
 
 
-def settle_run(run_id: int) -> None:
-    """If the worker of this run is dead, give each of its messages the ending that its journal proves."""
+def settle_run(run_id: int) -> Counter[str]:
+    """If the worker of this run is dead, give each of its messages the ending that its journal proves.
+
+    What it claimed and the database has forgotten is counted, and holds all mail: other runs may have lost theirs too (D3).
+    """
     run = db.session.get(Run, run_id, with_for_update=is_postgresql(), populate_existing=True)
-    if run is None or run.ended_at is not None:
-        return
-    noted = _journal_of(run)
-    if noted is None:
-        return
+    noted = _journal_of(run) if run is not None and run.ended_at is None else None
+    if run is None or noted is None:
+        return Counter()
     rows = db.session.execute(
         select(Message.id, Message.attempt).where(Message.run_id == run.id, Message.state == MessageState.sending)
     ).all()
     endings = [_proven(noted, row.id, row.attempt) for row in rows]
     chunks.store(run, endings)
     # Silence after another boot puts in doubt what was under way, stored above; of other rows only an older database knows too little.
-    reconciling.settle(noted if holding.held() else replace(noted, whole=True))
+    forgotten = reconciling.settle(noted if holding.held() else replace(noted, whole=True))
+    if forgotten and not holding.held():
+        holding.hold()
     failpoints.hit("sweep.settled")
     run.ended_at = clock.now()
     if endings and all(ending.state is MessageState.queued for ending in endings):
         _note_death(run, len(endings))
     doubtful = sum(ending.state is MessageState.uncertain for ending in endings)
     log.warning("run.settled", run=run.id, messages=len(endings), uncertain=doubtful)
+    return forgotten
 
 
 def _note_death(run: Run, messages: int) -> None:
@@ -80,12 +85,13 @@ def stuck() -> list[Campaign]:
     return list(db.session.scalars(waiting.order_by(Campaign.id)))
 
 
-def forget_journal(run_id: int) -> None:
-    """Put the journal of a run aside whose ending has been committed."""
+def tidy_journals() -> None:
+    """Put aside what lies here of runs whose ending is committed: settled, or killed before it could do that itself (K12)."""
     settings: Settings = current_app.extensions["settings"]
-    run = db.session.get(Run, run_id)
-    if run is not None and run.ended_at is not None and run.host == socket.gethostname()[:80]:
-        journal.put_aside(settings.journals / run.journal)
+    for name, _ in journal.read_left(settings.journals):
+        if holding.has_ended(name):
+            journal.put_aside(settings.journals / name)
+    journal.purge(settings.journals)
 
 
 def open_campaigns() -> list[int]:
@@ -114,15 +120,24 @@ def tend(campaign_id: int) -> None:
 def _journal_of(run: Run) -> Noted | None:
     """What is known of a dead run: its journal here; with the machine lost, nothing (then every row is doubtful)."""
     settings: Settings = current_app.extensions["settings"]
-    if run.host == socket.gethostname()[:80]:
-        try:
-            return journal.read_abandoned(settings.journals / run.journal)
-        except FileNotFoundError:
-            for noted in journal.read_kept(settings.journals, run.journal):
-                return noted  # it ended, and the database has forgotten that
+    noted = None
+    try:
+        noted = journal.read_abandoned(settings.journals / run.journal)
+        if noted is None:  # its worker lives
+            return None
+    except FileNotFoundError:
+        kept = iter(journal.read_kept(settings.journals, run.journal))
+        noted = next(kept, None)  # it ended, and the database has forgotten that
+    except journal.NotUnderstood:
+        log.warning(
+            "journal.of_a_later_version", run=run.id
+        )  # a worker of that version may settle it, while the lease lasts
+    # The lock tells that its writer is dead, if that was on this machine: by name, or by the boot, for a container changes its name.
+    if noted is not None and (noted.whole or run.host == socket.gethostname()[:80]):
+        return noted
     now = db.session.scalar(select(func.now())) if is_postgresql() else clock.now()
     if now is not None and now > run.lease_until:
-        return Noted({}, whole=False)
+        return noted or Noted({}, whole=False)
     return None
 
 

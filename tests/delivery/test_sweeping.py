@@ -76,7 +76,7 @@ def test_the_journal_of_a_dead_run_decides_each_message(app: Flask) -> None:  # 
     attempts = list(db.session.scalars(select(Message.attempt).order_by(Message.id)))
     assert attempts == [0, 1, 1, 1, 1], "nothing of the first had left: that was no attempt"
     assert run.ended_at is not None
-    sweeping.forget_journal(run.id)
+    sweeping.tidy_journals()
     assert not (app.extensions["settings"].journals / "1.journal").exists()
 
 
@@ -119,6 +119,64 @@ def test_without_a_journal_all_is_in_doubt_but_only_once_the_lease_is_over(app: 
     with transaction():
         sweeping.settle_run(run.id)
     assert _states() == ["uncertain"] * 5
+
+
+def test_a_container_that_got_another_name_still_finds_what_its_dead_run_noted(app: Flask) -> None:
+    with transaction():
+        run = _abandoned(b"dot 2 1\nreply 2 1 250\ndot 3 1\n", app, host="the-name-before")
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["queued", "sent", "uncertain", "queued", "queued"]
+
+
+def test_a_journal_from_another_machine_is_read_when_the_lease_is_over_and_its_silence_proves_nothing(
+    app: Flask,
+) -> None:
+    """On a shared disk. Whether its writer lives, no lock can tell from here."""
+    with transaction():
+        run = _abandoned(b"dot 2 1\nreply 2 1 250\n", app, host="another-machine", boot="of-that-machine")
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["sending"] * 5
+    with transaction():
+        run.lease_until = clock.now() - timedelta(seconds=1)
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["uncertain", "sent", "uncertain", "uncertain", "uncertain"]
+
+
+def test_a_journal_of_a_later_version_is_left_to_it_while_the_lease_lasts(app: Flask) -> None:  # P12
+    with transaction():
+        run = _abandoned(b"handed 2 1\nend\n", app)
+    path: Path = app.extensions["settings"].journals / "1.journal"
+    path.write_bytes(b"journal 2\n" + path.read_bytes())
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["sending"] * 5
+    with transaction():
+        run.lease_until = clock.now() - timedelta(seconds=1)
+    with transaction():
+        sweeping.settle_run(run.id)
+    assert _states() == ["uncertain"] * 5
+
+
+def test_journals_of_ended_runs_are_put_aside_and_in_time_deleted(app: Flask) -> None:
+    """Those of a worker that was killed before it could do so itself too; not one that the database knows nothing of."""
+    with transaction():
+        run = _abandoned(b"end\n", app, host="the-name-before")
+    folder: Path = app.extensions["settings"].journals
+    (folder / "1.journal").rename(folder / f"{run.id}-0badcafe.journal")
+    (folder / "7-0badcafe.journal").write_bytes(b"boot x\n")
+    long_ago = folder / "kept" / f"{clock.now() - timedelta(days=9):%Y-%m-%d}"
+    long_ago.mkdir(parents=True)
+    sweeping.tidy_journals()
+    assert len(list(folder.glob("*.journal"))) == 2, "the first has not ended"
+    with transaction():
+        run.journal, run.ended_at = f"{run.id}-0badcafe.journal", clock.now()
+    sweeping.tidy_journals()
+    assert [path.name for path in folder.glob("*.journal")] == ["7-0badcafe.journal"]
+    assert [path.name for path in folder.glob("kept/*/*")] == [run.journal]
+    assert not long_ago.exists()
 
 
 def test_settling_twice_changes_nothing_more(app: Flask) -> None:

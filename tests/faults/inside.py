@@ -18,13 +18,13 @@ def begun(addresses: Iterable[str]) -> int:
 
 def sweep() -> None:
     """As the clock's job does."""
-    for campaign_id in sweeping.open_campaigns():
-        with transaction():
-            sweeping.tend(campaign_id)
     for run_id in sweeping.open_runs():
         with transaction():
             sweeping.settle_run(run_id)
-        sweeping.forget_journal(run_id)
+    for campaign_id in sweeping.open_campaigns():
+        with transaction():
+            sweeping.tend(campaign_id)
+    sweeping.tidy_journals()
     db.session.remove()
 
 

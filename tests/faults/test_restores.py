@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from preference_center import clock
 from preference_center.app import create_app
@@ -19,6 +19,7 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import CampaignState
 from preference_center.config import Settings
+from preference_center.consent.law.caps import Mailing
 from preference_center.db import db, transaction
 from preference_center.delivery import marks, outbox, sending
 from preference_center.delivery.events import recording
@@ -46,7 +47,7 @@ def relay() -> Iterator[FakeRelay]:
 
 @pytest.fixture
 def settings(tmp_path: Any, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
+    return make_settings(tmp_path, database, relay_url=relay.url, frequency_caps=((5, 7),))
 
 
 @pytest.fixture
@@ -124,11 +125,22 @@ def test_what_left_after_the_backup_leaves_no_second_time(
         assert len(relay.messages) == 60
         assert _reconcile() == {"sent": 60 - before}
         assert _reconcile() == {}
+        assert db.session.scalar(select(func.count()).select_from(Mailing)) == 60, "caps count it too"
         assert _watch() is None
         _resume(campaign_id)
         inside.let_it_end(campaign_id, travel)
         assert inside.figures(campaign_id).sent == inside.figures(campaign_id).audience == 60
     assert relay.copies() == Counter(PEOPLE)
+
+
+def test_what_left_in_campaigns_made_after_the_backup_is_counted(
+    app: Flask, settings: Settings, relay: FakeRelay, travel: Any
+) -> None:  # D3
+    backup = _backup(settings)
+    inside.let_it_end(inside.begun(PEOPLE), travel)
+    with _restored(settings, backup):
+        assert _watch() is not None
+        assert _reconcile() == {reconciling.UNKNOWN_CAMPAIGN: 60}
 
 
 def test_an_outbox_that_was_filled_after_the_backup_passes_over_whom_it_reached(
@@ -270,6 +282,32 @@ def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_and_holds_all_o
     figures = inside.figures(campaign_id)
     assert (figures.sent, figures.failed) == ((0, 60) if answer else (60, 0))
     assert relay.copies() == Counter(set() if answer else PEOPLE)
+
+
+def test_a_sweep_that_finds_a_forgotten_claim_holds_all_other_mail(
+    app: Flask, relay: FakeRelay, travel: Any
+) -> None:  # D3
+    campaign_id = inside.begun(PEOPLE)
+
+    def broken() -> bool:
+        if len(relay.messages) >= 15:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        sending.run(campaign_id, seconds=20, stop=broken)
+    assert not holding.is_older(), "a dead run is no sign of an older database"
+    with transaction():
+        db.session.execute(update(Message).values(state="queued", attempt=0, run_id=None))
+    assert holding.is_older(), "also before the sweep has come"
+    inside.sweep()
+    assert inside.look(campaign_id).state is CampaignState.paused
+    assert inside.figures(campaign_id).sent + inside.figures(campaign_id).uncertain == len(relay.messages)
+    _reconcile()
+    _resume(campaign_id)
+    inside.let_it_end(campaign_id, travel)
+    assert max(relay.copies().values()) == 1
+    assert inside.figures(campaign_id).audience == 60
 
 
 @pytest.mark.parametrize(

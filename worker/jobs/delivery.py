@@ -1,5 +1,7 @@
 """Sending and sweeping."""
 
+import contextlib
+
 import structlog
 from sqlalchemy.exc import OperationalError
 
@@ -27,14 +29,15 @@ def sweep() -> None:
             holding.watch()
     except Exception as trouble:  # it must not keep the rest from being done: a run looks again before it sends
         log.error("database.not_watched", trouble=type(trouble).__name__)
-    for campaign_id in sweeping.open_campaigns():
-        with transaction():
-            sweeping.tend(campaign_id)
-    for run_id in sweeping.open_runs():
+    for run_id in sweeping.open_runs():  # before anybody is rung for: what it finds forgotten holds all mail
         try:
             with transaction():
                 sweeping.settle_run(run_id)
-            sweeping.forget_journal(run_id)
         except (OSError, OperationalError) as trouble:  # one that cannot be read now must not keep the others waiting
             log.warning("run.not_settled", run=run_id, trouble=type(trouble).__name__)
+    for campaign_id in sweeping.open_campaigns():
+        with transaction():
+            sweeping.tend(campaign_id)
+    with contextlib.suppress(OSError):  # a full disk; the next sweep does it
+        sweeping.tidy_journals()
     db.session.remove()

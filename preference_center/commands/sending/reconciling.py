@@ -24,8 +24,8 @@ def reconcile(release: bool, as_json: bool) -> None:
 
         for run_id in sweeping.open_runs():
             with transaction():
-                sweeping.settle_run(run_id)
-            sweeping.forget_journal(run_id)
+                found += sweeping.settle_run(run_id)
+        sweeping.tidy_journals()
         for step in reconciling.steps():
             with transaction():
                 found += step()
@@ -56,4 +56,5 @@ _WORDS = {
     "failed": "had been refused",
     "uncertain": "may have left: uncertain",
     "unknown": "had left to people who are no contacts any more: added after the backup was made",
+    "unknown_campaign": "had left in campaigns that are no more: made after the backup. Do not send those again to everybody",
 }

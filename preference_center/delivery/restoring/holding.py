@@ -22,6 +22,7 @@ from preference_center.db import db, is_postgresql
 from preference_center.delivery import journal
 from preference_center.delivery.models import Run
 from preference_center.delivery.pace.paces import ALL_RELAYS, Pace
+from preference_center.delivery.restoring import reconciling
 
 log = structlog.get_logger()
 
@@ -57,10 +58,10 @@ def is_older() -> bool:
     now = _counted()
     if any(now[kind] < seen.get(kind, 0) for kind in now):
         return True
-    ended = Run.ended_at.is_not(None)
-    if name is not None and not db.session.scalar(select(Run.id).where(Run.journal == name, _numbered(name), ended)):
+    if name is not None and not has_ended(name):
         return True
-    return any(noted.people and not _is_known(name) for name, noted in journal.read_left(_folder()))
+    left = journal.read_left(_folder())
+    return any(noted.people and (not _is_known(name) or reconciling.is_ahead(noted)) for name, noted in left)
 
 
 def watch() -> None:
@@ -112,6 +113,13 @@ def _hold(why: str) -> None:
     if is_postgresql():
         skip = "SELECT setval(pg_get_serial_sequence('messages', 'id'), nextval(pg_get_serial_sequence('messages', 'id')) + :skip)"
         db.session.execute(text(skip), {"skip": _SKIP})
+
+
+def has_ended(name: str) -> bool:
+    """Whether the run of this journal is known to have ended."""
+    return bool(
+        db.session.scalar(select(Run.id).where(Run.journal == name, _numbered(name), Run.ended_at.is_not(None)))
+    )
 
 
 def _is_known(name: str) -> bool:

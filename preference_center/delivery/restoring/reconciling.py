@@ -5,8 +5,10 @@ lost its claim, and takes the ending that the journal proves. Done twice it chan
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,18 @@ from sqlalchemy import bindparam, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
+from preference_center.consent.law import cadences, caps
 from preference_center.contacts.models import Contact
 from preference_center.db import among, db
 from preference_center.delivery import journal
 from preference_center.delivery.journal import Noted
 from preference_center.delivery.models import Message, MessageState
+from preference_center.topics.models import Topic
 
 AT_ONCE = 1_000
 _FORGOTTEN = (MessageState.queued, MessageState.sending, MessageState.uncertain, MessageState.skipped)
 UNKNOWN = "unknown"  # who got it is no contact any more: added after the backup was made
+UNKNOWN_CAMPAIGN = "unknown_campaign"  # made after the backup
 
 
 def steps() -> Iterator[Callable[[], Counter[str]]]:
@@ -42,12 +47,33 @@ def settle(noted: Noted) -> Counter[str]:
     if not noted.people:
         return found
     campaign = db.session.scalar(select(Campaign).where(Campaign.public_id == noted.campaign).with_for_update())
+    left = _left(noted)
     if campaign is None:
-        return found
-    left = list(_left(noted).items())
-    for start in range(0, len(left), AT_ONCE):
-        found += _settle(campaign.id, dict(left[start : start + AT_ONCE]))
+        return Counter({UNKNOWN_CAMPAIGN: len(left)})
+    for some in _batched(left):
+        found += _settle(campaign, {contact: left[contact] for contact in some})
     return found
+
+
+def is_ahead(noted: Noted) -> bool:
+    """Whether this journal knows of an attempt that the database has forgotten. Silence after another boot is no sign of it."""
+    left = _left(replace(noted, whole=True))
+    ours = select(Contact.public_id, Message.attempt).join(Message, Message.contact_id == Contact.id)
+    ours = ours.join(Campaign, Campaign.id == Message.campaign_id).where(
+        Campaign.public_id == noted.campaign, Message.state.in_(_FORGOTTEN)
+    )
+    return any(
+        row.attempt < left[row.public_id][0]
+        for some in _batched(left)
+        for row in db.session.execute(ours.where(Contact.public_id.in_(some)))
+    )
+
+
+def _batched(left: Iterable[str]) -> Iterator[list[str]]:
+    """Not more at once than one statement takes."""
+    rest = iter(left)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
 
 
 def _left(noted: Noted) -> dict[str, tuple[int, int | None]]:
@@ -63,24 +89,21 @@ def _left(noted: Noted) -> dict[str, tuple[int, int | None]]:
     }
 
 
-def _settle(campaign_id: int, left: dict[str, tuple[int, int | None]]) -> Counter[str]:
+def _settle(campaign: Campaign, left: dict[str, tuple[int, int | None]]) -> Counter[str]:
     contacts = {
         row.id: row.public_id
         for row in db.session.execute(select(Contact.id, Contact.public_id).where(Contact.public_id.in_(left)))
     }
     rows = db.session.execute(
         select(Message.id, Message.contact_id, Message.state, Message.attempt)
-        .where(Message.campaign_id == campaign_id, among(Message.contact_id, contacts))
+        .where(Message.campaign_id == campaign.id, among(Message.contact_id, contacts))
         .order_by(Message.id)
         .with_for_update()
     ).all()
-    forgotten = [
-        {"b_id": row.id} | _values(*left[contacts[row.contact_id]], "b_")
-        for row in rows
-        if row.state in _FORGOTTEN and row.attempt < left[contacts[row.contact_id]][0]
-    ]
+    behind = [row for row in rows if row.state in _FORGOTTEN and row.attempt < left[contacts[row.contact_id]][0]]
+    forgotten = [{"b_id": row.id} | _values(*left[contacts[row.contact_id]], "b_") for row in behind]
     missing = [
-        {"campaign_id": campaign_id, "contact_id": id_} | _values(*left[contacts[id_]])
+        {"campaign_id": campaign.id, "contact_id": id_} | _values(*left[contacts[id_]])
         for id_ in sorted(set(contacts) - {row.contact_id for row in rows})
     ]
     connection = db.session.connection()
@@ -88,8 +111,17 @@ def _settle(campaign_id: int, left: dict[str, tuple[int, int | None]]) -> Counte
         connection.execute(_END, forgotten)
     if missing:  # the outbox was filled after the backup was made; filling passes over them
         connection.execute(_TABLE.insert(), missing)
+    _count_as_mailed(campaign, [row.contact_id for row in behind] + [row["contact_id"] for row in missing])
     found = Counter(str(row["b_state"]) for row in forgotten) + Counter(str(row["state"]) for row in missing)
     return found + Counter({UNKNOWN: len(left) - len(contacts)})
+
+
+def _count_as_mailed(campaign: Campaign, contact_ids: list[int]) -> None:
+    """For caps and cadences: when it left nobody has noted, so it counts from now."""
+    now = clock.now()
+    topic = db.session.get_one(Topic, campaign.topic_id)
+    caps.note(sorted(contact_ids), campaign.id, now)
+    cadences.note(topic, cadences.hold(topic, contact_ids), campaign.id, now)
 
 
 def _values(attempt: int, code: int | None, prefix: str = "") -> dict[str, Any]:
