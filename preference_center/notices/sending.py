@@ -6,7 +6,7 @@ after a crash (it is service mail the person asked for); it is never lost.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ LEASE = timedelta(minutes=10)
 WAITS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 180, 360)]
 MOST_TRIES = len(WAITS) + 1
 NONE = 0  # no notice has this id
+_WAITING = Notice.state.in_([NoticeState.queued, NoticeState.sending])
 # What a notice has to say now, by a room above this one, where time may have passed since it was owed; none: nothing any more.
 Today = Callable[[Notice, Contact | None], dict[str, Any] | None]
 
@@ -60,10 +61,13 @@ def as_noted(notice: Notice, _contact: Contact | None) -> dict[str, Any] | None:
     return notice.payload
 
 
-def drain(limit: int = 50, *, today: Today = as_noted) -> int:
-    """Send what is due; how many were handed over. One at a time: notices are few and each is wanted now."""
+def drain(limit: int = 50, *, today: Today = as_noted, since: datetime | None = None) -> int:
+    """Send what is due, where `since` is given what became so since then; how many were handed over.
+
+    One at a time: notices are few and each is wanted now.
+    """
     sent = 0
-    for notice_id in _due(limit):
+    for notice_id in _due(limit, since):
         sent += send(notice_id, today)
     return sent
 
@@ -135,21 +139,30 @@ def _add(kind: Kind, contact_id: int | None, payload: dict[str, Any], state: Not
     return notice
 
 
-def _due(limit: int) -> list[int]:
-    waiting = Notice.state.in_([NoticeState.queued, NoticeState.sending])
-    found = db.session.scalars(
-        select(Notice.id).where(waiting, Notice.next_try_at <= clock.now()).order_by(Notice.next_try_at).limit(limit)
-    ).all()
-    return list(found)
+def _due(limit: int, since: datetime | None) -> list[int]:
+    due = select(Notice.id).where(_WAITING, Notice.next_try_at <= clock.now())
+    if since is not None:
+        due = due.where(Notice.next_try_at >= since)
+    return list(db.session.scalars(due.order_by(Notice.next_try_at).limit(limit)))
+
+
+def let_go(before: datetime) -> int:
+    """Of what was due before, most likely all went, and the database was restored since: none of it goes again. How many they were."""
+    dropped = db.session.execute(
+        update(Notice)
+        .where(_WAITING, Notice.next_try_at < before)
+        .values(state=NoticeState.dropped, trouble="due before the database was restored")
+        .execution_options(synchronize_session=False)
+    )
+    return dropped.rowcount if isinstance(dropped, CursorResult) else 0
 
 
 def _claim(notice_id: int) -> bool:
     """Ours when the row is due, be it new or left behind by a sender that died."""
     now = clock.now()
-    waiting = Notice.state.in_([NoticeState.queued, NoticeState.sending])
     claimed = db.session.execute(
         update(Notice)
-        .where(Notice.id == notice_id, waiting, Notice.next_try_at <= now)
+        .where(Notice.id == notice_id, _WAITING, Notice.next_try_at <= now)
         .values(state=NoticeState.sending, attempts=Notice.attempts + 1, next_try_at=now + LEASE)
     )
     return isinstance(claimed, CursorResult) and claimed.rowcount == 1

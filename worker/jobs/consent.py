@@ -5,6 +5,7 @@ from flask import current_app
 from preference_center.consent import ledger
 from preference_center.consent.chain import checkpoints, rows
 from preference_center.preferences import renewal
+from worker import restoring
 from worker.context import job, repeat
 
 STEP = 200
@@ -23,4 +24,6 @@ def expire() -> None:
 
 @job
 def ask_to_renew() -> None:
+    if restoring.look() is not None:  # whom it has asked is forgotten
+        return
     repeat(lambda limit: renewal.ask(limit) > 0, STEP)

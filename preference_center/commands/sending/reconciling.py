@@ -30,6 +30,7 @@ def reconcile(release: bool, as_json: bool) -> None:
             with transaction():
                 found += step()
         with transaction():
+            found += Counter(notice=holding.drop_stale() if release else 0)
             audit.note(desk.ACTOR, "campaigns.reconciled", "installation", "", **found, released=release)
             waiting = [(one.public_id, one.name) for one in holding.release()] if release else []
             holding.accept()
@@ -56,5 +57,6 @@ _WORDS = {
     "failed": "had been refused",
     "uncertain": "may have left: uncertain",
     "unknown": "had left to people who are no contacts any more: added after the backup was made",
+    "notice": "service mails were due before the restore: most likely they went, and they are not sent again",
     "unknown_campaign": "had left in campaigns that are no more: made after the backup. Do not send those again to everybody",
 }

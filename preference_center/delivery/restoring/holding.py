@@ -1,13 +1,14 @@
 """Nothing leaves while the database is older than what this machine has seen: it was restored, or a failover lost its end.
 
-What had left since would leave again, and who withdrew since would be mailed. Seen are the highest numbers of runs and of seals, at each
-sweep, and the run that ended here last (journal.py). The hold is a row that all workers share, until a person ends it.
+What had left since would leave again, and who withdrew since would be mailed. Service mail that a person asks for now goes.
+Seen are the highest numbers of runs and of seals, at each sweep, and the run that ended here last (journal.py). The hold is a row
+that all workers share, until a person ends it.
 """
 
 import json
 import socket
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -23,13 +24,19 @@ from preference_center.delivery import journal
 from preference_center.delivery.models import Run
 from preference_center.delivery.pace.paces import ALL_RELAYS, Pace
 from preference_center.delivery.restoring import reconciling
+from preference_center.notices import sending as notices
 
 log = structlog.get_logger()
 
 _FOR_GOOD = datetime(9999, 1, 1, tzinfo=UTC)
 _WHY = "The database is older than what {host} has seen of it."
 _REMEDY = " On each machine with workers run `preference-center campaigns reconcile`, on the last with --release."
-OLDER = _WHY.format(host="this machine") + _REMEDY
+OLDER = (
+    _WHY.format(host="this machine")
+    + _REMEDY
+    + " It is another database on purpose? The same command accepts it. No two installations may share the folder of journals."
+)
+_FRESH = timedelta(minutes=10)  # before the hold: a person may have asked for it between the restore and that
 _SKIP = 1_000_000_000  # numbers of messages: those of a time that is forgotten stand in mail that is out
 
 
@@ -85,6 +92,18 @@ def accept() -> None:
     journal.forget_newest(_folder())
     _file().unlink(missing_ok=True)
     remember()
+
+
+def stale_before() -> datetime | None:
+    """While mail is held: service mail that was due before this has most likely left, though the database knows nothing of it."""
+    held_at = db.session.scalar(select(Pace.changed_at).where(Pace.relay == ALL_RELAYS, Pace.domain == ""))
+    return held_at and held_at - _FRESH
+
+
+def drop_stale() -> int:
+    """Give that service mail up before mail is let leave again; how many they were."""
+    before = stale_before()
+    return notices.let_go(before) if before else 0
 
 
 def release() -> list[Campaign]:
