@@ -17,7 +17,6 @@ from preference_center.delivery.results import engagement as post_book
 from preference_center.jobs import Bell, Job
 from preference_center.segments import engagement
 from preference_center.signed_links import KeyRing
-from preference_center.web.hook_posts import Front
 from preference_center.webhooks import hooks, inbox, ringing
 
 _HERE = Path(__file__).parent
@@ -48,9 +47,6 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     hooks.init(app)
     ringing.init(app)
     inbox.init(app)
-    app.wsgi_app = Front(app)  # type: ignore[method-assign]
-    if settings.proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies)  # type: ignore[method-assign]
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
@@ -58,6 +54,8 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     i18n.init(app, settings.default_language)
     signing_in.init(app)
     web.init(app)
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies)  # type: ignore[method-assign]
     engagement.join(post_book)
     return app
 

@@ -8,7 +8,15 @@ from typing import Any
 from flask import Flask
 
 from preference_center.contacts.addresses import mask
-from preference_center.web import admin, errors, guards, headers, health, hooks, public, sparing
+from preference_center.web import admin, errors, front, guards, headers, health, hook_posts, hooks, public, sparing
+from preference_center.web.public import unsubscribe
+from preference_center.web.public.managing import preferences
+
+_BEFORE_FLASK = {
+    ("GET", "p"): preferences.look,
+    ("POST", "u"): unsubscribe.one_click,
+    ("POST", "hooks"): hook_posts.take,
+}
 
 
 def init(app: Flask) -> None:
@@ -21,6 +29,7 @@ def init(app: Flask) -> None:
     hooks.init(app)
     public.init(app)
     admin.init(app)
+    front.init(app, _BEFORE_FLASK)
     app.context_processor(lambda: _sender(app))
     app.jinja_env.globals["masked"] = mask
     app.url_defaults(lambda endpoint, values: _add_digest(app, endpoint, values))

@@ -13,6 +13,7 @@ PUBLIC_POLICY = _COMMON  # no script at all: the public pages have none
 CONSOLE_POLICY = (
     f"{_COMMON}; script-src 'self'; connect-src 'self'; font-src 'self'; frame-src 'self'; manifest-src 'self'"
 )
+_PRIVATE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 YEAR = 365 * 24 * 3600
 
 
@@ -63,6 +64,11 @@ def wanted(console: bool = False) -> dict[str, str]:
     return headers
 
 
+def of_private_answers() -> list[tuple[str, str]]:
+    """What `dress` adds to the answers that the public site makes for one person alone, or for one program."""
+    return [*wanted().items(), *_PRIVATE.items()]
+
+
 def dress(response: Response) -> Response:
     """Add what is missing; a view that needs a stricter header of its own has set it already."""
     headers, path = response.headers, request.path
@@ -74,7 +80,7 @@ def dress(response: Response) -> Response:
         lasts = "v" in request.args or request.endpoint == "public.look"
         headers["Cache-Control"] = f"public, max-age={YEAR}, immutable" if lasts else "no-cache"
         return response
-    headers["Cache-Control"] = "no-store"
+    headers["Cache-Control"] = _PRIVATE["Cache-Control"]
     if request.endpoint not in ("public.sign_up", None):
-        headers.setdefault("X-Robots-Tag", "noindex")
+        headers.setdefault("X-Robots-Tag", _PRIVATE["X-Robots-Tag"])
     return response

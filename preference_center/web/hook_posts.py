@@ -1,91 +1,48 @@
 """What a provider's POST to /hooks/… is answered, from the bare request, so that it need not pass through Flask (a third of its cost).
 
-`Front` stands before the site and takes these posts; whatever is odd about the request itself (another path, another host) goes on
-to Flask, whose route gives the same answers. Providers come in bursts, and each answer waits for nothing but its commit.
+`take` is its door before Flask (`front.py`); a path that is none of ours goes on to Flask, whose route gives the same answers.
+Providers come in bursts, and each answer waits for nothing but its commit.
 """
 
 import re
-from collections.abc import Iterable
-from contextvars import copy_context
-from dataclasses import dataclass
-from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, current_app
+from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.sansio.utils import get_content_length
-from werkzeug.wsgi import get_host
 
 from preference_center import clock
 from preference_center.errors import DomainError, NotFound
 from preference_center.providers.base import Forged, Post
-from preference_center.web import errors, headers
+from preference_center.web import errors
+from preference_center.web.front import Answer
 from preference_center.webhooks import hooks, inbox, refusals, ringing
 from preference_center.webhooks.hooks import Hook
 from preference_center.webhooks.shapes import Misshapen
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import WSGIEnvironment
 
-_PATH = re.compile(r"/hooks/([a-z0-9_-]+)(?:/([a-z0-9_-]+))?")
+_NAMED = re.compile(r"([a-z0-9_-]+)(?:/([a-z0-9_-]+))?")
 _ROUTE = "/hooks/<provider>"
 _RETRY = 60  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A line of plain text, as every provider gets."""
-
-    words: str
-    status: int = HTTPStatus.OK
-    more: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        return [("Content-Type", "text/plain; charset=utf-8"), *self.more]
-
-    @property
-    def text(self) -> str:
-        return f"{self.words}\n"
 
 
 class _TooLarge(Exception):
     """More than anybody sends in one post."""
 
 
-class Front:
-    """The WSGI function before Flask."""
-
-    def __init__(self, app: Flask) -> None:
-        self.site: WSGIApplication = app.wsgi_app
-        with app.app_context():
-            # The app is at hand in it, without a context of Flask's for each post: nothing here uses the session, so nothing
-            # has to be undone.
-            self._inside = copy_context()
-            self._ours = lru_cache(maxsize=100)(headers.names_us)
-            self._headers = list((headers.wanted() | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}).items())
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        asked = _PATH.fullmatch(environ.get("PATH_INFO", "")) if environ["REQUEST_METHOD"] == "POST" else None
-        given = self._inside.copy().run(self._answer, environ, *asked.groups("")) if asked else None
-        if given is None:
-            return self.site(environ, start_response)
-        body = given.text.encode()
-        status = HTTPStatus(given.status)
-        length = ("Content-Length", str(len(body)))
-        start_response(f"{status.value} {status.phrase}", [*given.headers, length, *self._headers])
-        return [body]
-
-    def _answer(self, environ: "WSGIEnvironment", provider: str, account: str) -> Answer | None:
-        """Nothing when the request is not for us."""
-        if not self._ours(get_host(environ)):
-            return None
-        try:
-            return answer(environ, provider, account)
-        except Exception as fault:  # a fault of ours, which Flask would note in the same way
-            errors.note("hook.crashed", fault, _ROUTE)
-            return Answer("Something went wrong on our side.", HTTPStatus.INTERNAL_SERVER_ERROR)
+def take(environ: "WSGIEnvironment", named: str) -> Answer | None:
+    """The door before Flask, for a provider's name and perhaps an account's."""
+    asked = _NAMED.fullmatch(named)
+    if asked is None:
+        return None
+    try:
+        return answer(environ, *asked.groups(""))
+    except Exception as fault:  # a fault of ours: a program is told so in a line, not by a page
+        errors.note("hook.crashed", fault, _ROUTE)
+        return line("Something went wrong on our side.", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def answer(environ: "WSGIEnvironment", provider: str, account: str) -> Answer:
@@ -95,23 +52,23 @@ def answer(environ: "WSGIEnvironment", provider: str, account: str) -> Answer:
         greeting = _accept(hook, environ)
     except Forged as fault:
         refusals.add(hook.provider.name, str(fault))
-        proof = (("WWW-Authenticate", 'Basic realm="hooks"'),)
-        return Answer("This post does not prove where it comes from.", HTTPStatus.UNAUTHORIZED, proof)
+        proof = ("WWW-Authenticate", 'Basic realm="hooks"')
+        return line("This post does not prove where it comes from.", HTTPStatus.UNAUTHORIZED, proof)
     except Misshapen as fault:
         refusals.add(hook.provider.name, str(fault))
-        return Answer(f"Not stored: {fault}.", fault.status)
+        return line(f"Not stored: {fault}.", fault.status)
     except _TooLarge:
         refusals.add(hook.provider.name, "too large")
-        return Answer("Not stored: the body is larger than a megabyte.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return line("Not stored: the body is larger than a megabyte.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     except SQLAlchemyError as trouble:  # nothing is stored, so the provider is asked to come again (D4)
         errors.note("hook.database_away", trouble, _ROUTE)
         return _later("Nothing can be stored now.")
     except NotFound as unknown:
-        return Answer(unknown.message, HTTPStatus.NOT_FOUND)
+        return line(unknown.message, HTTPStatus.NOT_FOUND)
     except DomainError as trouble:
         errors.note("hook.not_now", trouble, _ROUTE)
         return _later("This cannot be checked now.")
-    return Answer("Stored." if greeting is None else greeting)
+    return line("Stored." if greeting is None else greeting)
 
 
 def _accept(hook: Hook, environ: "WSGIEnvironment") -> str | None:
@@ -153,4 +110,9 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
 
 
 def _later(words: str) -> Answer:
-    return Answer(words, HTTPStatus.SERVICE_UNAVAILABLE, (("Retry-After", str(_RETRY)),))
+    return line(words, HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", str(_RETRY)))
+
+
+def line(words: str, status: int = HTTPStatus.OK, *more: tuple[str, str]) -> Answer:
+    """A line of plain text, as every provider gets."""
+    return Answer(f"{words}\n", status, more=more)

@@ -8,8 +8,7 @@ from flask import Blueprint, Flask, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.errors import NotFound
-from preference_center.web import hook_posts
-from preference_center.web.hook_posts import Answer
+from preference_center.web import front, hook_posts
 from preference_center.webhooks import hooks
 
 pages = Blueprint("hooks", __name__, url_prefix="/hooks")
@@ -26,17 +25,13 @@ def greet(provider: str, account: str = "") -> ResponseReturnValue:
     try:
         hook = hooks.at(provider, account)
     except NotFound as unknown:
-        return _told(Answer(unknown.message, 404))
+        return front.by_flask(hook_posts.line(unknown.message, 404))
     greeting = hook.provider.greet(hook_posts.post_of(request.environ, b""), hook.secrets)
-    return _told(Answer(greeting or f"Events of {hook.provider.name} are taken here, by POST."))
+    return front.by_flask(hook_posts.line(greeting or f"Events of {hook.provider.name} are taken here, by POST."))
 
 
 @pages.post("/<provider>")
 @pages.post("/<provider>/<account>")
 def receive(provider: str, account: str = "") -> ResponseReturnValue:
-    """What `hook_posts.Front` takes before a request comes here, which is nearly every one."""
-    return _told(hook_posts.answer(request.environ, provider, account))
-
-
-def _told(answer: Answer) -> ResponseReturnValue:
-    return answer.text, answer.status, answer.headers
+    """What `hook_posts.take` answers before a request comes here, which is nearly every one."""
+    return front.by_flask(hook_posts.answer(request.environ, provider, account))

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from preference_center.db import db
-from preference_center.web.hook_posts import Front
+from preference_center.web.front import Front
 from preference_center.webhooks import inbox
 from preference_center.webhooks.models import InboundPost
 from tests.conftest import make_settings

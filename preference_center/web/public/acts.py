@@ -1,5 +1,6 @@
 """What an act on a public page leaves behind: evidence for the ledger, and a receipt by which it is shown and taken back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,10 @@ class Receipt:
     elsewhere: list[list[Any]]
 
 
-def evidence(source: str, source_ref: str = "") -> Evidence:
-    """Who says so, from where, in which language."""
-    detail = {"network": request.remote_addr or "", "agent": request.user_agent.string[:200]}
+def evidence(source: str, source_ref: str = "", environ: Mapping[str, Any] | None = None) -> Evidence:
+    """Who says so, from where, in which language; by Flask's request, or by a bare one that came no further than its door."""
+    said = request.environ if environ is None else environ
+    detail = {"network": said.get("REMOTE_ADDR") or "", "agent": said.get("HTTP_USER_AGENT", "")[:200]}
     return Evidence(source=source, source_ref=source_ref, language=i18n.current_language(), detail=detail)
 
 

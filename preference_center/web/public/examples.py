@@ -12,8 +12,12 @@ _SECONDS = 5  # how long a process goes on with what it knows; asking for each p
 
 def href(key: str, language: str) -> str:
     """Where a mail of this topic can be read, by a page that speaks this language; empty where there is none."""
-    newest = issue(key)
-    return url_for("public.archive_issue", key=key, issue=newest, lang=language) if newest else ""
+    return address(key, issue(key), language)
+
+
+def address(key: str, issue: str, language: str) -> str:
+    """The same for an issue that was found already."""
+    return url_for("public.archive_issue", key=key, issue=issue, lang=language) if issue else ""
 
 
 def issue(key: str) -> str:

@@ -4,11 +4,13 @@ No log-in, no cookie, no anti-forgery value, no second question; twice is fine. 
 """
 
 from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from preference_center import clock
+from preference_center import clock, i18n
 from preference_center.consent import standing
 from preference_center.consent.models import State
 from preference_center.contacts import queries as contacts
@@ -20,8 +22,15 @@ from preference_center.preferences.choices import Change
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
-from preference_center.web.guards import DeadLink, Link, signed_link
+from preference_center.web import front
+from preference_center.web.front import Answer
+from preference_center.web.guards import DeadLink, Link, open_link, signed_link
 from preference_center.web.public import acts, pages
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+_LINE, _FORM = b"List-Unsubscribe=One-Click", "application/x-www-form-urlencoded"
 
 
 @pages.get("/u/<token>")
@@ -35,17 +44,39 @@ def unsubscribe(link: Link) -> ResponseReturnValue:
 def leave(link: Link) -> ResponseReturnValue:
     scope = _scope(link)
     if request.form.get("List-Unsubscribe") == "One-Click":
-        _stop(link, scope, "one_click")
-        return _("You are unsubscribed.") + "\n", 200, {"Content-Type": "text/plain; charset=utf-8"}
+        return front.by_flask(_leave_at_once(link, request.environ))
     stop = request.form.get("stop")
     if stop == "all" or (stop == "topic" and scope.topic):
-        change = _stop(link, scope if stop == "topic" else replace(scope, topic=None), "link")
+        change = _stop(link, scope if stop == "topic" else replace(scope, topic=None), "link", request.environ)
         return _left(link, change, all_of_it=stop == "all")
     if request.form.get("undo"):
         return _undo(link)
     if request.form.get("send") == "link":
         return _send_link(link)
     return _ask(link), 400  # nothing we know, so nothing changes (S36)
+
+
+def one_click(environ: "WSGIEnvironment", token: str) -> Answer | None:
+    """The door before Flask for what mail programs send, which is nothing but the line of RFC 8058."""
+    if not front.is_plain(environ, token) or not _says_one_click(environ):
+        return None
+    link = open_link(Power.unsub, token)
+    i18n.speak(link.held.language)
+    return _leave_at_once(link, environ)
+
+
+def _says_one_click(environ: "WSGIEnvironment") -> bool:
+    kind, length = environ.get("CONTENT_TYPE", ""), environ.get("CONTENT_LENGTH")
+    if kind != _FORM or length != str(len(_LINE)) or "HTTP_TRANSFER_ENCODING" in environ:
+        return False
+    body = environ["wsgi.input"].read(len(_LINE))
+    environ["wsgi.input"] = BytesIO(body)  # Flask reads it again if it is another one
+    return bool(body == _LINE)
+
+
+def _leave_at_once(link: Link, environ: "WSGIEnvironment") -> Answer:
+    _stop(link, _scope(link), "one_click", environ)
+    return Answer(_("You are unsubscribed.") + "\n")
 
 
 @dataclass(frozen=True)
@@ -69,13 +100,13 @@ def _ask(link: Link) -> str:
     return _page("public/unsubscribe.html", link, topic_is_on=_is_on(link, scope.topic), anything_is_on=_is_on(link))
 
 
-def _stop(link: Link, scope: _Scope, source: str) -> Change:
+def _stop(link: Link, scope: _Scope, source: str, environ: "WSGIEnvironment") -> Change:
     """Somebody we have forgotten is answered as anybody else; there is nothing left to write down."""
     if link.held.erased_at is not None:
         return Change()
     with transaction():
         whose = contacts.person(link.held.public_id)
-        evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "")
+        evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "", environ)
         if scope.topic is None:
             return choices.stop_all(whose, evidence)
         return choices.stop_topic(whose, scope.topic, evidence)

@@ -47,7 +47,7 @@ class Row:
     name: str
     description: str
     rhythm: str
-    example: str  # where a mail of this topic can be read
+    example: str  # the issue in the archive that shows what one gets
     channel: str
     on: bool
     ticked: bool
@@ -184,7 +184,7 @@ def _draw_row(choice: Choice, language: str, said: Said) -> list[str]:
         name=text.name,
         description=text.description,
         rhythm=text.cadence,
-        example=examples.href(topic.key, language),
+        example=examples.issue(topic.key),
         channel=topic.purpose.channel,
         on=choice.on,
         ticked=choice.on if said.chosen is None else topic.key in said.chosen,
@@ -198,6 +198,7 @@ def _draw_row(choice: Choice, language: str, said: Said) -> list[str]:
 
     def render() -> str:
         own = {name: blank(name) for name in ("day", "moment", "record")}
+        own["href"] = examples.address(row.key, row.example, language)
         return render_template("public/managing/preferences_topic.html", row=row, language=language, words=words, **own)
 
     return stencils.kept((row, language), render)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,11 +20,17 @@ from preference_center.preferences import choices, offer
 from preference_center.preferences.choices import Change, Choice, Choices, Shown
 from preference_center.signed_links import Power
 from preference_center.topics import catalogue
+from preference_center.web import front
+from preference_center.web.front import Answer
 from preference_center.web.guards import Link, LinkForm, open_with, refuse_other_sites, signed_link
 from preference_center.web.public import acts, pages, words
 from preference_center.web.public.acts import Receipt
 from preference_center.web.public.managing import preference_page, zones
 from preference_center.web.public.managing.preference_page import LONGEST_BREAK, Said
+from preference_center.web.public.managing.stencils import NotDrawn
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
 
 
 @pages.get("/p/<token>")
@@ -33,6 +39,18 @@ def preferences(token: str) -> ResponseReturnValue:
     i18n.speak(i18n.best(request.args.get("lang"), contact.language))
     receipt = acts.read_receipt(contact.public_id, request.args.get("done"))
     return _page(token, contact, Said(done=request.args.get("done", "")) if receipt else Said(), receipt)
+
+
+def look(environ: "WSGIEnvironment", token: str) -> Answer | None:
+    """The door before Flask for the page as mails link to it. What was never drawn needs Flask, so its first time comes to the view."""
+    if not front.is_plain(environ, token):
+        return None
+    contact, _rest = open_with(choices.look_up, Power.manage, token)
+    i18n.speak(contact.language)
+    try:
+        return Answer(_page(token, contact, Said()), kind=front.HTML)
+    except NotDrawn:
+        return None
 
 
 @pages.post("/p/<token>")

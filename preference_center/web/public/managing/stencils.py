@@ -7,12 +7,16 @@ import re
 import secrets
 from collections.abc import Callable, Hashable, Mapping
 
-from flask import current_app
+from flask import current_app, has_request_context
 from markupsafe import escape
 
 _MARK = secrets.token_hex(8)  # nobody who writes a topic's text can guess how a blank is spelled
 _BLANK = re.compile(f"b{_MARK}_([a-z0-9-]+)_")
 _MOST = 500  # stencils a process keeps; then it begins anew
+
+
+class NotDrawn(Exception):
+    """There is no such stencil yet, and no request of Flask's, whose addresses a template needs."""
 
 
 def blank(name: str) -> str:
@@ -21,10 +25,12 @@ def blank(name: str) -> str:
 
 
 def kept(key: Hashable, render: Callable[[], str]) -> list[str]:
-    """The stencil of this key. `render` runs if there is none yet."""
+    """The stencil of this key. `render` runs if there is none yet; before Flask it is NotDrawn."""
     known: dict[Hashable, list[str]] = current_app.extensions.setdefault("stencils", {})
     stencil = known.get(key)
     if stencil is None:
+        if not has_request_context():
+            raise NotDrawn
         if len(known) >= _MOST:
             known.clear()
         stencil = known[key] = cut(render())
