@@ -5,11 +5,11 @@ A topic's record moves the topic; a purpose's record (no topic) moves the standi
 
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.engine import Connection
@@ -48,8 +48,9 @@ _STOPS = (State.withdrawn, State.objected)
 GUARDIAN = "guardian"  # the actor of a record that a parent or guardian is behind
 
 
-@dataclass(frozen=True)
-class OneTopic:
+class OneTopic(
+    NamedTuple
+):  # millions are made to verify a ledger: a tuple takes a third of the time of a frozen dataclass
     state: State
     record_id: int
     until: datetime | None
@@ -58,8 +59,7 @@ class OneTopic:
     cadence: Cadence = Cadence.each
 
 
-@dataclass(frozen=True)
-class OnePurpose:
+class OnePurpose(NamedTuple):
     state: State
     record_id: int
     paused_until: datetime | None
@@ -75,29 +75,29 @@ class Stand:
 
 def step(stand: Stand, record: ConsentRecord, topics_of_purpose: Iterable[int]) -> Stand:
     """The stand after one more record. Pure: nothing is read or written."""
-    purposes = dict(stand.purposes)
-    before = purposes.get(record.purpose_key) or OnePurpose(State.open, record.id, None)
-    if record.topic_id is not None:
-        earlier = stand.topics.get(record.topic_id)
+    topic_id, key, purposes = record.topic_id, record.purpose_key, stand.purposes
+    before = purposes.get(key)
+    if topic_id is not None:
+        earlier = stand.topics.get(topic_id)
         if record.action in _CADENCE:  # how often is no consent: the record that decided stays
-            paced = {record.topic_id: replace(earlier, cadence=_CADENCE[record.action])} if earlier else {}
+            paced = {topic_id: earlier._replace(cadence=_CADENCE[record.action])} if earlier else {}
             return Stand(stand.topics | paced, purposes)
         cadence = earlier.cadence if earlier else Cadence.each
         state, by_guardian = state_after(record.action), record.actor == GUARDIAN
         now = OneTopic(state, record.id, record.until, record.legal_basis, by_guardian, cadence)
-        if now.state is State.given and before.state in _STOPS:
-            purposes[record.purpose_key] = replace(before, state=State.open, record_id=record.id)
-        return Stand(stand.topics | {record.topic_id: now}, purposes)
+        if state is State.given and before is not None and before.state in _STOPS:
+            purposes = purposes | {key: before._replace(state=State.open, record_id=record.id)}
+        return Stand(stand.topics | {topic_id: now}, purposes)
+    before = before or OnePurpose(State.open, record.id, None)
     if record.action in (Action.paused, Action.resumed):
-        purposes[record.purpose_key] = replace(before, paused_until=record.until, record_id=record.id)
-        return Stand(stand.topics, purposes)
+        return Stand(stand.topics, purposes | {key: before._replace(paused_until=record.until, record_id=record.id)})
     state = _TOPIC_STATE[record.action]
-    purposes[record.purpose_key] = replace(before, state=state, record_id=record.id)
+    purposes = purposes | {key: before._replace(state=state, record_id=record.id)}
     if state not in _STOPS:
         return Stand(stand.topics, purposes)
     own = set(topics_of_purpose)
     stopped = {
-        topic: replace(was, state=state, record_id=record.id, until=None)
+        topic: was._replace(state=state, record_id=record.id, until=None)
         for topic, was in stand.topics.items()
         if topic in own
     }
@@ -224,8 +224,7 @@ def _kept_topic(row: Any) -> OneTopic:
 
 _topics, _purposes = cast(Table, Subscription.__table__), cast(Table, Standing.__table__)
 _subscriptions, _standings = _topics.c, _purposes.c
-_TOPIC = [one.name for one in fields(OneTopic)]
-_PURPOSE = [one.name for one in fields(OnePurpose)]
+_TOPIC, _PURPOSE = OneTopic._fields, OnePurpose._fields
 _contact: Any = bindparam("of_contact")
 _own_topics = Prepared(
     select(_subscriptions.topic_id, *(_subscriptions[name] for name in _TOPIC)).where(
@@ -258,15 +257,15 @@ def _load(contact_id: int) -> Stand:
 def _store(contact_id: int, before: Stand, after: Stand) -> None:
     for topic_id, topic in after.topics.items():
         if topic_id not in before.topics:
-            _add_topic.run(contact_id=contact_id, topic_id=topic_id, **vars(topic))
+            _add_topic.run(contact_id=contact_id, topic_id=topic_id, **topic._asdict())
         elif before.topics[topic_id] != topic:
-            _set_topic.run(of_contact=contact_id, of_topic=topic_id, **vars(topic))
+            _set_topic.run(of_contact=contact_id, of_topic=topic_id, **topic._asdict())
             _read_anew(Subscription, (contact_id, topic_id))
     for purpose_key, purpose in after.purposes.items():
         if purpose_key not in before.purposes:
-            _add_purpose.run(contact_id=contact_id, purpose_key=purpose_key, **vars(purpose))
+            _add_purpose.run(contact_id=contact_id, purpose_key=purpose_key, **purpose._asdict())
         elif before.purposes[purpose_key] != purpose:
-            _set_purpose.run(of_contact=contact_id, of_purpose=purpose_key, **vars(purpose))
+            _set_purpose.run(of_contact=contact_id, of_purpose=purpose_key, **purpose._asdict())
             _read_anew(Standing, (contact_id, purpose_key))
 
 

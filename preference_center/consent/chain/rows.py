@@ -55,13 +55,24 @@ def stream(connection: Connection, statement: str, **values: Any) -> Iterator[An
         cursor.close()
 
 
+@contextmanager
+def texts_as_they_are(connection: Connection) -> Iterator[None]:
+    """Streams on SQLite do not stop at a text whose bytes are none: they give it as it is. It takes half as long again."""
+    driver: Any = connection.connection.driver_connection
+    driver.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = str
+
+
 class Meanings:
     """What the numbers in records stand for, as it is now: topics by id, and the digests of wordings made anew from their texts."""
 
     def __init__(self, connection: Connection) -> None:
         self.topics = {row.id: row.key for row in connection.execute(select(Topic.id, Topic.key))}
         self.wordings = {
-            row.id: hashlib.sha256(row.text.encode()).hexdigest()
+            row.id: hashlib.sha256(row.text.encode(errors="surrogateescape")).hexdigest()
             for row in connection.execute(select(Wording.id, Wording.text))
         }
 

@@ -4,6 +4,8 @@ Reads one snapshot of the database as a stream. Names the first record that is w
 because each hash rests on the one before.
 """
 
+import sqlite3
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -19,6 +21,7 @@ from preference_center.consent.chain.signed import Checkpoint
 from preference_center.consent.models import ConsentSeal
 
 Told = Callable[[int, int], None]  # (links done, links in all)
+_OF_NO_RECORD = (TypeError, ValueError, AttributeError, struct.error)  # SQLite keeps any kind of value in any column
 
 
 @dataclass
@@ -36,7 +39,13 @@ def verify(connection: Connection, checkpoints: Sequence[Checkpoint] = (), told:
     """The chain, from its first link to the last, and the records that have no link."""
     finding = Finding()
     total = connection.scalar(select(func.count()).select_from(ConsentSeal)) or 0
-    fault = _walk(connection, finding, sorted(checkpoints, key=lambda one: one.seq), told or (lambda *_: None), total)
+    kept, told = sorted(checkpoints, key=lambda one: one.seq), told or (lambda *_: None)
+    try:
+        fault = _walk(connection, finding, kept, told, total)
+    except sqlite3.OperationalError:  # a text that is none any more stops the stream: read anew, as it is
+        finding = Finding()
+        with rows.texts_as_they_are(connection):
+            fault = _walk(connection, finding, kept, told, total)
     if fault:
         finding.faults.append(fault)
     else:
@@ -57,9 +66,13 @@ def _walk(
             return f"Seal {expected} is missing: a link was deleted. The next one, {seq}, seals {_called(values)}."
         if values[0] is None:
             return f"Consent record number {record_id} is missing: it was deleted after it was sealed (seal {seq})."
-        record = links.record_bytes(meanings.fill(values))
-        made = links.link_hash(links.link_key(key, seq), seq, sealed_at, previous, record)
-        if not compare_digest(made, hash_):
+        try:
+            record = links.record_bytes(meanings.fill(values))
+            made = links.link_hash(links.link_key(key, seq), seq, sealed_at, previous, record)
+            whole = compare_digest(made, hash_)
+        except _OF_NO_RECORD:
+            whole = False
+        if not whole:
             return (
                 f"{_called(values)} is not what was sealed (seal {seq}): it, its wording, its topic's key, its seal"
                 " or its place was changed, or the chain was made with another key."
@@ -110,4 +123,4 @@ def _unsealed(connection: Connection, finding: Finding) -> Iterator[str]:
 
 
 def _called(values: list[Any]) -> str:
-    return f"Consent record {values[1]} (number {values[0]})"
+    return f"Consent record {values[1]} (number {values[0]})".encode(errors="backslashreplace").decode()
