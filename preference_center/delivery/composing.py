@@ -33,7 +33,8 @@ class _Form:
     """What is the same for all contacts of one language."""
 
     topic: str
-    spoken_of: frozenset[str]  # attributes that the text names
+    spoken: content.Spoken
+    offers_browser: bool
     frame: mime.Frame
 
 
@@ -64,9 +65,9 @@ class Composer:
         self._unsubscribe_url, self._preferences_url, self._browser_url = (
             signed_links.writer(power) for power in (Power.unsub, Power.manage, Power.view)
         )
-        self._return_path, self._unsubscribe_mark, self._message_id = (
-            marks.maker(place) for place in (Place.return_path, Place.unsubscribe, Place.message_id)
-        )
+        self._marks = marks.maker(Place.return_path, Place.unsubscribe, Place.message_id)
+        local, _, host = self.unsubscribe_mailbox.rpartition("@")
+        self._mailto = f"mailto:{local}+", f"@{host}"
         self._forms: dict[str, _Form] = {}
         self._date = (0, "")
 
@@ -78,28 +79,27 @@ class Composer:
             raise UnwritableAddress(str(fault)) from None
         form = self._forms.get(claimed.language) or self._form(claimed.language)
         unsubscribe = self._unsubscribe_url([claimed.public_id, self.topic_key, claimed.id])
-        fields = content.fields_for(
+        own = content.own_fields(
             email=claimed.email,
-            language=claimed.language,
-            attributes={name: value for name, value in claimed.attributes.items() if name in form.spoken_of},
-            unsubscribe_url=unsubscribe,
-            preferences_url=self._preferences_url([claimed.public_id, claimed.link_epoch]),
-            browser_url=self._seen_at(claimed) if "browser_url" in form.spoken_of else "",
-            imprint=self.imprint,
             why=why(
                 claimed.language, form.topic, claimed.consent_source, claimed.consent_at and claimed.consent_at.date()
             ),
+            unsubscribe_url=unsubscribe,
+            preferences_url=self._preferences_url([claimed.public_id, claimed.link_epoch]),
+            browser_url=self._seen_at(claimed) if form.offers_browser else "",
         )
-        mail = self.renderer.encode(
-            fields, claimed.language, ways=self._ways(claimed.follow) if claimed.follow else None
-        )
-        head = self._head(claimed, recipient, mail.subject, unsubscribe)
+        mail = form.spoken.encode(claimed.attributes, own, ways=self._ways(claimed.follow) if claimed.follow else None)
+        return_path, unsubscribe_mark, message_id = self._marks(claimed.id)
+        head = (
+            f"{_to_line(recipient)}\r\n{_subject_line(mail.subject)}\r\nDate: {self._now()}\r\n"
+            f"Message-ID: <{message_id}@{self.domain}>\r\nList-Unsubscribe: <{unsubscribe}>,\r\n"
+            f" <{unsubscribe_mark.join(self._mailto)}>\r\n"
+        ).encode() + self._for_carrier(claimed.id)
         if self.signers is None:
             data = form.frame.around(head, mail.text, mail.html)
         else:
             data = self.signers.sign_parts(head, form.frame.rest_of_head, form.frame.body(mail.text, mail.html))
-        sender = f"bounce+{self._return_path(claimed.id)}@{self.bounce_domain}"
-        return Envelope(claimed.id, sender, claimed.email, data, dotless=True)
+        return Envelope(claimed.id, f"bounce+{return_path}@{self.bounce_domain}", claimed.email, data, dotless=True)
 
     def _seen_at(self, claimed: Claimed) -> str:
         return self._browser_url([claimed.public_id, claimed.link_epoch, claimed.id])
@@ -110,17 +110,6 @@ class Composer:
             following.CLICK: f"{self.settings.public_url}/r/{name}-",
             following.OPEN: f"{self.settings.public_url}/o/{name}.gif",
         }
-
-    def _head(self, claimed: Claimed, recipient: str, subject: str, unsubscribe: str) -> bytes:
-        """The header lines that are this contact's own, as `mime.header_lines` would write them."""
-        local, _, host = self.unsubscribe_mailbox.rpartition("@")
-        mailto = f"mailto:{local}+{self._unsubscribe_mark(claimed.id)}@{host}"
-        to = f"To: {recipient}" if recipient.isascii() else mime.encode_header("To", recipient)
-        return (
-            f"{to}\r\n{_subject_line(subject)}\r\nDate: {self._now()}\r\n"
-            f"Message-ID: <{self._message_id(claimed.id)}@{self.domain}>\r\n"
-            f"List-Unsubscribe: <{unsubscribe}>,\r\n <{mailto}>\r\n"
-        ).encode() + self._for_carrier(claimed.id)
 
     def _for_carrier(self, message_id: int) -> bytes:
         """The provider's own header lines, by which its events bring our mark back."""
@@ -137,9 +126,11 @@ class Composer:
 
     def _form(self, language: str) -> _Form:
         spoken = mime.header_lines([("Content-Language", i18n.best(language))])
+        speech = self.renderer.spoken(language, self.imprint)
         made = _Form(
             self.imprint.topic_name(language),
-            frozenset(self.renderer.names(language)),
+            speech,
+            "browser_url" in speech.names,
             mime.Frame(f"=_{self.campaign_ref}", spoken + self.fixed),
         )
         if len(self._forms) < _FORMS:  # a language tag comes from outside
@@ -148,6 +139,10 @@ class Composer:
 
 
 _FORMS = 64
+
+
+def _to_line(recipient: str) -> str:
+    return f"To: {recipient}" if recipient.isascii() else mime.encode_header("To", recipient)
 
 
 @lru_cache(maxsize=8192)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from flask import current_app
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [one + other for one in _DIGITS for other in _DIGITS]
 
 
 class Place(StrEnum):
@@ -25,16 +26,16 @@ class Place(StrEnum):
 
 
 def make(message_id: int, place: Place) -> str:
-    return maker(place)(message_id)
+    return maker(place)(message_id)[0]
 
 
-def maker(place: Place) -> Callable[[int], str]:
-    """What makes the marks of many messages for one place."""
-    keyed = _keyed(current_app.extensions["address_key"], place)
+def maker(*places: Place) -> Callable[[int], list[str]]:
+    """What makes the marks of many messages, one for each of these places."""
+    each = [_keyed(current_app.extensions["address_key"], place) for place in places]
 
-    def made(message_id: int) -> str:
+    def made(message_id: int) -> list[str]:
         number = _base36(message_id)
-        return f"{number}-{_hashed(keyed, number)}"
+        return [f"{number}-{_hashed(keyed, number)}" for keyed in each]
 
     return made
 
@@ -70,11 +71,9 @@ def _keyed(key: bytes, place: Place) -> "hashlib.blake2b":
     return hashlib.blake2b(f"{place} ".encode(), key=key, digest_size=10, person=b"pc.mark.v1")
 
 
-@lru_cache(maxsize=8)  # one message has several marks
 def _base36(number: int) -> str:
     text = ""
-    while True:
-        number, digit = divmod(number, 36)
-        text = _DIGITS[digit] + text
-        if not number:
-            return text
+    while number:
+        number, pair = divmod(number, len(_PAIRS))
+        text = _PAIRS[pair] + text
+    return text.lstrip("0") or "0"

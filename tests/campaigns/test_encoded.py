@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference_center.campaigns.rendering import sandbox
-from preference_center.campaigns.rendering.slots import Slots
+from preference_center.campaigns.rendering import sandbox, values
+from preference_center.campaigns.rendering.slots import Slots, Source
 
 PIECES = st.sampled_from(
     [
         "{{ name }}",
+        "{{ why }}{{ email|upper }}",
+        "{% if language == 'pl' and why|has_value %}{{ organisation|escape }}{{ language }}{% endif %}",
         "{% if name %}yes{% else %}no{% endif %}",
         "{% if name %}{{ name }}{% endif %}",
         "{{ name|upper }}",
@@ -40,20 +42,25 @@ PIECES = st.sampled_from(
 @given(
     pieces=st.lists(PIECES, max_size=12),
     name=st.one_of(st.just(""), st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=200), st.just(".")),
-    number=st.sampled_from(["", "2", "501", "1e3", "many"]),
+    number=st.sampled_from(["", "2", "501", "1e3", "many", 2, 2.0, 501.5, 1, True, False, None, ["a", "b"]]),
     day=st.sampled_from(["", "2026-11-22", "x"]),
     autoescape=st.booleans(),
 )
 def test_filled_slots_decode_to_the_rendered_text(
-    pieces: list[str], name: str, number: str, day: str, autoescape: bool
+    pieces: list[str], name: str, number: object, day: str, autoescape: bool
 ) -> None:
     source = "".join(pieces)
-    values = {"name": name, "number": number, "day": day, "language": "pl"}
-    plain = sandbox.load(source, autoescape=autoescape).render(values)
-    slots = Slots(source, autoescape=autoescape)
-    encoded = slots.fill(values)
-    assert slots.fill(values) == encoded
-    assert Slots(source, autoescape=autoescape, encoded=False).fill(values).decode() == plain
+    fixed = {"language": "pl", "organisation": "Smith & Søn <b>"}
+    known = {"name": name, "number": number, "day": day}
+    ours = {"why": name, "email": f"{name}@example.org"}  # these stand as they are
+    said = {key: values.line(value) for key, value in known.items()} | ours | fixed
+    plain, other = (sandbox.load(source, autoescape=html).render(said) for html in (autoescape, not autoescape))
+    slots = Slots(Source(source, autoescape), Source(source, not autoescape), fixed=fixed)
+    encoded, beside = slots.fill(known | ours)
+    assert slots.fill(known | ours) == [encoded, beside]
+    assert quopri.decodestring(beside).decode() == other.replace("\n", "\r\n")
+    as_it_reads = Slots(Source(source, autoescape), fixed=fixed, encoded=False)
+    assert as_it_reads.fill(known | ours) == [plain.encode()]
     assert quopri.decodestring(encoded).decode() == plain.replace("\n", "\r\n")
     lines = encoded.split(b"\r\n")
     assert max(map(len, lines)) <= 76  # RFC 2045 6.7 (5)
@@ -61,31 +68,54 @@ def test_filled_slots_decode_to_the_rendered_text(
     assert encoded.isascii()
 
 
+def test_values_that_are_equal_but_written_otherwise_are_not_mixed_up() -> None:
+    slots = Slots(Source("{{ number }};", autoescape=False), fixed={})
+    given = [True, 1, 1.0, "1", False, 0, None, "", "True"]
+    assert [slots.fill({"number": one})[0] for one in given] == [
+        b"yes=\r\n;", *[b"1=\r\n;"] * 3, b"=\r\n;", b"0=\r\n;", *[b"=\r\n;"] * 2, b"True=\r\n;"
+    ]  # fmt: skip
+
+
+def test_what_is_remembered_of_a_field_stays_within_bounds() -> None:
+    slots = Slots(Source("{{ name }};{{ email }};", autoescape=True), fixed={})
+    for number in range(2_500):
+        written = slots.fill({"name": f"n{number}", "email": f"e{number}"})
+        assert quopri.decodestring(written[0]) == f"n{number};e{number};".encode()
+    kept = {name: len(known) for name, known in slots._slots}
+    assert kept["name"] <= 1_000 and kept["email"] == 0
+
+
 @pytest.mark.parametrize("source", ["{{ x() }}", "{% for a in b %}{% endfor %}", "{{ a[0] }}"])
 def test_an_unchecked_template_is_refused_in_this_form_too(source: str) -> None:
     with pytest.raises(ValueError, match="holds"):
-        Slots(source, autoescape=True)
+        Slots(Source(source, autoescape=True), fixed={})
+
+
+def test_an_expression_that_compares_two_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="one field"):
+        Slots(Source("{% if a == b %}x{% endif %}", autoescape=True), fixed={})
 
 
 def test_a_text_names_the_fields_it_speaks_of() -> None:
-    slots = Slots("{% if city %}{{ name|upper }}{% endif %}{{ day|date('long') }}", autoescape=False)
-    assert slots.names == {"city", "name", "day", "language"}
+    source = "{% if city %}{{ name|upper }}{% endif %}{{ day|date('long') }}{{ topic }}"
+    slots = Slots(Source(source, autoescape=False), Source("{{ why }}", autoescape=True), fixed={"topic": "News"})
+    assert slots.names == {"city", "name", "day", "why"}
 
 
 def test_each_outcome_of_many_conditions_is_right_though_not_all_are_kept() -> None:
     source = "".join(f"{{% if f{number} %}}{number}{{% else %}}-{{% endif %}}" for number in range(10))
-    slots = Slots(source, autoescape=False, encoded=False)
+    slots = Slots(Source(source, autoescape=False), fixed={}, encoded=False)
     for outcome in range(1024):
         wanted = "".join(str(number) if outcome >> number & 1 else "-" for number in range(10))
-        values = {f"f{number}": "x" * (outcome >> number & 1) for number in range(10)}
-        assert slots.fill(values).decode() == wanted
+        given = {f"f{number}": "x" * (outcome >> number & 1) for number in range(10)}
+        assert slots.fill(given) == [wanted.encode()]
 
 
 @pytest.mark.parametrize("length", [74, 75, 76, 149, 150, 151, 300])
 @pytest.mark.parametrize("filling", ["a", ".b", "..", "c."])
 def test_a_link_is_cut_where_no_line_begins_with_a_dot(length: int, filling: str) -> None:
     link = ("https://" + filling * length)[:length]
-    encoded = Slots("{{ link }}", autoescape=True).fill({"link": link})
+    (encoded,) = Slots(Source("{{ link }}", autoescape=True), fixed={}).fill({"link": link})
     assert quopri.decodestring(encoded).decode() == link
     lines = encoded.split(b"\r\n")
     assert max(map(len, lines)) <= 76

@@ -17,18 +17,15 @@ from preference_center import i18n
 from preference_center.campaigns.authoring import linting, markup
 from preference_center.campaigns.authoring.linting import Finding
 from preference_center.campaigns.models import Campaign, CampaignVersion
-from preference_center.campaigns.rendering import compiling, following, footer, imprints, sandbox
+from preference_center.campaigns.rendering import compiling, following, footer, imprints, sandbox, values
 from preference_center.campaigns.rendering.imprints import Imprint
-from preference_center.campaigns.rendering.slots import Slots
-from preference_center.contacts import attributes as declared_attributes
+from preference_center.campaigns.rendering.slots import Slots, Source
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AttributeKind, Contact
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid
 from preference_center.mail.header_lines import header_text
 from preference_center.topics.models import Topic
-
-MAX_VALUE = 1_000  # characters of one field of one contact
 
 _KEPT = 32  # renderers a process keeps
 
@@ -59,83 +56,92 @@ def compile(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Renderer:
-    """One version, ready to be rendered for anybody. The footer of each language is compiled when it is first met."""
+    """One version, to be looked at as anybody would get it, or to be spoken in a language and sent."""
 
     def __init__(self, version: CampaignVersion) -> None:
         self._compiled = version.compiled
         self._subject = sandbox.load(self._compiled["subject"], autoescape=False)
         self._preheader = sandbox.load(self._compiled["preheader"], autoescape=False)
-        self._quick_subject = Slots(self._compiled["subject"], autoescape=False, encoded=False)
-        self._quick_preheader = Slots(self._compiled["preheader"], autoescape=False, encoded=False)
-        self._spoken: dict[str, tuple[Slots, Slots]] = {}
+        self._spoken: dict[tuple[str, ...], Spoken] = {}
         self._shown: dict[str, tuple[Template, Template]] = {}
-        self._followed: dict[str, Slots] = {}
 
     def render(self, fields: Mapping[str, str], language: str) -> Rendered:
         """The mail for one contact, to be looked at: `fields` from fields_for(). RenderError when it cannot be made."""
         html, text = self._shown.get(language) or self._show(language)
         try:
-            values = {**fields, "language": language, "subject": _subject(self._subject.render(fields))}
-            if self._compiled["preheader"]:
-                values["preheader"] = self._preheader.render(fields)
-            made = html.render(values), text.render(values)
+            said = {**fields, "language": language, "subject": _subject(self._subject.render(fields))}
+            said["preheader"] = self._preheader.render(fields)
+            made = html.render(said), text.render(said)
         except _FAULTS as fault:
             raise _named(fault) from None
         _check_size(*made)
-        return Rendered(values["subject"], *made)
+        return Rendered(said["subject"], *made)
 
-    def encode(self, fields: Mapping[str, str], language: str, *, ways: Mapping[str, str] | None = None) -> Encoded:
-        """The same mail as quoted-printable: what is sent. `ways`: the addresses of following.py, for who agreed to be seen."""
-        html, text = self._spoken.get(language) or self._speak(language)
-        if ways is not None:
-            html, fields = self._followed.get(language) or self._follow(language), {**fields, **ways}
-        try:
-            subject = _subject(self._quick_subject.fill(fields).decode())
-            values = {**fields, "language": language, "subject": subject}
-            if self._compiled["preheader"]:
-                values["preheader"] = self._quick_preheader.fill(fields).decode()
-            made = html.fill(values), text.fill(values)
-        except _FAULTS as fault:
-            raise _named(fault) from None
-        _check_size(*made)
-        return Encoded(subject, *made)
-
-    def names(self, language: str) -> set[str]:
-        """The fields that this mail speaks of: nothing else about a contact need be prepared."""
-        html, text = self._spoken.get(language) or self._speak(language)
-        return html.names | text.names | self._quick_subject.names | self._quick_preheader.names
-
-    def _speak(self, language: str) -> tuple[Slots, Slots]:
-        html, text = self._sources(language)
-        made = Slots(html, autoescape=True), Slots(text, autoescape=False)
-        if len(self._spoken) < _KEPT:  # a language tag comes from outside
-            self._spoken[language] = made
-        return made
-
-    def _follow(self, language: str) -> Slots:
-        spoken = footer.spoken(i18n.best(language))
-        html = following.followed(self._compiled["html"]).replace(compiling.FOOTER, spoken.html, 1)
-        made = Slots(html, autoescape=True)
-        if len(self._followed) < _KEPT:
-            self._followed[language] = made
+    def spoken(self, language: str, imprint: Imprint) -> "Spoken":
+        """The form in which the mails of one language are made."""
+        fixed = _fixed(language, imprint)
+        key = tuple(fixed.values())
+        made = self._spoken.get(key)
+        if made is None:
+            made = Spoken(self._compiled, fixed)
+            if len(self._spoken) < _KEPT:  # a language tag comes from outside
+                self._spoken[key] = made
         return made
 
     def _show(self, language: str) -> tuple[Template, Template]:
-        html, text = self._sources(language)
+        html, text = _with_footer(self._compiled["html"], self._compiled["text"], language)
         made = sandbox.load(html, autoescape=True), sandbox.load(text, autoescape=False)
         if len(self._shown) < _KEPT:
             self._shown[language] = made
         return made
 
-    def _sources(self, language: str) -> tuple[str, str]:
-        """Both parts with the footer of this language in them."""
-        spoken = footer.spoken(i18n.best(language))
-        return (
-            self._compiled["html"].replace(compiling.FOOTER, spoken.html, 1),
-            self._compiled["text"].replace(compiling.FOOTER, spoken.text, 1),
-        )
+
+class Spoken:
+    """One version in one language, ready to be sent to anybody: all that their mails share is written already."""
+
+    def __init__(self, compiled: Mapping[str, Any], fixed: Mapping[str, str]) -> None:
+        self._html, self._text, self._fixed = compiled["html"], compiled["text"], fixed
+        lines = (Source(compiled[name], autoescape=False) for name in ("subject", "preheader"))
+        self._lines = Slots(*lines, fixed=fixed, encoded=False)
+        self._parts = self._slots(self._html)
+        self._followed: Slots | None = None
+        self.names = self._parts.names  # the fields that its parts speak of
+
+    def encode(
+        self, attributes: Mapping[str, Any], own: Mapping[str, str], *, ways: Mapping[str, str] | None = None
+    ) -> Encoded:
+        """The mail for one contact as quoted-printable. RenderError when it cannot be made.
+
+        `own`: their own_fields(). `ways`: the addresses of following.py, for who agreed to be seen.
+        """
+        fields, parts = {**attributes, **own}, self._parts
+        if ways is not None:
+            fields, parts = {**fields, **ways}, self._followed or self._follow()
+        try:
+            subject, preheader = self._lines.fill(fields)
+            fields["subject"], fields["preheader"] = _subject(subject.decode()), preheader.decode()
+            html, text = parts.fill(fields)
+        except _FAULTS as fault:
+            raise _named(fault) from None
+        _check_size(html, text)
+        return Encoded(fields["subject"], html, text)
+
+    def _follow(self) -> Slots:
+        self._followed = self._slots(following.followed(self._html))
+        return self._followed
+
+    def _slots(self, html: str) -> Slots:
+        sources = _with_footer(html, self._text, self._fixed["language"])
+        return Slots(*(Source(*one) for one in zip(sources, (True, False), strict=True)), fixed=self._fixed)
 
 
+def _with_footer(html: str, text: str, language: str) -> tuple[str, str]:
+    """Both parts with the footer of this language in them."""
+    spoken = footer.spoken(i18n.best(language))
+    return html.replace(compiling.FOOTER, spoken.html, 1), text.replace(compiling.FOOTER, spoken.text, 1)
+
+
+@lru_cache(maxsize=1024)
 def _subject(rendered: str) -> str:
     subject = header_text(rendered, compiling.MAX_SUBJECT)
     if not subject:
@@ -171,47 +177,32 @@ def renderer(version: CampaignVersion) -> Renderer:
 
 
 def fields_for(
-    *,
-    email: str,
-    language: str,
-    attributes: Mapping[str, Any],
-    unsubscribe_url: str,
-    preferences_url: str,
-    imprint: Imprint,
-    why: str,
-    browser_url: str = "",
+    *, language: str, attributes: Mapping[str, Any], imprint: Imprint, browser_url: str = "", **own: str
 ) -> dict[str, str]:
-    """Everything a template may say about one contact, as clean single lines. `why` says when and how they agreed."""
-    values = {key: _written(value) for key, value in attributes.items()}
-    values.update(
-        email=email,
-        language=language,
-        topic=imprint.topic_name(language),
-        why=why,
-        unsubscribe_url=unsubscribe_url,
-        preferences_url=preferences_url,
-        browser_url=browser_url,
-        organisation=imprint.organisation,
-        postal_address=imprint.postal_address,
-    )
-    return values
+    """Everything a template may say about one contact: attributes as clean single lines, and what own_fields() takes."""
+    clean = {key: values.line(value) for key, value in attributes.items()}
+    return {**clean, **_fixed(language, imprint), **own_fields(browser_url=browser_url, **own)}
 
 
-def _written(value: Any) -> str:
-    if isinstance(value, str):
-        return _line(value)
-    if value is None or value is False:
-        return ""
-    if value is True:
-        return "yes"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return header_text(declared_attributes.written(value), MAX_VALUE)
+def own_fields(*, email: str, why: str, unsubscribe_url: str, preferences_url: str, browser_url: str) -> dict[str, str]:
+    """What we write to one contact. `why` says when and how they agreed."""
+    return {
+        "email": email,
+        "why": why,
+        "unsubscribe_url": unsubscribe_url,
+        "preferences_url": preferences_url,
+        "browser_url": browser_url,
+    }
 
 
-@lru_cache(maxsize=4096)  # names and cities come again
-def _line(value: str) -> str:
-    return header_text(value, MAX_VALUE)
+def _fixed(language: str, imprint: Imprint) -> dict[str, str]:
+    """What is the same in all mails of one language."""
+    return {
+        "language": language,
+        "topic": imprint.topic_name(language),
+        "organisation": imprint.organisation,
+        "postal_address": imprint.postal_address,
+    }
 
 
 @dataclass(frozen=True)

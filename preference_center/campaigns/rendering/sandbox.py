@@ -45,7 +45,7 @@ def encoded(text: str) -> bytes:
     """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
     if _PLAIN.match(text):
         return text.encode("ascii") + _SOFT_BREAK
-    if _FLAT.match(text):
+    if _FLAT.match(text) and ".." not in text:
         return _folded(text)
     piece = quoted_printable(text)
     return piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK
@@ -55,9 +55,7 @@ def _folded(text: str) -> bytes:
     """Quoted-printable of a text that holds nothing to be encoded."""
     lines, at = [], 0
     while len(text) - at > 75:
-        end = at + 75
-        while text[end] == ".":
-            end -= 1
+        end = at + 75 - (text[at + 75] == ".")
         lines.append(text[at:end])
         at = end
     return "=\r\n".join([*lines, text[at:], ""]).encode("ascii")
@@ -90,8 +88,8 @@ _WRITTEN = (
 )
 
 
-# As links are: such a text may be cut anywhere, as long as no line begins with a dot; so not many dots in a row.
-_FLAT = re.compile(r"(?!\.)(?:\.?[A-Za-z0-9:/?&#,;_%+~-]){1,1000}\.?\Z")
+# As links are: such a text may be cut anywhere, as long as no line begins with a dot.
+_FLAT = re.compile(r"(?!\.)[A-Za-z0-9:/?&#,;_%+~.-]{1,1000}\Z")
 
 
 def _is_plain(value: object) -> bool:

@@ -1,190 +1,242 @@
 """The form in which a version is sent: fixed text as bytes, encoded once, and slots for what differs between contacts.
 
 It is made from the same checked syntax tree that the sandbox runs, by the same filters, and writes the same bytes; only no
-template engine runs for each contact. Conditions are decided first, and each set of decisions has its own finished row of pieces.
+template engine runs for each contact. The texts of a mail share their slots, what a value comes to is worked out once, and each
+set of decisions has its own finished row of pieces.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import eq, ge, gt, le, lt, ne
-from typing import Any
+from operator import eq, ge, gt, itemgetter, le, lt, ne
+from typing import Any, NamedTuple, TypeVar
 
 from jinja2 import nodes
 from markupsafe import escape
 
-from preference_center.campaigns.rendering import sandbox
+from preference_center.campaigns.rendering import sandbox, values
 
-Values = Mapping[str, str]
-Expression = Callable[[Values], Any]
+Fields = Mapping[str, Any]  # of one contact, by name, as they are kept
+Test = Callable[[Fields], Any]
+Expression = Callable[[Mapping[str, str]], Any]
+Made = TypeVar("Made")
 
 _COMPARISONS = {"eq": eq, "ne": ne, "lt": lt, "lteq": le, "gt": gt, "gteq": ge}
 _SHORT = 200
-_KEPT_VALUES = 10_000  # at most some megabytes
+_KEPT_VALUES = 1_000  # of each slot: at most some megabytes a mail
 _KEPT = 256  # rows of pieces; conditions of one text have rarely more than a handful of outcomes
+
+
+class Source(NamedTuple):
+    """A checked template, and whether it is HTML."""
+
+    template: str
+    autoescape: bool
+
+
+class _Known(dict[str, Made]):
+    """What each value of a field comes to. The same first names and cities come again and again; links never do."""
+
+    def __init__(self, name: str, work: Callable[[str], Made]) -> None:
+        self._is_ours, self._comes_again = name in values.OURS, name not in values.UNLIKE_ANY_OTHER
+        self._work = work
+
+    def __missing__(self, value: str) -> Made:
+        made = self._work(value if self._is_ours else values.cleaned(value))
+        if self._comes_again and len(value) <= _SHORT:
+            if len(self) >= _KEPT_VALUES:
+                self.clear()
+            self[value] = made
+        return made
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """An `if` with its branches; the last one, without a test, is its `else`."""
+    """An `if` with its branches: the test, what stands there, the choices therein. The last, without a test, is its `else`."""
 
-    branches: tuple[tuple[Expression | None, "_Body"], ...]
+    branches: tuple[tuple[Test | None, "_Body", "list[_Choice]"], ...]
 
 
 _Body = list[bytes | int | _Choice]  # fixed bytes, the number of a slot, or a choice
+_Slot = tuple[str, _Known[list[bytes]]]  # its field, and how each text writes a value
 
 
 @dataclass(slots=True)
 class _Row:
-    """The text for one set of decisions: `%b` stands where a slot is filled in."""
+    """The texts for one set of decisions: each a form with `%b` for a slot, and what picks those from all that are written."""
 
-    form: bytes = b""
-    slots: list[int] = field(default_factory=list)  # each that occurs, once
-    order: list[int] = field(default_factory=list)  # which of them stands in each place
+    slots: list[_Slot] = field(default_factory=list)
+    forms: list[tuple[bytes, Callable[[Sequence[bytes]], Any]]] = field(default_factory=list)
 
 
 class Slots:
-    """One text, ready to be filled for anybody. `encoded`: as quoted-printable, else as it reads (UTF-8)."""
+    """The texts of one mail, ready to be filled for anybody. `fixed`: the fields that are the same in all such mails.
 
-    def __init__(self, source: str, *, autoescape: bool, encoded: bool = True) -> None:
-        self._autoescape, self._encoded = autoescape, encoded
-        self.names: set[str] = set()  # every field that the text speaks of
-        self._expressions: list[Expression] = []
-        self._simple: list[str | None] = []  # the names of fields that stand as they are
-        self._known: dict[str, bytes] = {}
+    `encoded`: as quoted-printable, else as it reads (UTF-8).
+    """
+
+    def __init__(self, *sources: Source, fixed: Mapping[str, str], encoded: bool = True) -> None:
+        self._sources, self._fixed, self._encoded = sources, fixed, encoded
+        self.names: set[str] = set()  # every field that the texts speak of, beside the fixed ones
         self._numbers: dict[str, int] = {}
+        self._slots: list[_Slot] = []
         self._rows: dict[tuple[int, ...], _Row] = {}
-        self._filters = sandbox.filters(autoescape)
-        self._body = self._compiled(sandbox.checked(source, autoescape=autoescape).body)
-        self._plain = None if any(isinstance(part, _Choice) for part in self._body) else self._row(self._body, ())
+        self._filters = [sandbox.filters(source.autoescape) for source in sources]
+        trees = [sandbox.checked(source.template, autoescape=source.autoescape) for source in sources]
+        self._bodies = [self._compiled(tree.body, number) for number, tree in enumerate(trees)]
+        self._choices = [choice for body in self._bodies for choice in _choices(body)]
+        self._plain = None if self._choices else self._row(())
 
-    def fill(self, values: Values) -> bytes:
-        """The text for one contact."""
-        row = self._plain or self._chosen(values)
-        simple, known = self._simple, self._known
-        fillings = []
-        for number in row.slots:
-            name = simple[number]
-            value = values.get(name, "") if name is not None else self._expressions[number](values)
-            written = known.get(value) if type(value) is str else self._written(value)
-            fillings.append(self._learn(value) if written is None else written)
-        made = row.form % tuple([fillings[place] for place in row.order])
-        return sandbox.cut(made) if self._encoded else made
-
-    def _learn(self, value: str) -> bytes:
-        """The same first names and cities come again and again; links never do."""
-        written = self._written(value)
-        if len(value) <= _SHORT and not value.startswith("http"):
-            if len(self._known) >= _KEPT_VALUES:
-                self._known.clear()
-            self._known[value] = written
-        return written
-
-    def _written(self, value: Any) -> bytes:
-        text = str(escape(value)) if self._autoescape else str(value)
-        return sandbox.encoded(text) if self._encoded else text.encode("utf-8", "replace")
+    def fill(self, fields: Fields) -> list[bytes]:
+        """The texts for one contact."""
+        row = self._plain or self._chosen(fields)
+        get, text = fields.get, values.text
+        written = [known[value if type(value := get(name)) is str else text(value)] for name, known in row.slots]
+        columns = list(zip(*written, strict=True)) or [()] * len(row.forms)
+        made = [form % pick(column) for (form, pick), column in zip(row.forms, columns, strict=True)]
+        return [sandbox.cut(one) for one in made] if self._encoded else made
 
     # Decisions.
 
-    def _chosen(self, values: Values) -> _Row:
+    def _chosen(self, fields: Fields) -> _Row:
         decisions: list[int] = []
-        _decide(self._body, values, decisions)
+        _decide(self._choices, fields, decisions)
         key = tuple(decisions)
         row = self._rows.get(key)
         if row is None:
-            row = self._row(self._body, key)
+            row = self._row(key)
             if len(self._rows) < _KEPT:
                 self._rows[key] = row
         return row
 
-    def _row(self, body: _Body, decisions: Sequence[int]) -> _Row:
-        row, form = _Row(), bytearray()
-        for part in _flat(body, iter(decisions)):
-            if isinstance(part, bytes):
-                form += part.replace(b"%", b"%%")
-                continue
-            form += b"%b"
-            if part not in row.slots:
-                row.slots.append(part)
-            row.order.append(row.slots.index(part))
-        row.form = bytes(form)
+    def _row(self, decisions: Sequence[int]) -> _Row:
+        row, decided = _Row(), iter(decisions)
+        places: dict[int, int] = {}  # the slots that occur, each once
+        for body in self._bodies:
+            form, order = bytearray(), []
+            for part in _flat(body, decided):
+                if isinstance(part, bytes):
+                    form += part.replace(b"%", b"%%")
+                else:
+                    form += b"%b"
+                    order.append(places.setdefault(part, len(places)))
+            row.forms.append((bytes(form), itemgetter(*order) if order else _nothing))
+        row.slots = [self._slots[number] for number in places]
         return row
 
     # Compiling.
 
-    def _compiled(self, body: Sequence[nodes.Node]) -> _Body:
+    def _compiled(self, body: Sequence[nodes.Node], text: int) -> _Body:
         made: _Body = []
         for node in body:
             if isinstance(node, nodes.Output):
-                made += [self._piece(part) for part in node.nodes]
+                made += [self._piece(part, text) for part in node.nodes]
             elif isinstance(node, nodes.If):
                 tests = [(node.test, node.body), *((other.test, other.body) for other in node.elif_)]
-                branches = [(self._expression(test), self._compiled(inner)) for test, inner in tests]
-                made.append(_Choice((*branches, (None, self._compiled(node.else_)))))
+                branches = [(self._test(test, text), self._compiled(inner, text)) for test, inner in tests]
+                ended = [*branches, (None, self._compiled(node.else_, text))]
+                made.append(_Choice(tuple((test, inner, _choices(inner)) for test, inner in ended)))
             else:
                 raise ValueError(f"a compiled template holds {type(node).__name__}")
         return made
 
-    def _piece(self, node: nodes.Node) -> bytes | int:
+    def _piece(self, node: nodes.Node, text: int) -> bytes | int:
         if isinstance(node, nodes.TemplateData):
-            return sandbox.encoded(node.data) if self._encoded else node.data.encode("utf-8", "replace")
-        if isinstance(node, nodes.Const):
-            return self._written(node.value)
-        number = self._numbers.setdefault(repr(node), len(self._expressions))
-        if number == len(self._expressions):
-            self._expressions.append(self._expression(node))
-            self._simple.append(node.name if isinstance(node, nodes.Name) else None)
+            return self._bytes(node.data)
+        if _names(node) <= self._fixed.keys():
+            return self._written(self._expression(node, text)(self._fixed), text)
+        number = self._numbers.setdefault(repr(node), len(self._slots))
+        if number == len(self._slots):
+            ways = [self._expression(node, each) for each in range(len(self._sources))]
+            self._slots.append(self._about_one_field(node, lambda said: self._in_each(ways, said)))
         return number
 
-    def _expression(self, node: nodes.Node) -> Expression:
+    def _in_each(self, ways: list[Expression], said: Mapping[str, str]) -> list[bytes]:
+        return [self._written(way(said), text) for text, way in enumerate(ways)]
+
+    def _written(self, value: Any, text: int) -> bytes:
+        return self._bytes(str(escape(value)) if self._sources[text].autoescape else str(value))
+
+    def _bytes(self, text: str) -> bytes:
+        return sandbox.encoded(text) if self._encoded else text.encode("utf-8", "replace")
+
+    def _test(self, node: nodes.Node, text: int) -> Test:
+        match node:
+            case nodes.Not():
+                inner = self._test(node.node, text)
+                return lambda fields: not inner(fields)
+            case nodes.And():
+                left, right = self._test(node.left, text), self._test(node.right, text)
+                return lambda fields: left(fields) and right(fields)
+            case nodes.Or():
+                left, right = self._test(node.left, text), self._test(node.right, text)
+                return lambda fields: left(fields) or right(fields)
+        answer = self._expression(node, text)
+        if _names(node) <= self._fixed.keys():
+            always = answer(self._fixed)
+            return lambda fields: always
+        name, known = self._about_one_field(node, answer)
+        return lambda fields: known[values.text(fields.get(name))]
+
+    def _about_one_field(self, node: nodes.Node, work: Callable[[Mapping[str, str]], Made]) -> tuple[str, _Known[Made]]:
+        """The one field that an expression speaks of, beside the fixed ones, and what its values come to."""
+        names = _names(node) - self._fixed.keys()
+        if len(names) != 1:
+            raise ValueError("an expression in a compiled template speaks of one field")
+        (name,) = names
+        self.names.add(name)
+        return name, _Known(name, lambda value: work({**self._fixed, name: value}))
+
+    def _expression(self, node: nodes.Node, text: int) -> Expression:
         match node:
             case nodes.Const():
                 constant = node.value
                 return lambda _: constant
             case nodes.Name():
-                name = node.name
-                self.names.add(name)
-                return lambda values: values.get(name, "")
+                return itemgetter(node.name)
             case nodes.Filter() if node.node is not None:
-                return self._filtered(node, self._expression(node.node))
-            case nodes.Not():
-                inner = self._expression(node.node)
-                return lambda values: not inner(values)
-            case nodes.And() | nodes.Or():
-                left, right = self._expression(node.left), self._expression(node.right)
-                if isinstance(node, nodes.And):
-                    return lambda values: left(values) and right(values)
-                return lambda values: left(values) or right(values)
+                return self._filtered(node, self._expression(node.node, text), text)
             case nodes.Compare() if len(node.ops) == 1:
                 compare = _COMPARISONS[node.ops[0].op]
-                one, other = self._expression(node.expr), self._expression(node.ops[0].expr)
-                return lambda values: compare(one(values), other(values))
+                one, other = self._expression(node.expr, text), self._expression(node.ops[0].expr, text)
+                return lambda said: compare(one(said), other(said))
         raise ValueError(f"a compiled template holds {type(node).__name__}")
 
-    def _filtered(self, node: nodes.Filter, inner: Expression) -> Expression:
-        function = self._filters[node.name]
+    def _filtered(self, node: nodes.Filter, inner: Expression, text: int) -> Expression:
+        function = self._filters[text][node.name]
         given = [argument.value for argument in node.args if isinstance(argument, nodes.Const)]
         if len(given) != len(node.args) or node.kwargs:
             raise ValueError("a filter in a compiled template takes constants only")
-        if hasattr(function, "jinja_pass_arg"):  # it reads the language from the values, as from Jinja's context
-            self.names.add("language")
-            return lambda values: function(values, inner(values), *given)
-        return lambda values: function(inner(values), *given)
+        if hasattr(function, "jinja_pass_arg"):  # it reads the language from the fields, as from Jinja's context
+            return lambda said: function(said, inner(said), *given)
+        return lambda said: function(inner(said), *given)
 
 
-def _decide(body: _Body, values: Values, decisions: list[int]) -> None:
-    for part in body:
-        if isinstance(part, _Choice):
-            for number, (test, inner) in enumerate(part.branches):
-                if test is None or test(values):
-                    decisions.append(number)
-                    _decide(inner, values, decisions)
-                    break
+def _names(node: nodes.Node) -> set[str]:
+    return {name.name for name in (node, *node.find_all(nodes.Name)) if isinstance(name, nodes.Name)}
 
 
-def _flat(body: _Body, decisions: Any) -> Any:
+def _choices(body: _Body) -> list[_Choice]:
+    return [part for part in body if isinstance(part, _Choice)]
+
+
+def _decide(choices: list[_Choice], fields: Fields, decisions: list[int]) -> None:
+    for choice in choices:
+        for number, (test, _, inner) in enumerate(choice.branches):
+            if test is None or test(fields):
+                decisions.append(number)
+                if inner:
+                    _decide(inner, fields, decisions)
+                break
+
+
+def _flat(body: _Body, decisions: Iterator[int]) -> Iterator[bytes | int]:
     """Fixed bytes and slots alone, the choices taken as decided; in the order in which they were decided."""
     for part in body:
         if isinstance(part, _Choice):
             yield from _flat(part.branches[next(decisions)][1], decisions)
         else:
             yield part
+
+
+def _nothing(_: object) -> tuple[()]:
+    return ()
