@@ -84,6 +84,7 @@ class Journal:
     def close(self) -> None:
         """The run ended well and its results are stored. A disk that is full now is no fault of the run."""
         with suppress(OSError):
+            self.write()
             if self.attempts:
                 self._note(b"end\n")
                 os.fsync(self._file)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from preference_center.mail.opening import Features
 from preference_center.mail.outcomes import Envelope, Phase, Result
@@ -48,16 +48,31 @@ class Flight:
     dot_at: float = math.inf  # where its end stands among all octets of its connection
     given_back: bool = False
 
-    def commands(self, features: Features, *, chunked: bool = False) -> tuple[tuple[Step, bytes], ...]:
+    def commands(self, features: Features, *, chunked: bool = False) -> "tuple[Words, ...]":
         """MAIL, RCPT and DATA for this message (RFC 5321; RFC 6531 for addresses beyond ASCII), or BDAT with all of it (RFC 3030)."""
         options = b""
         if self.utf8:
             options = b" BODY=8BITMIME SMTPUTF8" if features.eight_bit else b" SMTPUTF8"
+        mail = b"MAIL FROM:<%b>%b\r\n" % (self.sender, options)
+        rcpt = b"RCPT TO:<%b>\r\n" % self.recipient
+        if chunked:
+            head = b"%b%bBDAT %d LAST\r\n" % (mail, rcpt, len(self.data))
+            return (Words((Step.mail, Step.rcpt, Step.chunk), self, (head, self.data)),)
+        if features.pipelining:
+            return (Words((Step.mail, Step.rcpt, Step.data), self, (mail + rcpt + b"DATA\r\n",)),)
         return (
-            (Step.mail, b"MAIL FROM:<%b>%b\r\n" % (self.sender, options)),
-            (Step.rcpt, b"RCPT TO:<%b>\r\n" % self.recipient),
-            (Step.chunk, b"BDAT %d LAST\r\n%b" % (len(self.data), self.data)) if chunked else (Step.data, b"DATA\r\n"),
+            Words((Step.mail,), self, (mail,)),
+            Words((Step.rcpt,), self, (rcpt,)),
+            Words((Step.data,), self, (b"DATA\r\n",)),
         )
+
+
+class Words(NamedTuple):
+    """What is said in one go, and the steps whose answers are awaited then."""
+
+    steps: tuple[Step, ...]
+    flight: Flight | None
+    parts: tuple[bytes, ...]
 
 
 class Desk(Protocol):

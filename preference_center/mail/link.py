@@ -1,4 +1,4 @@
-"""A connection to the relay that opens itself: address after address, TLS, greeting, login; then it carries replies."""
+"""A connection to the relay that opens itself: address after address, TLS, greeting, login. Then the session speaks on its wire."""
 
 import math
 import selectors
@@ -27,7 +27,7 @@ class Limits:
 
 
 class Link:
-    """One connection from its first SYN to its end. `owner` is what the selector hands back with each event.
+    """One connection from its first SYN to the first MAIL. `owner` is what the selector hands back with each event.
 
     Methods raise Gone when the connection broke, RelayTrouble when the relay or TLS refused us.
     """
@@ -57,21 +57,6 @@ class Link:
         """Whether it is still connecting, greeting or signing in."""
         return self._steps is not None
 
-    @property
-    def flushed(self) -> bool:
-        """Whether all that was written has left this process."""
-        return self._wire is not None and self._wire.flushed
-
-    @property
-    def written(self) -> int:
-        """All octets that were given to this connection."""
-        return self._wire.written if self._wire is not None else 0
-
-    @property
-    def sent(self) -> int:
-        """Those of them that have left this process."""
-        return self._wire.sent if self._wire is not None else 0
-
     def connect(self, words: str = "it has no address") -> None:
         """Try the next address. RelayTrouble when none is left; `words` say why the last one failed."""
         while self._addresses:
@@ -87,18 +72,19 @@ class Link:
             return
         raise RelayTrouble(TroubleKind.unreachable, f"the relay cannot be reached: {words}")
 
-    def on_ready(self, mask: int) -> list[Reply]:
-        """The selector's news. Returns the replies that came once the connection is open."""
-        wire = self._open_wire()
+    def on_ready(self, mask: int) -> None:
+        """The selector's news, while opening."""
+        wire = self.wire()
         if self._connecting:
             wire.check_connected()
             self._connected(wire)
-            return []
-        if self._shaking:
-            return self._shake(wire)
-        if not wire.flushed:
-            wire.flush()
-        return self._read(wire) if mask & READ else []
+        elif self._shaking:
+            self._shake(wire)
+        else:
+            if not wire.flushed:
+                wire.flush()
+            if mask & READ:
+                self._read(wire)
 
     def failed(self, gone: Gone) -> RelayTrouble | None:
         """The connection broke while opening: go on to the next address, or say what the trouble is."""
@@ -116,13 +102,11 @@ class Link:
         text = f"the relay cannot be reached: {gone} (at: {self._opening.phase})"
         return RelayTrouble(TroubleKind.unreachable, text)
 
-    def write(self, data: bytes) -> None:
-        """Send what fits now; the rest goes when the selector says so."""
-        self._open_wire().write(data)
-
-    def is_quiet(self) -> bool:
-        """Whether a resting connection is still open and has nothing to say."""
-        return self._wire is not None and self._wire.is_quiet()
+    def wire(self) -> Wire:
+        """What carries the octets."""
+        if self._wire is None:
+            raise Gone("the connection is closed")
+        return self._wire
 
     def register(self) -> None:
         """Tell the selector what is wanted now."""
@@ -144,11 +128,6 @@ class Link:
             self._wire.close()
             self._wire = None
 
-    def _open_wire(self) -> Wire:
-        if self._wire is None:
-            raise Gone("the connection is closed")
-        return self._wire
-
     def _connected(self, wire: Wire) -> None:
         self._connecting = False
         self._restart_clock()
@@ -157,17 +136,14 @@ class Link:
         else:
             self._introduce(None)
 
-    def _read(self, wire: Wire) -> list[Reply]:
+    def _read(self, wire: Wire) -> None:
         replies = wire.read()
-        if self._steps is None:
-            return replies
         if len(replies) > 1:
             # We say one thing at a time here, so a second reply was put there by somebody else (or before TLS began).
             raise Gibberish("the relay answered before it was asked")
         for reply in replies:
             self._restart_clock()
             self._introduce(reply)
-        return []
 
     def _introduce(self, reply: Reply | None) -> None:
         """One step of the opening: hand over the reply, send what comes next."""
@@ -181,16 +157,16 @@ class Link:
             self.deadline = math.inf
             return
         if words is None:
-            self._start_tls(self._open_wire())
+            self._start_tls(self.wire())
         elif words:
-            self.write(words)
+            self.wire().write(words)
 
     def _start_tls(self, wire: Wire) -> None:
         wire.start_tls(self._relay.tls_context(), self._relay.host)
         self._shaking = True
         self._shake(wire)
 
-    def _shake(self, wire: Wire) -> list[Reply]:
+    def _shake(self, wire: Wire) -> None:
         try:
             done = wire.shake_hands()
         except OSError as error:
@@ -198,13 +174,13 @@ class Link:
             text = clean(f"no secure connection to the relay: {why}")
             raise RelayTrouble(TroubleKind.tls, text) from None
         if not done:
-            return []
+            return
         self._shaking = False
         self._restart_clock()
         # With TLS from the start the greeting comes now; after STARTTLS the steps go on as if they had been answered.
         self._introduce(None if self._relay.tls == "implicit" else Reply(220, ("",)))
         # The relay's first words may have come with the end of the handshake, where no selector sees them.
-        return self._read(wire)
+        self._read(wire)
 
     def _restart_clock(self) -> None:
         self.deadline = min(time.monotonic() + self._limits.command, self._all_steps_until)

@@ -63,7 +63,7 @@ class Envelope(NamedTuple):
 class Result(NamedTuple):
     """How one envelope ended. `code` and `enhanced` (RFC 3463) come from the relay, except 5.6.7 (needs SMTPUTF8),
     5.1.3 and 5.1.7 (broken recipient or sender address), which are ours and have no code.
-    `text` is one line without addresses, fit for a log.
+    `text` is one line without addresses, fit for a log. What was accepted has its code alone.
     """
 
     key: int
@@ -80,10 +80,16 @@ class Result(NamedTuple):
 
 
 class Journal(Protocol):
-    """Where each final dot is noted just before it is sent, and each reply to one just after it came."""
+    """Where final dots are written down just before they are sent, and each reply to one before its result counts."""
 
-    def dot(self, key: int) -> None: ...
-    def reply(self, key: int, code: int) -> None: ...
+    def dot(self, *keys: int) -> None:
+        """Write at once, with the replies noted so far."""
+
+    def reply(self, key: int, code: int) -> None:
+        """Note; it is written with the next dots or by write()."""
+
+    def write(self) -> None:
+        """Write the replies noted so far."""
 
 
 class TroubleKind(StrEnum):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from preference_center import failpoints
-from preference_center.mail.flight import PHASES, Desk, Flight, Step
+from preference_center.mail.flight import PHASES, Desk, Flight, Step, Words
 from preference_center.mail.link import Address, Limits
 from preference_center.mail.outcomes import (
     Journal,
@@ -26,8 +26,8 @@ from preference_center.mail.outcomes import (
     trouble_in,
 )
 from preference_center.mail.relay import Relay
-from preference_center.mail.speaking import ENDS, TOGETHER, Speaker
-from preference_center.mail.wire import Gibberish, Gone
+from preference_center.mail.speaking import DOT, ENDS, TOGETHER, Speaker
+from preference_center.mail.wire import READ, Gibberish, Gone
 
 
 class Session(Speaker):
@@ -47,13 +47,16 @@ class Session(Speaker):
             self._link.connect()
         except RelayTrouble as trouble:
             self._end(trouble)
+        self._settle()
 
-    def start(self, flight: Flight) -> None:
-        """Begin a message on a ready session."""
-        try:
+    def begin(self) -> None:
+        """Take on as many messages as may be on their way here, and say them in one go."""
+        while self.ready and (flight := self.desk.take(self.features)) is not None:
             self._line_up(flight)
+        if not self._unsaid:
+            return
+        try:
             self._say()
-            self._writing = self._chunked and not self._link.flushed
             self._restart_clock()
         except Gone as gone:
             self._gone(gone)
@@ -64,9 +67,17 @@ class Session(Speaker):
         if self.ended:
             return
         try:
-            self._replies.extend(self._link.on_ready(mask))
-            self._go_on_writing()
-            self._hear()
+            if self.opening:
+                self._link.on_ready(mask)
+                if not self._link.opening:
+                    self._opened()
+            else:
+                if not self._wire.flushed:
+                    self._wire.flush()
+                if mask & READ:
+                    self._replies.extend(self._wire.read())
+                self._go_on_writing()
+                self._hear()
         except Gone as gone:
             self._gone(gone)
         except RelayTrouble as trouble:
@@ -85,13 +96,13 @@ class Session(Speaker):
 
     def is_quiet(self) -> bool:
         """Whether a resting connection is still usable."""
-        return self._link.is_quiet()
+        return not self.ended and not self.opening and self._wire.is_quiet()
 
     def quit(self) -> None:
         """Say goodbye without waiting for the answer, and close."""
         if not self.busy and not self.opening and not self.ended:
             with contextlib.suppress(Gone):
-                self._link.write(b"QUIT\r\n")
+                self._wire.write(b"QUIT\r\n")
         self._end(self.trouble)
 
     def drop(self) -> None:
@@ -116,23 +127,9 @@ class Session(Speaker):
 
     def _match(self, reply: Reply) -> None:
         step, flight = self._expected.popleft()
+        self._chunks -= step is Step.chunk
         try:
-            if flight is None:
-                if step is Step.reset and not reply.ok:
-                    raise Gibberish("the relay refused RSET")
-            elif step in ENDS and flight.refusal is None and self._has_left(flight):
-                self._delivered(flight, reply)
-            elif step is Step.chunk and flight.refusal is not None:
-                self._close_case(flight)  # its octets were read and thrown away (RFC 3030 2)
-                self._needs_reset = True
-            elif step in ENDS:
-                self._interrupted(flight, reply)
-            elif step is Step.data:
-                self._may_send(flight, reply)
-            elif step is Step.body:
-                self._interrupted(flight, reply)
-            elif not reply.ok:
-                self._refused(step, flight, reply)
+            self._take_answer(step, flight, reply)
         except Gibberish:
             self._expected.appendleft((step, flight))
             raise
@@ -141,6 +138,23 @@ class Session(Speaker):
             self._say()
         if step is Step.data and self._expected and self._expected[0][0] is Step.body:
             self._go_on_writing()
+
+    def _take_answer(self, step: Step, flight: Flight | None, reply: Reply) -> None:
+        if flight is None:
+            if step is Step.reset and not reply.ok:
+                raise Gibberish("the relay refused RSET")
+        elif step is Step.mail or step is Step.rcpt:
+            if not reply.ok:
+                self._refused(step, flight, reply)
+        elif step in ENDS and flight.refusal is None and self._has_left(flight):
+            self._delivered(flight, reply)
+        elif step is Step.chunk and flight.refusal is not None:
+            self._close_case(flight)  # its octets were read and thrown away (RFC 3030 2)
+            self._needs_reset = True
+        elif step is Step.data:
+            self._may_send(flight, reply)
+        else:
+            self._interrupted(flight, reply)
 
     def _refused(self, step: Step, flight: Flight, reply: Reply) -> None:
         """The answer to MAIL or RCPT was no. With PIPELINING the case stays open until DATA is answered too."""
@@ -161,7 +175,7 @@ class Session(Speaker):
         elif flight.refusal.phase is Phase.rcpt:
             # The relay wants a message for nobody (RFC 2920 3.1): an empty one ends it and goes nowhere.
             self._needs_reset = True
-            self._unsaid.appendleft((Step.empty_dot, None, b".\r\n"))
+            self._unsaid.appendleft(Words((Step.empty_dot,), None, (DOT,)))
             self._close_case(flight)
         else:
             self._close_case(flight)
@@ -180,7 +194,7 @@ class Session(Speaker):
             return
         self._expected.appendleft((Step.body, flight))
         if not self._dying:
-            self._link.write(flight.data)
+            self._wire.write(flight.data)
 
     def _delivered(self, flight: Flight, reply: Reply) -> None:
         """The answer to the final dot."""
@@ -190,7 +204,7 @@ class Session(Speaker):
         failpoints.hit("smtp.reply")
         self._journal.reply(key, reply.code)
         if reply.ok:
-            self.desk.report(Result(key, Outcome.accepted, Phase.dot, reply.code, reply.enhanced, reply.text))
+            self.desk.report(Result(key, Outcome.accepted, Phase.dot, reply.code, None, ""))
         else:
             self._refuse(flight, Phase.dot, reply)
             self._needs_reset = self._chunked
@@ -245,7 +259,7 @@ class Session(Speaker):
 
     def _gone(self, gone: Gone) -> None:
         """The connection broke, or waited too long. Its last replies count; the phase judges what they leave open."""
-        if self._link.opening:
+        if self.opening:
             trouble = self._link.failed(gone)
             if trouble is not None:
                 self._end(trouble)
@@ -289,7 +303,7 @@ class Session(Speaker):
 
     def _give_back_rest(self) -> None:
         """Messages that had to wait behind another one and whose end never left: another connection takes them."""
-        waiting = [flight for _, flight in self._expected] + [flight for _, flight, _ in self._unsaid]
+        waiting = [flight for _, flight in self._expected] + [words.flight for words in self._unsaid]
         for flight in dict.fromkeys(flight for flight in waiting if flight is not None):
             if flight.refusal is not None:
                 self._close_case(flight)
@@ -303,11 +317,11 @@ class Session(Speaker):
 
     def _forget(self, flight: Flight) -> None:
         self._expected = deque(item for item in self._expected if item[1] is not flight)
-        self._unsaid = deque(item for item in self._unsaid if item[1] is not flight)
+        self._unsaid = deque(words for words in self._unsaid if words.flight is not flight)
 
     def _end(self, trouble: RelayTrouble | None) -> None:
         self.trouble = trouble
-        self.ended = True
+        self.ended, self.opening = True, False
         self._give_back_rest()
         self._link.close()
 
@@ -315,8 +329,10 @@ class Session(Speaker):
         """After each event: say goodbye if it is time to, and tell the selector what is wanted now."""
         if self.ended:
             return
-        if not self.busy and not self.opening:
-            self._deadline = math.inf
+        if self.opening:
+            self.deadline = self._link.deadline
+        elif not self.busy:
+            self.deadline = math.inf
             if self.retiring or self._carried >= self._limits.messages_per_connection:
                 self.quit()
                 return

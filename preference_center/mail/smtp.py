@@ -102,8 +102,10 @@ class Courier:
             self._prepare(desk)
             while True:
                 self._put_to_work(desk)
-                while desk.results:
-                    yield desk.results.popleft()
+                if desk.results:
+                    self._journal.write()  # whatever becomes of them now, a dead worker's journal knows it too
+                    while desk.results:
+                        yield desk.results.popleft()
                 if not self._goes_on(desk):
                     break
                 self._wait()
@@ -117,6 +119,7 @@ class Courier:
                 else:
                     session.rest()
             self._bury(desk)
+            self._journal.write()
 
     def close(self) -> None:
         """Say goodbye on every connection and close it."""
@@ -147,9 +150,15 @@ class Courier:
 
     def _put_to_work(self, desk: "_Desk") -> None:
         for session in self._sessions:
-            while session.ready and (flight := desk.take(session.features)) is not None:
-                session.start(flight)
+            if session.ready:
+                session.begin()
         self._bury(desk)
+        if len(self._sessions) < self._allowed:
+            self._open_more(desk)
+            self._bury(desk)
+
+    def _open_more(self, desk: "_Desk") -> None:
+        """Connections for the messages that none is free for."""
         opening = sum(session.opening for session in self._sessions)
         idle = any(session.ready for session in self._sessions)
         while not idle and len(self._sessions) < self._allowed and desk.has_more_than(opening):
@@ -161,7 +170,6 @@ class Courier:
                 break
             self._sessions.append(Session(self._relay, addresses, self._limits, self._journal, self._selector, desk))
             opening += 1
-        self._bury(desk)
 
     def _goes_on(self, desk: "_Desk") -> bool:
         if any(session.busy for session in self._sessions):
@@ -174,14 +182,13 @@ class Courier:
         """Until something can be read or written, or a time is over. What has already come outruns its deadline."""
         if not self._sessions:
             return
-        now = time.monotonic()
         first = min(session.deadline for session in self._sessions)
-        for key, mask in self._selector.select(min(PULSE, max(0.0, first - now))):
+        for key, mask in self._selector.select(min(PULSE, max(0.0, first - time.monotonic()))):
             session: Session = key.data
             session.on_ready(mask)
         now = time.monotonic()
-        for session in self._sessions:
-            if session.deadline <= now:
+        if first <= now:
+            for session in self._sessions:
                 session.on_time(now)
         if self._pulse is not None and now >= self._next_pulse:
             self._next_pulse = now + PULSE
@@ -248,11 +255,16 @@ def send_one(relay: Relay, envelope: Envelope, *, journal: Journal | None = None
 
 
 class _NoJournal:
-    def dot(self, key: int) -> None:
-        """Nothing is noted: the caller's own row is the record."""
+    """The caller's own row is the record."""
+
+    def dot(self, *keys: int) -> None:
+        """Nothing is noted."""
 
     def reply(self, key: int, code: int) -> None:
         """Nothing is noted."""
+
+    def write(self) -> None:
+        """Nothing is written."""
 
 
 class _Desk:
@@ -267,8 +279,7 @@ class _Desk:
 
     def take(self, features: Features) -> Flight | None:
         """The next message that may start now on a connection with these features."""
-        while self.has_more_than(0):
-            flight = self._waiting.popleft()
+        while (flight := self._waiting.popleft() if self._waiting else self._pull()) is not None:
             key = flight.envelope.key
             if flight.utf8 and not features.smtputf8:
                 text = "the address needs SMTPUTF8, which the relay does not offer"
@@ -283,15 +294,20 @@ class _Desk:
     def has_more_than(self, number: int) -> bool:
         """Whether more than `number` messages wait; pulls no further than needed to know."""
         while len(self._waiting) <= number:
-            envelope = next(self._envelopes, None)
-            if envelope is None:
+            flight = self._pull()
+            if flight is None:
                 return False
-            flight = _flight(envelope)
-            if isinstance(flight, Result):
-                self.results.append(flight)
-            else:
-                self._waiting.append(flight)
+            self._waiting.append(flight)
         return True
+
+    def _pull(self) -> Flight | None:
+        """The caller's next message that can go over a wire at all."""
+        for envelope in self._envelopes:
+            flight = _flight(envelope)
+            if not isinstance(flight, Result):
+                return flight
+            self.results.append(flight)
+        return None
 
     def still_wanted(self, flight: Flight) -> bool:
         """Ask again, for a message whose commands the relay has kept waiting."""
@@ -299,7 +315,8 @@ class _Desk:
 
     def report(self, result: Result) -> None:
         """How one message ended."""
-        self.accepted = self.accepted or result.outcome is Outcome.accepted
+        if result.outcome is Outcome.accepted:
+            self.accepted = True
         self.results.append(result)
 
     def give_back(self, flight: Flight) -> None:

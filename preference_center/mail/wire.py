@@ -9,7 +9,6 @@ import re
 import selectors
 import socket
 import ssl
-from collections.abc import Iterator
 from functools import lru_cache
 
 from preference_center.mail.outcomes import Reply
@@ -41,8 +40,8 @@ class Wire:
     def __init__(self, family: int, address: tuple[object, ...]) -> None:
         self.sock: socket.socket = socket.socket(family, socket.SOCK_STREAM)
         self._tls: ssl.SSLSocket | None = None
-        self._out = memoryview(b"")
-        self.written = 0  # octets since the beginning
+        self._out: list[bytes | memoryview] = []
+        self.written = self.sent = 0  # octets since the beginning: given to it, and gone from this process
         self._in = b""
         self._lines: list[str] = []
         self.wanted = WRITE
@@ -96,22 +95,17 @@ class Wire:
         """Whether all that was written has left this process."""
         return not self._out
 
-    @property
-    def sent(self) -> int:
-        """How many octets have left this process since the beginning."""
-        return self.written - len(self._out)
-
-    def write(self, data: bytes) -> None:
+    def write(self, *parts: bytes) -> None:
         """Send, and keep what does not fit now. Gone when the connection is broken."""
-        self.written += len(data)
-        self._out = memoryview(bytes(self._out) + data) if self._out else memoryview(data)
+        self.written += sum(map(len, parts))
+        self._out.extend(parts)
         self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as it goes."""
         try:
             while self._out:
-                self._out = self._out[self.sock.send(self._out) :]
+                self._drop(self._send())
             self.wanted = READ
         except (BlockingIOError, ssl.SSLWantWriteError):
             self.wanted = READ | WRITE
@@ -119,6 +113,26 @@ class Wire:
             self.wanted = READ
         except OSError as error:
             raise Gone(_words(error), self._last_words()) from None
+
+    def _send(self) -> int:
+        if self._tls is None:
+            return self.sock.sendmsg(self._out)
+        if len(self._out) > 1:  # a record begun must be offered again as it was, so what is joined once stays joined
+            self._out = [b"".join(self._out)]
+        return self._tls.send(self._out[0])
+
+    def _drop(self, octets: int) -> None:
+        """So many have left."""
+        self.sent += octets
+        if self.sent == self.written:
+            self._out.clear()
+            return
+        gone = 0
+        while octets >= len(self._out[gone]):
+            octets -= len(self._out[gone])
+            gone += 1
+        self._out[:gone] = []
+        self._out[0] = memoryview(self._out[0])[octets:]
 
     def read(self) -> list[Reply]:
         """All replies that are complete by now. Gone at the end of the connection, with what came before it."""
@@ -129,7 +143,7 @@ class Wire:
                 if not data:
                     raise Gone("the relay closed the connection", replies)
                 self._in += data
-                replies.extend(self._complete())
+                self._complete(replies)
                 # TLS may hold more than the selector can see.
                 if self._tls is None or not self._tls.pending():
                     return replies
@@ -161,14 +175,15 @@ class Wire:
         except Gone as gone:
             return gone.last_words
 
-    def _complete(self) -> Iterator[Reply]:
+    def _complete(self, replies: list[Reply]) -> None:
+        """Move what is whole by now to the replies."""
         *lines, rest = self._in.split(b"\n")
         if len(rest) > _LINE_LIMIT:
             raise Gibberish("the relay sent a line without end")
         self._in = rest
         for line in lines:
             if not self._lines and (known := _usual(line)) is not None:
-                yield known
+                replies.append(known)
                 continue
             code, mark = line[:3], line[3:4]
             if not code.isdigit() or not b"200" <= code <= b"599" or mark not in (b" ", b"-", b"\r", b""):
@@ -177,7 +192,7 @@ class Wire:
             if len(self._lines) > _REPLY_LIMIT:
                 raise Gibberish("the relay sent a reply without end")
             if mark != b"-":
-                yield Reply(int(code), tuple(self._lines))
+                replies.append(Reply(int(code), tuple(self._lines)))
                 self._lines.clear()
 
 

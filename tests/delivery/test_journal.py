@@ -41,6 +41,18 @@ def test_what_a_dead_writer_noted_is_told_by_attempt(tmp_path: Path) -> None:
     assert noted.replies == {(7, 1): 250, (8, 1): None, (9, 2): 451}
 
 
+def test_a_reply_is_on_disk_with_the_next_dots_or_when_that_is_asked_for(tmp_path: Path) -> None:
+    with Journal(tmp_path / "1.journal") as journal:
+        journal.attempts = {7: 1, 8: 1, 9: 1}
+        journal.dot(7)
+        journal.reply(7, 250)
+        journal.dot(8, 9)
+        assert journal.path.read_text().endswith("\ndot 7 1\nreply 7 1 250\ndot 8 1\ndot 9 1\n")
+        journal.reply(9, 451)
+        journal.write()
+        assert journal.path.read_text().endswith("\ndot 9 1\nreply 9 1 451\n")
+
+
 def test_a_line_cut_short_by_the_kill_proves_nothing_more_than_the_dot(tmp_path: Path) -> None:
     path = tmp_path / "1.journal"
     path.write_bytes(b"dot 7 1\nreply 7 1 25")

@@ -8,16 +8,22 @@ from preference_center.mail.smtp import Courier, Envelope, Relay, Result
 
 
 class Notes:
-    """A journal in memory."""
+    """A journal in memory; what is in `lines` would outlive this process."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[Any, ...]] = []
+        self._noted: list[tuple[Any, ...]] = []
 
-    def dot(self, key: int) -> None:
-        self.lines.append(("dot", key))
+    def dot(self, *keys: int) -> None:
+        self._noted += [("dot", key) for key in keys]
+        self.write()
 
     def reply(self, key: int, code: int) -> None:
-        self.lines.append(("reply", key, code))
+        self._noted.append(("reply", key, code))
+
+    def write(self) -> None:
+        self.lines += self._noted
+        self._noted.clear()
 
 
 def letter(number: int = 0, text: str = "Hello\n") -> bytes:

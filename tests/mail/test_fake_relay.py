@@ -130,8 +130,9 @@ from tests.mail.handing import hand, to
 
 class Journal:
     def __init__(self): self.file = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    def dot(self, key): os.write(self.file, f"dot {key}\\n".encode())
+    def dot(self, *keys): os.write(self.file, "".join(f"dot {key}\\n" for key in keys).encode())
     def reply(self, key, code): os.write(self.file, f"reply {key} {code}\\n".encode())
+    def write(self): pass
 
 relay = Relay("127.0.0.1", int(sys.argv[1]), tls="none")
 hand(Courier(relay, connections=1, journal=Journal()), to(*(f"u{number}" for number in range(100))))

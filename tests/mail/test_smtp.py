@@ -21,7 +21,7 @@ def test_what_was_handed_over_is_what_arrives(relay: FakeRelay) -> None:
         assert arrived[envelope.recipient].data == envelope.data
         assert arrived[envelope.recipient].sender == envelope.sender
         assert arrived[envelope.recipient].message_id == f"<{envelope.key}@sender.example>"
-    assert results[0].code == 250 and (results[0].enhanced, results[0].phase) == ("2.0.0", Phase.dot)
+    assert (results[0].code, results[0].phase) == (250, Phase.dot)
 
 
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "step by step"])
@@ -112,6 +112,27 @@ def test_a_message_that_waited_long_behind_another_is_asked_about_again(relay: F
     assert (results[1].outcome, results[1].phase) == (Outcome.not_sent, Phase.data)
     assert asked == [0, 0, 1, 1]
     assert relay.copies() == {"anna+slow1.2@c.example": 1}
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_each_reply_is_in_the_journal_before_its_result_counts(relay: FakeRelay, connections: int) -> None:
+    notes = Notes()
+    with quick(Relay.from_url(relay.url), connections=connections, journal=notes) as courier:
+        for result in courier.hand_over(to("anna", "ben+452dot", *["cora"] * 20), lambda _: True):
+            assert ("reply", result.key, result.code) in notes.lines
+
+
+def test_a_failing_supply_takes_no_reply_from_the_journal(relay: FakeRelay) -> None:
+    def supply() -> Iterator[Envelope]:
+        anna, ben = to("anna", "ben")
+        yield from (anna, ben)
+        relay.wait_for(1)
+        raise KeyError("template")
+
+    notes = Notes()
+    with quick(Relay.from_url(relay.url), journal=notes) as courier, pytest.raises(KeyError):
+        hand(courier, supply())
+    assert ("reply", 0, 250) in notes.lines
 
 
 def test_connections_are_kept_between_hand_overs_and_closed_politely(relay: FakeRelay) -> None:
