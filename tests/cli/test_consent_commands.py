@@ -64,6 +64,26 @@ def test_verifying_opens_the_evidence_when_asked_to(pc: Run, folder: Path) -> No
 
 
 @pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("value", ["'nonsense'", "x'00'", "CAST(x'E2' AS TEXT)"])
+@pytest.mark.parametrize("column", ["action", "purpose_key", "public_id"])
+def test_a_record_that_holds_nonsense_is_named_in_a_line(pc: Run, folder: Path, column: str, value: str) -> None:  # S70
+    from preference_center.commands import desk
+    from preference_center.consent.chain import seal
+    from preference_center.db import transaction
+
+    with desk.app(), transaction():
+        seal.seal_all()
+    connection = sqlite3.connect(folder / "preference-center.db")
+    connection.execute(f"UPDATE consent_records SET {column} = {value} WHERE id = 1")
+    connection.commit()
+    connection.close()
+    told = pc("ledger", "verify")
+    *_progress, first, second = told.err.splitlines()
+    assert told.status == 1 and "(number 1) is not what was sealed" in first and "nobody's state was compared" in second
+    assert json.loads(pc("ledger", "verify", "--json").out)["differences"] is None
+
+
+@pytest.mark.usefixtures("people")
 def test_the_doctor_warns_of_requests_that_must_be_answered(pc: Run, folder: Path) -> None:  # S101
     from preference_center import config
     from preference_center.commands.installing import checks
