@@ -79,6 +79,7 @@ class Settings:
     quiet_hours: Hours | None = None  # in the contact's zone: no campaign mail leaves then
     sending_calendar: SendingCalendar = field(default=wall_clock.ALWAYS)
     frequency_caps: tuple[tuple[int, int], ...] = ()  # so many campaign mails in so many days, for one contact
+    ask_number_above: int = 10_000  # people: whoever sends to more types how many
     hold_seconds: int = 60  # between the console's "send" and the start
     job_memory: int = 2048  # megabytes that one background job may take beyond what its worker holds; 0: any
     failpoints: str = ""  # of fault tests alone; see failpoints.py
@@ -123,14 +124,14 @@ _PREFIXED = {
     "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
     "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS", "JOB_MEMORY",
-    "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS",
+    "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS", "ASK_NUMBER_ABOVE",
 }  # fmt: skip
 _LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
 _WHOLE_NUMBERS = {
     "relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "web_workers": (1, 64), "proxies": (0, 5),
     "event_cap": (1, 10_000_000),
     "post_days": (4, 400),  # longer than a provider tries again: a token that is good once stands with its post
-    "hold_seconds": (0, 3600),
+    "hold_seconds": (0, 3600), "ask_number_above": (0, 1_000_000_000),
     "job_memory": (0, 1_000_000),
     "forget_after_days": (0, 36500),
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """What an author should look at before a mail is sent: cheap checks over the finished mail, worded with a remedy."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,7 @@ from preference_center.campaigns.authoring import contrast, links
 from preference_center.campaigns.models import CampaignVersion
 
 CLIPPED_AT = 102_000  # Gmail shows no more of a mail, and hides the footer with the rest
+NEARLY = 0.85  # of that: what a merge field adds for somebody may be too much
 LONG_SUBJECT = 60
 _DRAFT = re.compile(r"\[(draft|test|todo|entwurf|borrador|szkic|rascunho)\]|lorem ipsum", re.IGNORECASE)
 
@@ -24,6 +26,11 @@ class Finding:
     weight: Weight
     message: str
     line: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The same as long as nothing changes about it: by this somebody says that they know of it."""
+        return f"{self.code}-{hashlib.sha256(f'{self.line} {self.message}'.encode()).hexdigest()[:10]}"
 
 
 def findings(version: CampaignVersion, html: str, text: str) -> list[Finding]:
@@ -43,6 +50,12 @@ def _of_html(html: str, source: str) -> list[Finding]:
                 "too_large",
                 Weight.fix,
                 f"The HTML is {size // 1000} kB. Gmail cuts a mail off after 102 kB, and the footer with it: shorten it.",
+            )
+        )
+    elif size > CLIPPED_AT * NEARLY:
+        found.append(
+            Finding(
+                "nearly_too_large", Weight.know, f"The HTML is {size // 1000} kB. Gmail cuts a mail off after 102 kB."
             )
         )
     looker = _Looker()

@@ -142,6 +142,7 @@ def init(app: Flask) -> None:
         ago=ago,
         count=count,
         percent=percent,
+        lasting=lambda span: format_timedelta(span, threshold=1.5, locale=get_locale()),
         reason_words=lambda key: REASONS.get(key, key),
         state_words=lambda key: STATES.get(key, key),
         message_words=lambda key: MESSAGE_STATES.get(key, key),

@@ -88,6 +88,8 @@ def test_from_signing_in_to_the_report(app: Flask, page: Page, site: str, people
     frame = page.frame_locator("iframe")
     frame.get_by_role("heading", name="Hello").wait_for()
     page.get_by_role("link", name="Review and send").click()
+    for box in page.get_by_role("group", name="Before it goes").get_by_role("checkbox").all():
+        box.check()
     page.get_by_role("button", name="Send to 3 people").click()
     page.get_by_text("It starts now.").wait_for()
     _fill()

@@ -44,7 +44,7 @@ def preview(public_id: str) -> ResponseReturnValue:
     view = request.args.get("view") if request.args.get("view") in VIEWS else "desktop"
     language, whose = _language(), _whose()
     audience_ = audience_of(campaign, version)
-    people, empty = ([], []) if audience_["trouble"] else _people(version, audience_["topic"])
+    some, empty = ([], []) if audience_["trouble"] else people(version, audience_["topic"])
     return render_template(
         "admin/planning/preview.html",
         campaign=campaign,
@@ -54,7 +54,7 @@ def preview(public_id: str) -> ResponseReturnValue:
         images="images" in request.args,
         seen=content.preview(version, whose, None if whose else language),
         whose=whose,
-        people=[(one, shown(one)) for one in people],
+        people=[(one, shown(one)) for one in some],
         empty=empty,
         sender=current_app.extensions["settings"].mail_from,
         colleagues=users.colleagues() if me().may(Permission.write_campaigns) else [],
@@ -130,23 +130,27 @@ def _language() -> str:
     return wish if wish in LANGUAGES else "en"
 
 
-def _people(version: CampaignVersion, topic: Topic) -> tuple[list[Contact], list[blanks.Blank]]:
+def people(version: CampaignVersion, topic: Topic) -> tuple[list[Contact], list[blanks.Blank]]:
     """Some of those who get it, and at least one for whom a field is empty."""
     now, also = clock.now(), reach.condition(version)
     empty = blanks.of(version, topic, now, also)
-    people = blanks.samples(version, topic, now, also)
+    some = blanks.samples(version, topic, now, also)
     for blank in empty[:1]:
-        if all(one.public_id != blank.example for one in people):
-            people.append(contacts.by_public_id(blank.example))
-    return people, empty
+        if all(one.public_id != blank.example for one in some):
+            some.append(contacts.by_public_id(blank.example))
+    return some, empty
 
 
 def _whose() -> Contact | None:
-    """The contact to see it as, by public id. Who may not see addresses sees a stand-in with everything masked."""
+    """The contact to see it as, by public id."""
     wish = request.args.get("as", "")
     if not wish:
         return None
-    found = contacts.by_public_id(wish)
+    return seen_as(contacts.by_public_id(wish))
+
+
+def seen_as(found: Contact) -> Contact:
+    """The contact as this user may see them: everything masked for whoever may not see addresses."""
     if me().may(Permission.see_addresses):
         return found
     hidden = {

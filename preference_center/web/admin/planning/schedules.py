@@ -23,12 +23,14 @@ from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import content
 from preference_center.campaigns.timing import Plan
 from preference_center.db import transaction
-from preference_center.delivery.results import trials
+from preference_center.delivery.results import foretelling, trials
 from preference_center.errors import Conflict, Invalid
 from preference_center.wall_clock import Shift
 from preference_center.web.admin import words
+from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, me, pages
-from preference_center.web.admin.planning.previews import audience_of
+from preference_center.web.admin.planning import reviewing
+from preference_center.web.admin.planning.previews import audience_of, seen_as
 from preference_center.web.admin.words import put_faults
 
 THEIRS = "theirs"
@@ -71,7 +73,8 @@ def review(public_id: str) -> ResponseReturnValue:
 @pages.post("/campaigns/<public_id>/send")
 @allowed(Permission.send)
 def send(public_id: str) -> ResponseReturnValue:
-    return _let_go(public_id, clock.now() + timedelta(seconds=timing.settings().hold_seconds))
+    begin = clock.now() + timedelta(seconds=timing.settings().hold_seconds)
+    return _to_do(public_id, WhenForm()) or _let_go(public_id, begin)
 
 
 @pages.post("/campaigns/<public_id>/schedule")
@@ -84,7 +87,7 @@ def schedule(public_id: str) -> ResponseReturnValue:
             plan = form.plan()
             jumps = plan.shifted()
             if not jumps or request.form.get("seen") == plan.wall.isoformat():
-                return _let_go(public_id, plan, form.last_moment())
+                return _to_do(public_id, form) or _let_go(public_id, plan, form.last_moment())
         except Invalid as fault:
             beside = {"at": "day", "not_after": "last_day"}
             put_faults(
@@ -134,6 +137,23 @@ def stamp(campaign: Campaign) -> str:
     return f"{campaign.version}.{int(campaign.updated_at.timestamp() * 1_000_000)}"
 
 
+def _to_do(public_id: str, form: WhenForm) -> ResponseReturnValue | None:
+    """The page again, where somebody has not ticked what there is to know, or not typed how many get it."""
+    campaign = queries.by_public_id(public_id)
+    if campaign.state is not CampaignState.draft or request.form.get("stamp") != stamp(campaign):
+        return None  # answered by what comes next
+    version = queries.version(campaign)
+    audience = audience_of(campaign, version)
+    if not audience["funnel"]:
+        return None
+    to_tick = reviewing.checks(campaign, version, audience["topic"], audience["funnel"].allowed)
+    missing = reviewing.unticked(to_tick)
+    wrong_number = reviewing.number_is_wrong(timing.settings().ask_number_above)
+    if not missing and not wrong_number:
+        return None
+    return _review(campaign, form, to_do=reviewing.faults(to_tick, missing, wrong_number)), 422
+
+
 def _let_go(public_id: str, at: datetime | Plan, not_after: datetime | None = None) -> ResponseReturnValue:
     seen = request.form.get("stamp", "")
     there = redirect(url_for("admin.progress", public_id=public_id))
@@ -148,22 +168,32 @@ def _let_go(public_id: str, at: datetime | Plan, not_after: datetime | None = No
         number = int(seen.partition(".")[0])
         scheduling.schedule(campaign, at, version=number, not_after=not_after, actor=me().actor)
         begins = campaign.scheduled_at
-        detail = {"version": number, "at": begins and begins.isoformat()}
+        detail = {"version": number, "at": begins and begins.isoformat(), "known": reviewing.ticked()}
         audit.note(me().actor, "campaign.scheduled", "campaign", public_id, **detail)
     flash(_("It starts now.") if begins and begins <= clock.now() else _("Scheduled."), "good")
     return there
 
 
-def _review(campaign: Campaign, form: WhenForm, jumps: dict[str, Shift] | None = None) -> str:
+def _review(
+    campaign: Campaign, form: WhenForm, jumps: dict[str, Shift] | None = None, to_do: dict[str, str] | None = None
+) -> str:
     version = queries.version(campaign)
     plan = form.plan() if jumps else None
-    now = clock.now()
+    now, audience = clock.now(), audience_of(campaign, version)
+    topic, allowed_ = audience["topic"], audience["funnel"].allowed if audience["funnel"] else 0
+    some = reviewing.people(version, topic) if allowed_ else []
     return render_template(
         "admin/planning/review.html",
         campaign=campaign,
         version=version,
         form=form,
         stamp=stamp(campaign),
+        checks=reviewing.checks(campaign, version, topic, allowed_) if allowed_ else [],
+        known=request.form.getlist("known"),
+        to_do=to_do or {},
+        asks_number=allowed_ > timing.settings().ask_number_above,
+        takes=foretelling.takes(allowed_),
+        looks=[(one, shown(one), content.preview(version, seen_as(one))) for one in some],
         seen=content.preview(version, None, "en"),
         jumps=jumps,
         plan=plan,
@@ -172,5 +202,5 @@ def _review(campaign: Campaign, form: WhenForm, jumps: dict[str, Shift] | None =
         quiet=timing.settings().quiet_hours,
         opens=timing.next_open(now) if not timing.is_open(now) else None,
         hold=timing.settings().hold_seconds,
-        **audience_of(campaign, version),
+        **audience,
     )
