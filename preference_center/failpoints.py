@@ -20,6 +20,7 @@ POINTS = {
     "smtp.reply": "the reply to the dot is read, not journalled",
     "store.before": "a chunk's replies are journalled, its results are not stored",
     "end.before": "all results are stored, the run and the campaign are not closed",
+    "end.committed": "the run and the campaign are closed, the journal is not put aside",
     "sweep.settled": "a dead run's journal is read and its messages are judged, not committed",
 }
 ACTIONS = ("kill", "fell", "stop", "raise", "sleep")  # fell: the worker that forked this process dies with it

@@ -97,11 +97,10 @@ class _Turn:
 
     def may_start(self, envelope: Envelope) -> bool:
         young = time.monotonic() - self.claimed_at <= STALE_SECONDS
-        goes_on = young and not self.stop() and self.lookout.sees_sending()
-        allowed = goes_on and self.lane.may_go(envelope.key)
-        if not allowed:
-            self.held_back.add(envelope.key)
-        return allowed
+        if young and not self.stop() and self.lookout.sees_sending() and self.lane.may_go(envelope.key):
+            return True
+        self.held_back.add(envelope.key)
+        return False
 
 
 def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> Tally:
@@ -119,6 +118,7 @@ def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: 
             turn.courier.close()
             turn.lookout.close()
         _end(turn)
+        failpoints.hit("end.committed")
     turn.tally.seconds = time.perf_counter() - begun
     return turn.tally
 
@@ -218,10 +218,12 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     attempts = {claimed.id: claimed.attempt for claimed in chunk}
     turn.journal.take((claimed.id, claimed.attempt, claimed.public_id) for claimed in chunk)
     started = 0
-    domains.of_process().look_up({turn.lane.domain_of(claimed.id) for claimed in chunk})
-    for result in turn.courier.hand_over(_composed(turn, chunk), turn.may_start):
+    named = {turn.lane.domain_of(claimed.id) for claimed in chunk}
+    known = domains.of_process()
+    known.look_up(named)
+    for result in turn.courier.hand_over(_composed(turn, chunk, known.refused(named)), turn.may_start):
         held_back = result.key in turn.held_back
-        ending = outcomes.ending_of(result, attempts[result.key], clock.now(), turn.give_up_at, held_back=held_back)
+        ending = outcomes.ending_of(result, attempts[result.key], turn.give_up_at, held_back=held_back)
         turn.endings.append(ending)
         turn.lane.hear(result)
         started += ending.state is MessageState.sent
@@ -233,12 +235,10 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * 2)
 
 
-def _composed(turn: _Turn, chunk: list[Claimed]) -> Iterator[Envelope]:
-    known = domains.of_process()
+def _composed(turn: _Turn, chunk: list[Claimed], refused: dict[str, Reason]) -> Iterator[Envelope]:
     for claimed in chunk:
-        standing = known.standing(turn.lane.domain_of(claimed.id))
-        if standing in domains.REASONS:
-            turn.endings.append(Ending(claimed.id, MessageState.skipped, domains.REASONS[standing]))
+        if refused and (reason := refused.get(turn.lane.domain_of(claimed.id))):
+            turn.endings.append(Ending(claimed.id, MessageState.skipped, reason))
             continue
         try:
             envelope = turn.composer.compose(claimed)

@@ -132,10 +132,6 @@ class Scenario:
     def judge(self, *, uncertain: int, journal_lost: bool = False) -> History:
         past = self.past()
         doubtful = past.of("uncertain")
-        print(
-            f"seed {self.seed}: kills {self.kills}, accepted {past.accepted.total()}, copies {len(history.copies(past))}, "
-            f"uncertain {len(doubtful)}, looks {self.looks}, {time.monotonic() - self.began:.1f} s"
-        )
         assert history.lost(past) == set()  # P1
         assert history.copies(past) == set()  # P2
         assert history.untrue(past) == set()
@@ -143,6 +139,14 @@ class Scenario:
         assert len(doubtful) <= uncertain, "more are uncertain than connections were cut"
         assert _ledger_faults() == []  # P10
         return past
+
+    def tell(self) -> None:
+        """The line that each scenario ends with, judged or not."""
+        past = self.past()
+        print(
+            f"seed {self.seed}: kills {self.kills}, accepted {past.accepted.total()}, copies {len(history.copies(past))}, "
+            f"uncertain {len(past.of('uncertain'))}, looks {self.looks}, {time.monotonic() - self.began:.1f} s"
+        )
 
     def past(self) -> History:
         db.session.rollback()
@@ -180,7 +184,10 @@ def scenario(
         play = Scenario(own, campaign.id, addresses, seed, random.Random(seed))
         if started:
             play.start()
-        yield play
+        try:
+            yield play
+        finally:
+            play.tell()
 
 
 def children(pid: int) -> list[int]:

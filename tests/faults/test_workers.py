@@ -6,12 +6,18 @@ import time
 from pathlib import Path
 
 import pytest
+from rq import Queue
 from sqlalchemy import func, select, update
 
+from preference_center import clock, jobs
+from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
 from preference_center.delivery.models import Message, Run
+from preference_center.notices import sending as notices
+from preference_center.notices.models import Kind, Notice
 from tests.faults.scenario import CONNECTIONS, Scenario, children, scenario
+from tests.support import make
 
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
@@ -93,6 +99,49 @@ def test_a_sweep_that_dies_is_done_again(settings: Settings) -> None:
         assert play.finish(uncertain=2 * CONNECTIONS).of("sent", "uncertain") == play.people
 
 
+def test_after_the_close_nothing_is_sent_and_what_is_left_to_do_is_done_once(settings: Settings) -> None:  # K12
+    """No message, letter or ring is owed for a close, so none can get lost; its journal is put aside by the sweep."""
+    with scenario(settings, *SLOWLY) as play:
+        play.worker(failpoints="end.committed:fell")
+        play.falls()
+        db.session.rollback()
+        campaign = db.session.get_one(Campaign, play.campaign_id)
+        closed_at, journals = campaign.finished_at, play.own.settings.journals
+        assert campaign.state is CampaignState.sent and closed_at is not None
+        assert len(list(journals.glob("*.journal"))) == 1 and not list(journals.glob("kept/*/*"))
+        play.worker()
+        play.until(lambda: len(list(journals.glob("kept/*/*"))) == 1, "the journal is put aside")
+        for _ in range(3):
+            play.ring(jobs.DELIVER, play.campaign_id)
+            play.ring(jobs.SWEEP)
+        queues = [Queue(name, connection=play.own.app.extensions["bell"].redis) for name in jobs.QUEUES]
+        play.until(lambda: not any(queue.count for queue in queues), "the end of all work")
+        assert play.finish(uncertain=0).of("sent") == play.people
+        db.session.rollback()
+        assert db.session.get_one(Campaign, play.campaign_id).finished_at == closed_at
+        assert play.accepted() == len(play.people)
+        assert not list(journals.glob("*.journal")) and len(list(journals.glob("kept/*/*"))) == 1
+
+
+def test_a_letter_that_nobody_could_send_goes_once_the_relay_runs(settings: Settings) -> None:  # K12
+    """The outbox of service mail: owed and committed, nobody rung for it, and its first sender dies."""
+    with scenario(settings, *SLOWLY, people=2, started=False) as play:
+        play.own.stop_queue()
+        with play.own.app.app_context(), transaction():
+            notices.owe(Kind.new_link, make.contact("asks@example.org"), {})
+        play.own.restart_queue()
+        play.worker(failpoints="smtp.body:fell")
+        play.own.start_clock()
+        play.falls()
+        with transaction():
+            db.session.execute(update(Notice).values(next_try_at=clock.now()))  # it counts as dead now
+        play.worker()
+        play.ring(jobs.SEND_NOTICE)
+        play.until(lambda: "asks@example.org" in play.past().accepted, "the letter")
+        play.until(lambda: _letter() == "sent", "its end")
+        assert play.past().accepted == {"asks@example.org": 1}
+
+
 def test_a_horse_dies_with_its_worker(settings: Settings) -> None:  # K13
     with scenario(settings, *SLOWLY, people=200) as play:
         worker = play.worker()
@@ -135,6 +184,11 @@ def test_a_worker_that_slept_through_its_lease_changes_nothing(settings: Setting
         play.until(lambda: not any(map(_lives, asleep)), "the end of its run")
         past = play.judge(uncertain=len(play.people), journal_lost=True)
         assert past.of("uncertain"), "what slept was not doubted, so nothing was proven"
+
+
+def _letter() -> str:
+    db.session.rollback()
+    return str(db.session.scalars(select(Notice.state)).one())
 
 
 def _open_run() -> Run:

