@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from preference_center import clock
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.delivery import chunks
@@ -19,15 +20,15 @@ from preference_center.suppressions.models import Cause
 _BEFORE_THE_RECIPIENT = {"connect", "hello", "starttls", "login", "mail"}
 
 
-def ending_of(result: Result, attempt: int, now: datetime, give_up_at: datetime, *, held_back: bool = False) -> Ending:
+def ending_of(result: Result, attempt: int, give_up_at: datetime, *, held_back: bool = False) -> Ending:
     """The state that a hand-over leads to (`reliability.md` 2.4). Only an unanswered final dot is uncertain.
 
     `held_back`: we ourselves said that it may not start any more, so it waits for nothing.
     """
-    reply = f"{result.phase}: {result.text}"
+    if result.outcome is Outcome.accepted:
+        return Ending(result.key, MessageState.sent, reply_code=result.code)
+    now, reply = clock.now(), f"{result.phase}: {result.text}"
     match result.outcome:
-        case Outcome.accepted:
-            return Ending(result.key, MessageState.sent, reply_code=result.code)
         case Outcome.permanent:
             reason = "dead_address" if is_dead(result) else "refused"
             return Ending(result.key, MessageState.failed, reason, result.code, reply)

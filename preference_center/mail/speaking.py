@@ -95,7 +95,9 @@ class Speaker:
         """
         if self._dying:
             return
-        at, parts, ending = self._wire.written, list[bytes](), list[int]()
+        at = self._wire.written
+        parts: list[bytes] = []
+        ending: list[int] = []
         while self._unsaid and (self.features.pipelining or not self._expected):
             steps, flight, words = self._unsaid.popleft()
             self._expected.extend([(step, flight) for step in steps])

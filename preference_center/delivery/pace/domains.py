@@ -62,6 +62,11 @@ class Domains:
             if not answered and now >= self._impatient_until:
                 self._impatient_until = time.monotonic() + _IMPATIENT_SECONDS
 
+    def refused(self, domains: Collection[str]) -> dict[str, Reason]:
+        """Those of them that take no mail, as far as is known now, and why."""
+        standings = ((domain, self.standing(domain)) for domain in domains)
+        return {domain: REASONS[standing] for domain, standing in standings if standing in REASONS}
+
     def standing(self, domain: str) -> Standing:
         """What is known now; fine, if nothing is."""
         known = self._known.get(domain)

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 CHANNEL = "preference_center_campaigns"
 LOOK_SECONDS = 0.02  # how often the state is read when nobody tells
 TOLD_SECONDS = 0.5  # and when changes are told: a change past our own verbs is still seen
+GLANCE_SECONDS = 0.001  # what is told takes about so long to arrive, so it is not listened for more often
 
 
 class Lookout:
@@ -31,6 +32,7 @@ class Lookout:
         self._sending = True
         self._looked_at = 0.0
         self._interval = LOOK_SECONDS
+        self._glanced_at = 0.0
         self._connection: Any = None  # the driver's own; open from the first look on
 
     def look(self) -> bool:
@@ -48,8 +50,13 @@ class Lookout:
 
     def sees_sending(self) -> bool:
         """Whether the campaign sends, as far as this process can know without asking the database each time."""
-        if self._connection is None or self._is_told() or time.monotonic() - self._looked_at > self._interval:
+        now = time.monotonic()
+        if self._connection is None or now - self._looked_at > self._interval:
             return self.look()
+        if now - self._glanced_at > GLANCE_SECONDS:
+            self._glanced_at = now
+            if self._is_told():
+                return self.look()
         return self._sending
 
     def close(self) -> None:

@@ -63,11 +63,10 @@ class Lane:
 
     def hear(self, result: Result) -> None:
         """Note what one answer says of its recipient's domain."""
-        domain = self._domains.get(result.key, "")
         if result.outcome is Outcome.accepted:
-            if domain in self._trying:
+            if self._trying and (domain := self.domain_of(result.key)) in self._trying:
                 self._thanks.add(domain)
-        elif result.is_about_domain and domain:
+        elif result.is_about_domain and (domain := self.domain_of(result.key)):
             self._complaints[domain] = result.text
 
     def domain_of(self, key: int) -> str:
