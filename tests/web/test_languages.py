@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
@@ -28,6 +28,8 @@ FOLDERS = {
     "preference_center/delivery": "python",
 }
 
+ERRORS = "preference_center/web/errors.py"
+
 
 def sentences() -> set[str]:
     """What the public pages, the error pages and the mails say, in the words of the source."""
@@ -38,6 +40,8 @@ def sentences() -> set[str]:
             HERE / folder, method_map=method, keywords=KEYWORDS
         ):
             found.add(message if isinstance(message, str) else message[0])
+    for _line, message, _comments, _context in extract_from_file("python", HERE / ERRORS, keywords=KEYWORDS):
+        found.add(message if isinstance(message, str) else message[0])
     return found
 
 
@@ -64,6 +68,17 @@ def test_placeholders_are_the_same(language: str) -> None:
             theirs = message.string if isinstance(message.string, tuple) else (message.string,)
             for text in theirs:
                 assert set(re.findall(r"%\(\w+\)s", str(text))) == set(re.findall(r"%\(\w+\)s", ours)), text
+
+
+GENDERED = re.compile(r"\b\w+ł(?:by)?[ea](?:by)?[śm]\b|\b\w+ł[ea]?by[śm]\b|\b(?:powinien|powinna)\w*|[Pp]an(?:i|a)?\b")
+
+
+def test_polish_speaks_to_women_and_men_alike() -> None:
+    """`screens.md` 5: no past tense that knows whether the reader is a woman or a man."""
+    for found in ("zapisałeś się", "zapisałaś się", "chciałbyś", "chciałabyś", "prosiłem", "powinieneś", "dla Pani"):
+        assert GENDERED.search(found), found
+    texts = [str(message.string) for message in catalogue("pl") if message.id]
+    assert [text for text in texts if GENDERED.search(text)] == []
 
 
 @pytest.mark.parametrize(
