@@ -146,6 +146,8 @@ def envelope_address(address: str) -> str:
 
     NeedsSMTPUTF8 when the local part is not ASCII; ValueError when it is no address at all.
     """
+    if len(address) <= LOCAL_LIMIT and _USUAL.match(address):
+        return address
     local, domain = _split(address)
     if not local.isascii():
         raise NeedsSMTPUTF8("the part before the @ is not ASCII")
