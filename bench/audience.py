@@ -72,6 +72,7 @@ def measure(contacts: int, rounds: int) -> dict[str, Any]:
     )
     found["seconds_to_estimate_it"], estimate = _timed(lambda: sizing.estimate(segments.read(SEGMENT), clock.now()))
     found |= {"in_the_segment": some.matched, "estimated": estimate.number, "give_or_take": estimate.margin}
+    found |= {"aim_of_estimate_seconds": sizing.LONGEST, "estimate_was_cut": estimate.cut}
     if not contacts * 0.8 < everyone.allowed < contacts:
         raise SystemExit(
             f"Of {contacts} people {everyone.allowed} may be mailed, so this measures nothing: {everyone.reasons}"

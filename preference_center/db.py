@@ -4,6 +4,7 @@ import base64
 import enum
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -177,6 +179,44 @@ def reading() -> Iterator[Connection]:
             yield connection.execution_options(only_reads=True)
         else:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+class TimeUp(Exception):
+    """A statement was cut off because it took longer than it may."""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Cut a statement of the session that only looks off after so long: TimeUp, and its transaction goes on."""
+    connection = db.session.connection()
+    with _cut_off_postgresql(connection, seconds) if is_postgresql() else _cut_off_sqlite(connection, seconds):
+        try:
+            yield
+        except OperationalError as fault:
+            if getattr(fault.orig, "sqlstate", None) == "57014" or str(fault.orig) == "interrupted":
+                raise TimeUp from None
+            raise
+
+
+@contextmanager
+def _cut_off_postgresql(connection: Connection, seconds: float) -> Iterator[None]:
+    looked = connection.begin_nested()
+    try:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
+        yield
+    finally:
+        looked.rollback()  # the limit goes with it
+
+
+@contextmanager
+def _cut_off_sqlite(connection: Connection, seconds: float) -> Iterator[None]:
+    driver_connection: Any = connection.connection.driver_connection
+    until = time.monotonic() + seconds
+    driver_connection.set_progress_handler(lambda: time.monotonic() >= until, 1_000)
+    try:
+        yield
+    finally:
+        driver_connection.set_progress_handler(None, 0)
 
 
 def after_commit(call: Callable[[], None]) -> None:

@@ -55,7 +55,14 @@ def test_check_reads_a_rule_and_keeps_nothing(people: Run) -> None:
     assert told.startswith('language = "en" and not follows "news"\npeople: 1\n')
     assert "no_consent" in told
     found = json.loads(people("segments", "check", "everyone", "--json").out)
-    assert found == {"text": "everyone", "rule": {"everyone": True}, "people": 2, "exact": True, "give_or_take": 0}
+    assert found == {
+        "text": "everyone",
+        "rule": {"everyone": True},
+        "people": 2,
+        "exact": True,
+        "give_or_take": 0,
+        "cut": False,
+    }
     assert people("segments", "list", "--json").out == "[]\n"
 
 

@@ -7,8 +7,7 @@ from preference_center import clock
 from preference_center.campaigns import audience, scheduling
 from preference_center.campaigns import queries as campaigns
 from preference_center.consent.eligibility import Reason
-from preference_center.contacts.models import Contact
-from preference_center.db import db, transaction
+from preference_center.db import transaction
 from preference_center.delivery import outbox
 from preference_center.delivery import queries as delivery
 from preference_center.errors import Conflict, Invalid, NotFound
@@ -188,27 +187,3 @@ def test_a_campaign_by_name_is_filled_by_its_rule(topic: Topic) -> None:
         outbox.fill_range(campaign.id)
     figures = delivery.figures(campaign)
     assert (figures.audience, figures.queued, figures.skipped) == (3, 2, {Reason.no_consent: 1})
-
-
-def test_the_estimate_of_many_is_near_the_truth_and_says_its_doubt(app: Flask) -> None:
-    total = sizing.RANGES * sizing.IDS_IN_A_RANGE * 2
-    now = make.contact().created_at
-    rows = [
-        {"id": number, "public_id": f"{number:016}", "language": "pl" if number % 7 == 0 else "en", "created_at": now}
-        | {"updated_at": now, "attributes": {}}
-        for number in range(1000, 1000 + total)
-    ]
-    with transaction():
-        db.session.execute(Contact.__table__.insert(), rows)
-    rule = queries.read("language = pl")
-    exact, estimate = sizing.count(rule, now), sizing.estimate(rule, now)
-    assert not estimate.exact
-    assert 0 < estimate.margin < exact / 5
-    assert abs(estimate.number - exact) <= estimate.margin
-    nobody = sizing.estimate(queries.read("language = xx"), now)
-    assert nobody.number == 0 and nobody.margin > 0
-    assert len(sizing.sample(rule, now)) == sizing.SHOWN
-
-
-def test_of_few_people_every_one_is_counted(topic: Topic) -> None:
-    assert sizing.estimate(queries.read("language = pl"), topic.created_at) == sizing.Estimate(3, 0, exact=True)

@@ -51,7 +51,8 @@ def people(id: str, state: str | None, reason: str | None, limit: int, as_json: 
         rows = delivery.rows(queries.by_public_id(id), state=wanted, reason=reason, limit=limit)
         records = delivery.records_of(message for message, _contact in rows)
         tried = attempts.of([message for message, _contact in rows])
-        found = [
+        tries = [tried[message.id] for message, _contact in rows]
+        found: list[dict[str, Any]] = [
             {
                 "contact": contact.public_id,
                 "email": contact.email,
@@ -68,9 +69,9 @@ def people(id: str, state: str | None, reason: str | None, limit: int, as_json: 
     if as_json:
         desk.print_json(found)
         return
-    columns = ("contact", "email", "state", "reason", "record", "tries")
-    rows = [[*(one[name] for name in columns), " | ".join(each["reply"] for each in one["attempts"])] for one in found]
-    desk.print_table((*columns, "replies"), rows, "Nobody.")
+    columns = ("contact", "email", "state", "reason", "record", "tries", "replies")
+    lines = [one | {"replies": " | ".join(each.reply for each in told)} for one, told in zip(found, tries, strict=True)]
+    desk.print_table(columns, [[line[name] for name in columns] for line in lines], "Nobody.")
 
 
 def _about(campaign: "Campaign") -> list[str]:

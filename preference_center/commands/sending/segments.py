@@ -10,6 +10,7 @@ from preference_center.commands import desk
 if TYPE_CHECKING:
     from preference_center.segments.models import Segment
     from preference_center.segments.rules import Rule
+    from preference_center.segments.sizing import Estimate
 
 _from_json = click.option("--from-json", is_flag=True, help="The rule is given in its JSON form.")
 _topic = click.option(
@@ -130,13 +131,14 @@ def check(rule: str, from_json: bool, topic_key: str | None, as_json: bool) -> N
             "people": size.number,
             "exact": size.exact,
             "give_or_take": size.margin,
+            "cut": size.cut,
         }
         funnel = _funnel(str(read), topic_key)
     if as_json:
         desk.print_json(found | funnel)
         return
     click.echo(found["text"])
-    click.echo(f"people: {size.number}" if size.exact else f"people: about {size.number}, give or take {size.margin}")
+    click.echo(f"people: {_so_many(size)}")
     _tell(funnel)
 
 
@@ -155,6 +157,14 @@ def remove(name: str) -> None:
             named.remove(segment)
             audit.note(desk.ACTOR, "segment.removed", "segment", public_id)
     click.echo(f"The segment {kept} was removed.")
+
+
+def _so_many(size: "Estimate") -> str:
+    if size.exact:
+        return str(size.number)
+    if not size.margin:
+        return f"more than {size.number}; there was no time to look at all. segments show counts every one"
+    return f"about {size.number}, give or take {size.margin}{' (the time was up)' if size.cut else ''}"
 
 
 def _read(rule: str, from_json: bool) -> "Rule":

@@ -109,7 +109,7 @@ def versions(id: str, as_json: bool) -> None:
     with desk.app():
         from preference_center.campaigns import templates as shelf
 
-        found = [
+        found: list[dict[str, Any]] = [
             {"version": one.number, "subject": one.subject, "saved_at": one.created_at, "by": one.created_by}
             for one in shelf.versions(shelf.by_public_id(id))
         ]

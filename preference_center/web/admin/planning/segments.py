@@ -189,7 +189,7 @@ def _page(form: SegmentForm, found: Segment | None, *, tried: bool = False) -> s
 def _seen(rule: Rule, text: str, topics: list[Any]) -> dict[str, Any]:
     now, speaker = clock.now(), Speaker()
     size = sizing.estimate(rule, now)
-    narrow = sizing.narrowest(rule, now) if not size.number else None
+    narrow = sizing.narrowest(rule, now) if not size.number and not size.cut else None
     topic = next((topic for topic in topics if topic.key == request.values.get("topic")), None)
     return {
         "size": size,
