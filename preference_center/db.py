@@ -262,10 +262,20 @@ def is_postgresql() -> bool:
     return db.engine.dialect.name == "postgresql"
 
 
+class _Numbers(TypeDecorator[list[int]]):
+    """PostgreSQL's array of numbers, written at once: the driver looks at each number of a list by itself."""
+
+    impl = ARRAY(BigInteger)
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
+        return lambda numbers: f"{{{','.join(map(str, numbers))}}}"
+
+
 def among(column: Any, ids: Iterable[int]) -> ColumnElement[bool]:
     """Whether `column` is one of these: one parameter however many they are, so it stays one prepared statement."""
     if is_postgresql():
-        return column == any_(literal(list(ids), ARRAY(BigInteger)))  # type: ignore[no-any-return]
+        return column == any_(literal(ids, _Numbers()))  # type: ignore[no-any-return]
     given = func.json_each(json.dumps(list(ids))).table_valued("value")
     return column.in_(select(given.c.value))  # type: ignore[no-any-return]
 

@@ -9,7 +9,7 @@ from sqlalchemy import Table, bindparam, func, select
 
 from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
-from preference_center.db import among, db, is_postgresql
+from preference_center.db import among, db, is_postgresql, open_connection
 from preference_center.errors import NotFound
 from preference_center.prepared import Prepared
 
@@ -90,8 +90,11 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
         db.session.flush()
         (_lock_one if for_withdrawal else _keep_one).rows(whom=wanted[0])
         return
-    statement = select(Contact.id).where(among(Contact.id, wanted)).order_by(Contact.id)
-    db.session.execute(statement.with_for_update(key_share=not for_withdrawal)).all()
+    db.session.flush()
+    held = select(_row.id).where(among(_row.id, wanted)).order_by(_row.id).with_for_update(key_share=not for_withdrawal)
+    open_connection().execute(
+        select(func.count()).select_from(held.subquery())
+    )  # held all the same, and none of them fetched
 
 
 _one = select(_row.id).where(_row.id == bindparam("whom"))

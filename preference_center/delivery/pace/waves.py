@@ -3,12 +3,11 @@
 A message carries the moment before which it does not leave, so waiting costs nothing and the figures close at every moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, cast, literal, null, or_, select, update
-from sqlalchemy.engine import Row
 
 from preference_center.campaigns import timing
 from preference_center.campaigns.models import Campaign
@@ -48,7 +47,7 @@ def columns(campaign: Campaign, waits: dict[str | None, datetime]) -> tuple[Any,
     return due_at, case((or_(*map(lives_in, over)), reason.value), else_=null())
 
 
-def awake(campaign: Campaign, rows: list[Row[int, int]], now: datetime) -> list[Row[int, int]]:
+def awake(campaign: Campaign, rows: Sequence[Any], now: datetime) -> Sequence[Any]:
     """Of these claimed rows (id, contact_id), those whose contact has no quiet hours now; the others are put off until morning."""
     if timing.settings().quiet_hours is None:
         return rows
