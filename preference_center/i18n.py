@@ -15,6 +15,7 @@ from flask import Flask, g, has_request_context, request
 from flask_babel import Babel, Domain, force_locale, get_domain, get_locale, refresh
 
 LANGUAGES = {"en": "English", "pl": "Polski", "es": "Español", "pt-BR": "Português (Brasil)"}
+_SPOKEN = "_flask_babel"  # where Flask-Babel keeps what is spoken, once it was asked
 CATALOGUES = Path(__file__).parent / "translations"
 
 
@@ -30,10 +31,13 @@ def best(*wishes: str | None, default: str = "en") -> str:
     return default
 
 
-def speak(language: str) -> None:
-    """Use this language for the rest of the request, as the contact chose it."""
-    g.language = best(language)
-    refresh()
+def speak(language: str) -> str:
+    """Use this language for the rest of the request, as the contact chose it; which one we can."""
+    spoken: str = best(language)
+    g.language = spoken
+    if _SPOKEN in g:
+        refresh()
+    return spoken
 
 
 def gettext(text: str, **values: object) -> str:
@@ -57,7 +61,7 @@ def init(app: Flask, default: str) -> None:
     _Babel(
         app,
         default_locale=default.replace("-", "_"),
-        locale_selector=lambda: _locale(_wanted(default)),
+        locale_selector=lambda: locale(_wanted(default)),
     )
     app.jinja_env.globals.update(languages=LANGUAGES, current_language=current_language)
 
@@ -73,7 +77,8 @@ def _language_of(locale: Any) -> str:
 
 
 @lru_cache(maxsize=64)
-def _locale(language: str) -> Locale:
+def locale(language: str) -> Locale:
+    """How days and numbers are written in it."""
     return Locale.parse(language, sep="-")
 
 

@@ -7,6 +7,7 @@ request goes on to Flask as it came. What went wrong goes with it and is raised 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -73,10 +74,16 @@ class Front:
         """In a context of its own, which gives back what it borrowed from the database, however it ends."""
         with self._app.app_context():
             try:
-                return door(environ, rest) if headers.names_us(get_host(environ)) else None
+                return door(environ, rest) if headers.names_us(_host(environ.get("HTTP_HOST", ""))) else None
             except Exception as fault:
                 environ[_FAULT] = fault, g.get("language")
                 return None
+
+
+@lru_cache(maxsize=256)
+def _host(said: str) -> str:
+    """As Flask reads it."""
+    return get_host({"HTTP_HOST": said, "wsgi.url_scheme": "https"})
 
 
 def by_flask(answer: Answer) -> ResponseReturnValue:

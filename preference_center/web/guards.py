@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any, Protocol, TypeVar
 
 from flask import Flask, abort, current_app, g, request
@@ -147,8 +147,14 @@ class LinkForm(FlaskForm):  # type: ignore[misc]
 
 def proof(token: str) -> str:
     """What only the page behind this link can know."""
-    key = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(key, b"pc.proof.v1" + token.encode(), hashlib.sha256).hexdigest()[:32]
+    proving = _begun(current_app.extensions["settings"].secret_key).copy()
+    proving.update(token.encode())
+    return proving.hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _begun(key: str) -> hmac.HMAC:
+    return hmac.new(key.encode(), b"pc.proof.v1", hashlib.sha256)
 
 
 def refuse_other_sites() -> None:

@@ -12,7 +12,7 @@ _SECONDS = 5  # how long a process goes on with what it knows; asking for each p
 
 def href(key: str, language: str) -> str:
     """Where a mail of this topic can be read, by a page that speaks this language; empty where there is none."""
-    return address(key, issue(key), language)
+    return address(key, newest().get(key, ""), language)
 
 
 def address(key: str, issue: str, language: str) -> str:
@@ -20,12 +20,8 @@ def address(key: str, issue: str, language: str) -> str:
     return url_for("public.archive_issue", key=key, issue=issue, lang=language) if issue else ""
 
 
-def issue(key: str) -> str:
-    """The public id of that mail."""
-    return _newest().get(key, "")
-
-
-def _newest() -> dict[str, str]:
+def newest() -> dict[str, str]:
+    """The public id of that mail by topic, where there is one."""
     known: tuple[float, dict[str, str]] | None = current_app.extensions.get("examples")
     if known is None or known[0] < time.monotonic():
         with reading() as connection:

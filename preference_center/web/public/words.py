@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time, get_datetime_format, get_time_format
 from flask import render_template
-from flask_babel import get_locale
 
+from preference_center import i18n
 from preference_center.consent.models import Action, ConsentRecord
 from preference_center.contacts.models import Contact
 from preference_center.i18n import gettext as _
@@ -94,24 +93,43 @@ def will_get(count: int) -> str:
     return ngettext("You will get %(num)s topic.", "You will get %(num)s topics.", count)
 
 
-def day(moment: datetime, contact: Resident, locale: Locale | None = None) -> str:
+def day(moment: datetime, contact: Resident) -> str:
     """A day in words, with the year, where the person lives if we know it."""
-    return _day(moment.astimezone(zones.of(contact)).date(), locale or get_locale())
+    return day_of(moment.astimezone(zones.of(contact)), i18n.current_language())
 
 
-def moment(at: datetime, contact: Resident, locale: Locale | None = None) -> str:
+def moment(at: datetime, contact: Resident) -> str:
     """A moment as evidence: to the second, with its zone."""
-    return _moment(at, zones.of(contact), locale or get_locale())
+    return moment_of(at.astimezone(zones.of(contact)), i18n.current_language())
+
+
+def day_of(there: datetime, language: str) -> str:
+    """The day of a moment that is told by the clock of its place."""
+    return _day(there.date(), language)
+
+
+def moment_of(there: datetime, language: str) -> str:
+    """That moment. Babel takes as long for one as the rest of a page does, so only what is seldom new is left to it."""
+    hour = there.hour, there.utcoffset(), there.tzinfo, language
+    pattern = _hours.get(hour)
+    if pattern is None:
+        pattern = _hours[hour] = _pattern(there, i18n.locale(language))
+    return pattern.format(day=day_of(there, language), minute=there.minute, second=there.second)
+
+
+_hours: dict[tuple[object, ...], str] = {}
+
+
+def _pattern(there: datetime, locale: Locale) -> str:
+    """How moments of this hour are written, with the day, the minute and the second left open."""
+    time = get_time_format("long", locale).pattern.replace("mm", "'{minute:02}'").replace("ss", "'{second:02}'")
+    whole = str(get_datetime_format("long", locale)).replace("'", "")
+    return whole.replace("{0}", format_time(there, time, tzinfo=there.tzinfo, locale=locale)).replace("{1}", "{day}")
 
 
 @lru_cache(maxsize=4096)
-def _day(day: date, locale: Locale) -> str:
-    return format_date(day, "long", locale=locale)
-
-
-@lru_cache(maxsize=4096)
-def _moment(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
-    return format_datetime(at, "long", tzinfo=zone, locale=locale)
+def _day(day: date, language: str) -> str:
+    return format_date(day, "long", locale=i18n.locale(language))
 
 
 def since(record: Fact, on: bool, day: str) -> str:

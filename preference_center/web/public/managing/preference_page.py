@@ -1,16 +1,12 @@
 """The preference page as HTML. Its frame and each topic's row are rendered once and filled in for each person (`stencils.py`)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
+from zoneinfo import ZoneInfo
 
-from babel import Locale
 from flask import render_template
-from flask_babel import get_locale
-from markupsafe import Markup
 
-from preference_center import clock, i18n
+from preference_center import clock
 from preference_center.consent.models import Action, Cadence
 from preference_center.consent.overview import Overview, Record
 from preference_center.contacts.addresses import mask
@@ -95,46 +91,38 @@ class Said:
         return bool(self.fault or self.faults)
 
 
-_NOTHING = Said()
+NOTHING = Said()
 
 
-def html(token: str, contact: Overview, offered: Offer, choices: Choices, said: Said = _NOTHING) -> str:
+def html(token: str, contact: Overview, language: str, offered: Offer, choices: Choices, said: Said = NOTHING) -> str:
     """The page of this contact, who holds this link."""
-    language, locale, brand = i18n.current_language(), get_locale(), look.current()
     values = {"token": token, "proof": guards.proof(token), "address": mask(contact.email)}
-    for choice, row in zip(choices.topics, _rows(choices, offered, language, said), strict=True):
-        values[f"row-{choice.topic.key}"] = _with_record(row, choice.record, contact, locale)
+    zone = zones.of(contact)
+    for choice in choices.topics:
+        if choice.record:
+            key, at = choice.topic.key, choice.record.happened_at.astimezone(zone)
+            values[f"day-{key}"], values[f"moment-{key}"] = words.day_of(at, language), words.moment_of(at, language)
+            values[f"record-{key}"] = choice.record.public_id
+    brand, shown = look.current(), examples.newest()
 
     def draw(**more: object) -> list[str]:
-        return _draw_frame(_frame(contact, choices, language), brand, said, **more)
+        frame = _draw_frame(_frame(contact, choices, language), brand, said, **more)
+        rows = {_row(choice): _draw_row(choice, language, shown, said) for choice in choices.topics}
+        return stencils.put_together(frame, rows)
 
-    if said != _NOTHING:  # what is kept for everybody sees nobody
+    if said != NOTHING:  # what is kept for everybody sees nobody
         return stencils.put_in(draw(contact=contact), values)
-    seen = (contact.time_zone, _tomorrow(contact), choices.stopped, choices.paused_until, choices.held_back)
-    shown = tuple((choice.topic.id, choice.on) for choice in choices.topics)
-    ended = tuple(topic.id for topic in choices.ended)
-    return stencils.put_in(offered.once((language, brand, seen, shown, ended), draw), values)
+    seen = (contact.time_zone, _tomorrow(zone), choices.stopped, choices.paused_until, choices.held_back)
+    told = tuple([_told(choice, shown) for choice in choices.topics])
+    ended = tuple([topic.id for topic in choices.ended])
+    return stencils.put_in(offered.once((language, brand, seen, told, ended), draw), values)
 
 
-def _rows(choices: Choices, offered: Offer, language: str, said: Said) -> Iterator[list[str]]:
-    """The stencil of each topic's row: what it shows follows from the offer, its example, and what many people have said alike."""
-    for choice in choices.topics:
-        draw = partial(_draw_row, choice, language, said)
-        if said != _NOTHING:
-            yield draw()
-            continue
-        topic, record = choice.topic, choice.record
-        told = record and (record.action, record.source, record.legal_basis, record.wording_id)
-        yield offered.once((topic.id, language, choice.on, choice.cadence, told, examples.issue(topic.key)), draw)
-
-
-def _with_record(row: list[str], record: Record | None, contact: Overview, locale: Locale) -> Markup:
-    values = {}
-    if record:
-        at = record.happened_at
-        day, moment = words.day(at, contact, locale), words.moment(at, contact, locale)
-        values = {"day": day, "moment": moment, "record": record.public_id}
-    return Markup(stencils.put_in(row, values))  # noqa: S704 - rendered by our own template
+def _told(choice: Choice, shown: dict[str, str]) -> tuple[object, ...]:
+    """All that a row shows which does not follow from the offer: many people have said the same."""
+    topic, record = choice.topic, choice.record
+    alike = record and (record.action, record.source, record.legal_basis, record.wording_id)
+    return topic.id, choice.on, choice.cadence, alike, shown.get(topic.key)
 
 
 def _draw_frame(frame: Frame, brand: look.Shown, said: Said, **more: object) -> list[str]:
@@ -142,11 +130,11 @@ def _draw_frame(frame: Frame, brand: look.Shown, said: Said, **more: object) -> 
         own = {"token": blank("token"), "proof": blank("proof"), "address": blank("address")}
         return render_template("public/managing/preferences.html", page=frame, said=said, words=words, **own, **more)
 
-    return stencils.kept((frame, brand), render) if said == _NOTHING else stencils.cut(render())
+    return stencils.kept((frame, brand), render) if said == NOTHING else stencils.cut(render())
 
 
 def _frame(contact: Overview, choices: Choices, language: str) -> Frame:
-    tomorrow = _tomorrow(contact)
+    tomorrow = _tomorrow(zones.of(contact))
     return Frame(
         language=language,
         zone=zones.city(contact, language),
@@ -154,9 +142,9 @@ def _frame(contact: Overview, choices: Choices, language: str) -> Frame:
         paused_until=words.day(choices.paused_until, contact) if choices.paused_until else "",
         held_back=choices.held_back,
         on=len(choices.on),
-        by_mail=tuple((one.topic.text(language).heading, _place(one)) for one in choices.by_mail),
-        besides=tuple(_place(one) for one in choices.besides),
-        other_ways=tuple(_place(one) for one in choices.by_other_ways),
+        by_mail=tuple((one.topic.text(language).heading, blank(_row(one))) for one in choices.by_mail),
+        besides=tuple(blank(_row(one)) for one in choices.besides),
+        other_ways=tuple(blank(_row(one)) for one in choices.by_other_ways),
         service=tuple((text.language, text.name, text.description) for text in _texts(choices.service, language)),
         ended=tuple((text.language, text.name) for text in _texts(choices.ended, language)),
         tomorrow=tomorrow.isoformat(),
@@ -168,15 +156,16 @@ def _texts(topics: list[Topic], language: str) -> list[TopicText]:
     return [topic.text(language) for topic in topics]
 
 
-def _place(choice: Choice) -> str:
-    return blank(f"row-{choice.topic.key}")
+def _row(choice: Choice) -> str:
+    """What the place of its row is called."""
+    return f"row-{choice.topic.key}"
 
 
-def _tomorrow(contact: Overview) -> date:
-    return clock.now().astimezone(zones.of(contact)).date() + timedelta(days=1)
+def _tomorrow(zone: ZoneInfo) -> date:
+    return clock.now().astimezone(zone).date() + timedelta(days=1)
 
 
-def _draw_row(choice: Choice, language: str, said: Said) -> list[str]:
+def _draw_row(choice: Choice, language: str, shown: dict[str, str], said: Said) -> list[str]:
     topic, text, record = choice.topic, choice.topic.text(language), choice.record
     row = Row(
         key=topic.key,
@@ -184,7 +173,7 @@ def _draw_row(choice: Choice, language: str, said: Said) -> list[str]:
         name=text.name,
         description=text.description,
         rhythm=text.cadence,
-        example=examples.issue(topic.key),
+        example=shown.get(topic.key, ""),
         channel=topic.purpose.channel,
         on=choice.on,
         ticked=choice.on if said.chosen is None else topic.key in said.chosen,
@@ -197,7 +186,7 @@ def _draw_row(choice: Choice, language: str, said: Said) -> list[str]:
     )
 
     def render() -> str:
-        own = {name: blank(name) for name in ("day", "moment", "record")}
+        own = {name: blank(f"{name}-{row.key}") for name in ("day", "moment", "record")}
         own["href"] = examples.address(row.key, row.example, language)
         return render_template("public/managing/preferences_topic.html", row=row, language=language, words=words, **own)
 

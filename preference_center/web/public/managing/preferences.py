@@ -26,7 +26,7 @@ from preference_center.web.guards import Link, LinkForm, open_with, refuse_other
 from preference_center.web.public import acts, pages, words
 from preference_center.web.public.acts import Receipt
 from preference_center.web.public.managing import preference_page, zones
-from preference_center.web.public.managing.preference_page import LONGEST_BREAK, Said
+from preference_center.web.public.managing.preference_page import LONGEST_BREAK, NOTHING, Said
 from preference_center.web.public.managing.stencils import NotDrawn
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 @pages.get("/p/<token>")
 def preferences(token: str) -> ResponseReturnValue:
     contact, _rest = open_with(choices.look_up, Power.manage, token)
-    i18n.speak(i18n.best(request.args.get("lang"), contact.language))
+    language = i18n.speak(i18n.best(request.args.get("lang"), contact.language))
     receipt = acts.read_receipt(contact.public_id, request.args.get("done"))
-    return _page(token, contact, Said(done=request.args.get("done", "")) if receipt else Said(), receipt)
+    said = Said(done=request.args.get("done", "")) if receipt else NOTHING
+    return _page(token, contact, language, said, receipt)
 
 
 def look(environ: "WSGIEnvironment", token: str) -> Answer | None:
@@ -46,9 +47,9 @@ def look(environ: "WSGIEnvironment", token: str) -> Answer | None:
     if not front.is_plain(environ, token):
         return None
     contact, _rest = open_with(choices.look_up, Power.manage, token)
-    i18n.speak(contact.language)
+    language = i18n.speak(contact.language)
     try:
-        return Answer(_page(token, contact, Said()), kind=front.HTML)
+        return Answer(_page(token, contact, language), kind=front.HTML)
     except NotDrawn:
         return None
 
@@ -183,15 +184,16 @@ def _refused(link: Link, act: str, refused: DomainError) -> ResponseReturnValue:
 
 def _again(link: Link, **said: Any) -> str:
     contact = choices.look_up(link.contact.public_id)
-    return _page(link.token, contact, Said(typed=request.form.to_dict(), done=request.args.get("done", ""), **said))
+    shown = Said(typed=request.form.to_dict(), done=request.args.get("done", ""), **said)
+    return _page(link.token, contact, i18n.current_language(), shown)
 
 
-def _page(token: str, contact: Overview, said: Said, receipt: Receipt | None = None) -> str:
+def _page(token: str, contact: Overview, language: str, said: Said = NOTHING, receipt: Receipt | None = None) -> str:
     offered = offer.lately()
-    today = choices.among(offered, contact, i18n.current_language())
+    today = choices.among(offered, contact, language)
     if receipt is not None:
         said = replace(said, outcome=_outcome(contact, receipt), conflicts=_conflicts(today, receipt))
-    return preference_page.html(token, contact, offered, today, said)
+    return preference_page.html(token, contact, language, offered, today, said)
 
 
 def _outcome(seen: Overview, receipt: Receipt) -> words.Outcome:

@@ -42,8 +42,21 @@ def cut(html: str) -> list[str]:
     return _BLANK.split(html)
 
 
+def put_together(frame: list[str], parts: Mapping[str, list[str]]) -> list[str]:
+    """One stencil of several: those of `parts` in the blanks that are named after them."""
+    whole = [frame[0]]
+    for name, text in zip(frame[1::2], frame[2::2], strict=True):
+        if name in parts:
+            whole[-1] += parts[name][0]
+            whole += parts[name][1:]
+            whole[-1] += text
+        else:
+            whole += name, text
+    return whole
+
+
 def put_in(stencil: list[str], values: Mapping[str, str]) -> str:
-    """The HTML with these values, which are texts or (as `Markup`) HTML."""
+    """The HTML with these values, which are texts."""
     safe = {name: escape(value) for name, value in values.items()}
     parts = stencil.copy()
     parts[1::2] = [safe[name] for name in stencil[1::2]]
