@@ -5,7 +5,6 @@ and kept in `DATA_DIR/secrets.json`. With a DATABASE_URL of your own, secrets mu
 """
 
 import ipaddress
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -46,6 +45,7 @@ class Settings:
     mailbox_url: str = field(default="", repr=False)  # where bounces arrive, to be fetched by IMAP
     mailbox_listen: str = ""  # host:port that takes them by LMTP or SMTP
     mailbox_addresses: str = ""  # more addresses taken there, such as those of feedback loops, with spaces between
+    complaints_to: str = ""  # where mailbox providers send complaints (RFC 9477)
     privacy_url: str = ""
     contact_email: str = ""  # shown to people; default: the address of MAIL_FROM
     default_language: str = "en"
@@ -69,9 +69,7 @@ class Settings:
     forget_after_days: int = 1095  # after the last consent of a contact has ended; 0: never
     storage_location: str = ""  # where the data lies, for records and receipts, such as: Germany
     recipients: str = ""  # who else gets data, for the same, with ; between, such as the company that carries mail
-    hooks: Mapping[str, str] = field(
-        default_factory=dict
-    )  # PREFERENCE_CENTER_HOOK_… of all providers, by what follows that
+    hooks: Mapping[str, str] = field(default_factory=dict)  # PREFERENCE_CENTER_HOOK_… by what follows that
     relay_provider: str = ""  # the provider whose relay carries our mail: its events bring our marks back
     event_cap: int = 1000  # people one source may silence in an hour without our marks
     post_days: int = 30  # how long providers' posts are kept as they came
@@ -122,7 +120,7 @@ _PREFIXED = {
     "RELAYS", "DOMAIN_RATES", "SENDING_ADDRESSES",
     "RELAY_CONNECTIONS", "HOST", "PORT", "WORKERS", "PROXIES", "JOURNAL_DIR", "CHECKPOINT_KEY_FILE",
     "FORGET_AFTER_DAYS", "STORAGE_LOCATION", "RECIPIENTS",
-    "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES",
+    "MAILBOX_URL", "MAILBOX_LISTEN", "MAILBOX_ADDRESSES", "COMPLAINTS_TO",
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS", "JOB_MEMORY",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS", "ASK_NUMBER_ABOVE",
 }  # fmt: skip
@@ -154,6 +152,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     _check_words(given, other, faults)
     _check_dkim(other, faults)
     _check_mailbox(other, faults)
+    _check_complaints(other["COMPLAINTS_TO"], parseaddr(plain["MAIL_FROM"])[1], faults)
     for name, why in (
         ("PUBLIC_URL", "the address people reach this site under, such as https://mail.example.com"),
         ("RELAY_URL", "your mail relay, such as smtp://user:password@relay.example.com:587"),
@@ -296,6 +295,12 @@ def _check_mailbox(other: dict[str, str], faults: list[str]) -> None:
         faults.append("PREFERENCE_CENTER_MAILBOX_LISTEN is not understood; write it like 127.0.0.1:8024.")
 
 
+def _check_complaints(to: str, sender: str, faults: list[str]) -> None:
+    domain = sender.rpartition("@")[2].lower()
+    if to and domain and not re.fullmatch(rf"[\w.+-]+@([a-z0-9-]+\.)*{re.escape(domain)}", to.lower(), re.ASCII):
+        faults.append(f"PREFERENCE_CENTER_COMPLAINTS_TO must be an address at {domain} or below, such as fbl@{domain}.")
+
+
 def _relays(text: str, faults: list[str]) -> tuple[str, ...]:
     """More relays, with spaces between; how each is to be used stands in its options."""
     given = tuple(text.split())
@@ -387,11 +392,7 @@ def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, Any]:
 
 def keeps_link_keys(settings: Settings) -> bool:
     """Do the link keys in use come from the secrets file, so that a new one can be added there?"""
-    try:
-        kept = json.loads(kept_secrets.file_of(settings.data_dir).read_text(encoding="utf-8"))["LINK_KEYS"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return settings.embedded_database and kept_secrets.parse_link_keys(kept, []) == settings.link_keys
+    return settings.embedded_database and kept_secrets.kept_link_keys(settings.data_dir) == settings.link_keys
 
 
 def with_(settings: Settings, **changes: object) -> Settings:

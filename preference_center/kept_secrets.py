@@ -62,6 +62,14 @@ def file_of(data_dir: Path) -> Path:
     return data_dir / "secrets.json"
 
 
+def kept_link_keys(data_dir: Path) -> tuple[tuple[str, str], ...] | None:
+    """The link keys that lie in the file, if it holds any."""
+    try:
+        return parse_link_keys(json.loads(file_of(data_dir).read_text(encoding="utf-8"))["LINK_KEYS"], [])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def write(data_dir: Path, kept: dict[str, str]) -> None:
     """Replace the file in one step, readable by its owner alone."""
     file = file_of(data_dir)

@@ -59,6 +59,8 @@ class Composer:
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
             ("Feedback-ID", f"{campaign.public_id}:{topic.key}:campaign:{sender_id(self.domain)}"),
         ]
+        if self.settings.complaints_to:
+            fixed.append(("CFBL-Address", f"{self.settings.complaints_to}; report=arf"))
         self.fixed = mime.header_lines(fixed)
         carrier = self.settings.relay_provider
         self.for_carrier = mime.header_lines(providers.named(carrier).correlation(_A_MARK)) if carrier else b""

@@ -170,7 +170,8 @@ def raw_of(public_id: str) -> bytes:
 def is_ours(address: str) -> bool:
     """Whether mail to this address may be for us: it holds a mark of ours, or the settings name it."""
     settings: Settings = current_app.extensions["settings"]
-    return address.lower() in settings.mailbox_addresses.lower().split() or _in_address(address) is not None
+    named = f"{settings.mailbox_addresses} {settings.complaints_to}".lower().split()
+    return address.lower() in named or _in_address(address) is not None
 
 
 def _tie(sent_to: Sequence[str], report: Report) -> Tie | None:

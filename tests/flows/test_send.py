@@ -2,6 +2,7 @@
 
 import email
 import re
+from dataclasses import replace
 from email import policy
 from email.message import EmailMessage
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
+from preference_center.webhooks import mailbox
 from tests.conftest import make_settings
 from tests.support import database_hash, make
 from tests.support.bell import WrittenBell
@@ -173,6 +175,59 @@ def test_the_signature_verifies_and_covers_the_unsubscribe_fields(app: Flask, re
     signed = str(_parsed(relay)["DKIM-Signature"]).lower()
     assert "list-unsubscribe:" in signed and "list-unsubscribe-post" in signed
     assert "d=example.com" in signed
+
+
+@pytest.mark.parametrize(
+    "added", ["From: bank@evil.example", "Subject: You won", "List-Unsubscribe: <https://evil.example>"]
+)
+def test_nothing_that_decides_can_be_added_to_a_mail(app: Flask, relay: FakeRelay, added: str) -> None:  # S7
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+        campaign = _campaign(topic)
+    _send(campaign)
+    (accepted,) = relay.messages
+    assert _verifies(app, accepted.data)
+    head, _, body = accepted.data.partition(b"\r\n\r\n")
+    line = added.encode()
+    for changed in (line + b"\r\n" + accepted.data, head + b"\r\n" + line + b"\r\n\r\n" + body):
+        assert not _verifies(app, changed)
+
+
+def _verifies(app: Flask, data: bytes) -> bool:
+    own = signing.signers(app.extensions["settings"])
+    assert own is not None
+    (record,) = own.dns_records()
+    try:
+        return bool(dkim.verify(data, dnsfunc=lambda name, timeout=5: record.value.encode()))
+    except dkim.DKIMException:
+        return False
+
+
+def test_complaints_are_asked_for_where_the_owner_wants_them(app: Flask, relay: FakeRelay) -> None:  # S12
+    app.extensions["settings"] = replace(app.extensions["settings"], complaints_to="fbl@mail.example.com")
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+        campaign = _campaign(topic)
+    _send(campaign)
+    (accepted,) = relay.messages
+    mail = _parsed(relay)
+    assert mail.get_all("CFBL-Address") == ["fbl@mail.example.com; report=arf"]
+    assert "cfbl-address" in re.sub(r"\s", "", str(mail["DKIM-Signature"]).lower()).partition("h=")[2].partition(";")[
+        0
+    ].split(":")
+    assert not _verifies(app, accepted.data.replace(b"fbl@mail", b"fbl@evil")) and _verifies(app, accepted.data)
+    assert mailbox.is_ours("FBL@mail.example.com"), "what comes there is read"
+
+
+def test_nothing_is_said_of_complaints_unless_it_is_switched_on(app: Flask, relay: FakeRelay) -> None:  # S12
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+        campaign = _campaign(topic)
+    _send(campaign)
+    assert _parsed(relay)["CFBL-Address"] is None
 
 
 def test_looking_at_every_address_of_a_mail_changes_nothing(app: Flask, relay: FakeRelay) -> None:  # S34
