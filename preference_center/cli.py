@@ -27,7 +27,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "segments": ("sending.segments:segments", "Whom mail is for, under a name: add, list, show, check, remove."),
     "campaigns": (
         "sending.campaigns:campaigns",
-        "Campaigns: list, create, try, schedule, pause, resume, cancel, show, repeat.",
+        "Campaigns: list, create, check, try, schedule, pause, resume, cancel, show, repeat.",
     ),
     "templates": (
         "sending.templates:templates",

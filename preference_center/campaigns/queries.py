@@ -33,6 +33,12 @@ def version(campaign: Campaign, number: int | None = None) -> CampaignVersion:
     return found
 
 
+def versions(campaign: Campaign) -> list[CampaignVersion]:
+    """All of them, the newest first."""
+    mine = select(CampaignVersion).where(CampaignVersion.campaign_id == campaign.id)
+    return list(db.session.scalars(mine.order_by(CampaignVersion.number.desc())))
+
+
 def lock(campaign_id: int) -> Campaign:
     """The campaign as it is now, held until the transaction ends. SQLite has one writer, which is the same guarantee."""
     return db.session.get_one(Campaign, campaign_id, with_for_update=True, populate_existing=True)

@@ -1,13 +1,12 @@
 """`campaigns`: written, scheduled, stopped and looked at from the command line."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
 
 from preference_center.commands import desk
-from preference_center.commands.sending import contents, editing, figures
+from preference_center.commands.sending import contents, editing, figures, looking
 from preference_center.commands.sending.reconciling import reconcile
 
 
@@ -57,7 +56,7 @@ def create(
 ) -> None:
     """Write a draft; prints its id. What cannot be rendered is refused with its line."""
     content = contents.read(given, needed=True)
-    tried = _json(experiment) if experiment else {}
+    tried = contents.experiment(experiment) if experiment else {}
     with desk.app():
         from preference_center.accounts import audit
         from preference_center.campaigns import scheduling
@@ -176,6 +175,8 @@ def list_(limit: int, as_json: bool) -> None:
 
 
 campaigns.add_command(editing.edit)
+for look in (looking.check, looking.preview, looking.content, looking.versions):
+    campaigns.add_command(look)
 campaigns.add_command(figures.show)
 campaigns.add_command(figures.people)
 
@@ -325,13 +326,3 @@ def _move(public_id: str, verb: str, *arguments: Any) -> None:
         with transaction():
             getattr(scheduling, verb)(queries.by_public_id(public_id), *arguments)
             audit.note(desk.ACTOR, f"campaign.{verb}", "campaign", public_id)
-
-
-def _json(file: TextIO) -> dict[str, Any]:
-    try:
-        found = json.load(file)
-    except ValueError as fault:
-        raise click.ClickException(f"{file.name} is no JSON: {fault}.") from None
-    if not isinstance(found, dict):
-        raise click.ClickException(f"{file.name} holds no JSON object.")
-    return found

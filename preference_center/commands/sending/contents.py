@@ -1,8 +1,9 @@
 """The options that name the content of a mail, for all commands that take one: campaigns and templates."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -38,4 +39,15 @@ def read(given: dict[str, Any], *, needed: bool) -> dict[str, Any]:
         found["text_source"] = desk.read(text)
     if (preheader := given.pop("preheader")) is not None:
         found["preheader"] = preheader
+    return found
+
+
+def experiment(file: TextIO) -> dict[str, Any]:
+    """Other contents to try first, as they stand in a file."""
+    try:
+        found = json.load(file)
+    except ValueError as fault:
+        raise click.ClickException(f"{file.name} is no JSON: {fault}.") from None
+    if not isinstance(found, dict):
+        raise click.ClickException(f"{file.name} holds no JSON object.")
     return found

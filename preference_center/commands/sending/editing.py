@@ -25,12 +25,23 @@ from preference_center.commands.sending import contents
     help="Whom it is not meant for; without --segment: of those it is meant for now.",
 )
 @click.option("--everyone", is_flag=True, help="Meant for everyone who follows the topic, but --exclude.")
-def edit(id: str, version: int | None, topic_key: str | None, everyone: bool, **given: Any) -> None:
+@click.option(
+    "--try",
+    "experiment",
+    type=click.File(encoding="utf-8"),
+    help="Other contents to try first instead, as JSON: share, metric, wait_minutes, variants.",
+)
+@click.option("--try-none", is_flag=True, help="No other contents to try.")
+def edit(id: str, version: int | None, topic_key: str | None, everyone: bool, try_none: bool, **given: Any) -> None:
     """Save a new version of a draft with these changes; prints its number. What cannot be rendered is refused with its line."""
     include, exclude = given.pop("include"), given.pop("exclude")
     if everyone and include:
         raise click.UsageError("Say --everyone, or whom it is for, not both.")
+    if (tried := given.pop("experiment")) and try_none:
+        raise click.UsageError("Say --try or --try-none, not both.")
     content = contents.read(given, needed=False)
+    if tried or try_none:
+        content["experiment"] = contents.experiment(tried) if tried else {}
     changes = {name: value for name, value in given.items() if value is not None} | content
     if not (changes or topic_key or include or exclude or everyone):
         raise click.UsageError("Say what is to change.")

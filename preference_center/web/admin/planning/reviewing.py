@@ -4,43 +4,18 @@ Each thing has a key; whoever sends it ticks them one by one, and the audit trai
 """
 
 import re
-from dataclasses import dataclass
 
 from flask import request
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
-from preference_center import clock
-from preference_center.campaigns import blanks
-from preference_center.campaigns.authoring.linting import Finding, Weight
-from preference_center.campaigns.models import Campaign, CampaignVersion
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.models import CampaignVersion
 from preference_center.contacts.models import Contact
-from preference_center.delivery.results import foretelling, reach
+from preference_center.delivery.results.checks import Check
 from preference_center.topics.models import Topic
 from preference_center.web.admin.planning import previews
-from preference_center.web.admin.words import count
 
 _KEY = re.compile(r"[\w-]{1,80}")
 SHOWN = 3  # real people whose mail is shown
-
-
-@dataclass(frozen=True)
-class Check:
-    key: str
-    weight: Weight
-    words: str
-    line: int | None = None
-    example: str = ""  # public id of somebody whom it concerns
-
-
-def checks(campaign: Campaign, version: CampaignVersion, topic: Topic, people: int) -> list[Check]:
-    """Everything to be ticked, the worst first."""
-    found = content.preview(version, None, "en").findings + foretelling.oddities(campaign, people, clock.now())
-    empty = blanks.of(version, topic, clock.now(), reach.condition(version))
-    told = [_of(finding) for finding in found if finding.code != "no_default"]  # said below, with how many it concerns
-    told += [_of_blank(blank) for blank in empty]
-    return sorted(told, key=lambda check: list(Weight).index(check.weight))
 
 
 def people(version: CampaignVersion, topic: Topic) -> list[Contact]:
@@ -59,27 +34,13 @@ def ticked() -> list[str]:
     return sorted({key for key in request.form.getlist("known") if _KEY.fullmatch(key)})
 
 
-def number_is_wrong(asked_above: int) -> bool:
-    """Whether the number of people had to be typed, above so many, and was not. Groups of digits may be parted as one likes."""
-    meant = request.form.get("people", "")
-    if not meant.isascii() or not meant.isdigit() or int(meant) <= asked_above:
+def number_is_wrong(people: int, asked_above: int) -> bool:
+    """Whether the number of people, which the page said, had to be typed and was not. Digits may be grouped as one likes."""
+    said = request.form.get("people", "")
+    meant = int(said) if said.isascii() and said.isdigit() and len(said) < 12 else people
+    if max(meant, people) <= asked_above:
         return False
-    return re.sub(r"[\s.,'\u2019]", "", request.form.get("number", "")) != meant
-
-
-def _of(finding: Finding) -> Check:
-    return Check(finding.key, finding.weight, finding.message, finding.line)
-
-
-def _of_blank(blank: blanks.Blank) -> Check:
-    words = ngettext(
-        "%(field)s is empty for %(number)s person",
-        "%(field)s is empty for %(number)s people",
-        blank.people,
-        field=blank.field,
-        number=count(blank.people),
-    )
-    return Check(f"empty-{blank.field}", Weight.know, words, example=blank.example)
+    return re.sub(r"[\s.,'\u2019]", "", request.form.get("number", "")) != str(meant)
 
 
 def faults(to_tick: list[Check], missing: set[str], wrong_number: bool) -> dict[str, str]:

@@ -23,7 +23,7 @@ from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import content
 from preference_center.campaigns.timing import Plan
 from preference_center.db import transaction
-from preference_center.delivery.results import foretelling, trials
+from preference_center.delivery.results import checks, foretelling, trials
 from preference_center.errors import Conflict, Invalid
 from preference_center.wall_clock import Shift
 from preference_center.web.admin import words
@@ -146,9 +146,10 @@ def _to_do(public_id: str, form: WhenForm) -> ResponseReturnValue | None:
     audience = audience_of(campaign, version)
     if not audience["funnel"]:
         return None
-    to_tick = reviewing.checks(campaign, version, audience["topic"], audience["funnel"].allowed)
+    people = audience["funnel"].allowed
+    to_tick = checks.of(campaign, version, audience["topic"], people, clock.now())
     missing = reviewing.unticked(to_tick)
-    wrong_number = reviewing.number_is_wrong(timing.settings().ask_number_above)
+    wrong_number = reviewing.number_is_wrong(people, timing.settings().ask_number_above)
     if not missing and not wrong_number:
         return None
     return _review(campaign, form, to_do=reviewing.faults(to_tick, missing, wrong_number)), 422
@@ -188,7 +189,7 @@ def _review(
         version=version,
         form=form,
         stamp=stamp(campaign),
-        checks=reviewing.checks(campaign, version, topic, allowed_) if allowed_ else [],
+        checks=checks.of(campaign, version, topic, allowed_, now) if allowed_ else [],
         known=request.form.getlist("known"),
         to_do=to_do or {},
         asks_number=allowed_ > timing.settings().ask_number_above,

@@ -89,7 +89,7 @@ def test_who_has_an_empty_field_is_to_be_known_with_a_sample(marketer: Console, 
         db.session.add(Attribute(key="city", name="City", kind=AttributeKind.text, created_at=clock.now()))
     path = written(people, GOOD + "\nGreetings to {{ city }}.\n")
     text = marketer.get(f"{path}/review").get_data(as_text=True)
-    assert "city is empty for 3 people" in text and re.search(r"/preview\?as=\w{16}", text)
+    assert "city is empty for 3 people who get it." in text and re.search(r"/preview\?as=\w{16}", text)
     assert form_of(marketer, path)["checks"] == ["empty-city"]
 
 
@@ -113,7 +113,7 @@ def test_above_a_set_size_the_number_is_typed(app: Flask, marketer: Console, peo
     assert "How many people get it?" in marketer.text(f"{path}/review")
     found = form_of(marketer, path)
     del found["checks"]
-    for typed in ({}, {"number": ""}, {"number": "4"}, {"number": "three"}):
+    for typed in ({}, {"number": ""}, {"number": "4"}, {"number": "three"}, {"people": "", "number": "1"}):
         answer = marketer.post(f"{path}/send", found | typed)
         assert answer.status_code == 422 and "Type how many people get it, as the page says it." in words(answer)
     assert state_of(path) is CampaignState.draft

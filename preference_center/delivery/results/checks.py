@@ -1,0 +1,48 @@
+"""What somebody is to know of a campaign before it goes: what its mail lacks, for whom a field is empty, what is odd in its audience."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from preference_center.campaigns import audience, blanks
+from preference_center.campaigns.audience import Funnel
+from preference_center.campaigns.authoring.linting import Finding, Weight
+from preference_center.campaigns.models import Campaign, CampaignVersion
+from preference_center.campaigns.rendering import content
+from preference_center.delivery.results import foretelling, reach
+from preference_center.topics.models import Topic
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing, and the key by which somebody says that they know of it."""
+
+    key: str
+    weight: Weight
+    message: str
+    line: int | None = None
+    example: str = ""  # public id of somebody whom it concerns
+
+
+def of(campaign: Campaign, version: CampaignVersion, topic: Topic, people: int, at: datetime) -> list[Check]:
+    """All of them, the worst first; `people` get it."""
+    findings = content.lint(version) + foretelling.oddities(campaign, people, at)
+    told = [_of(one) for one in findings if one.code != "no_default"]  # said below, with how many it concerns
+    told += [_of_blank(blank) for blank in blanks.of(version, topic, at, reach.condition(version))]
+    return sorted(told, key=lambda check: list(Weight).index(check.weight))
+
+
+def funnel(version: CampaignVersion, topic: Topic, at: datetime) -> Funnel:
+    """Who gets this version, and why not more."""
+    also = reach.condition(version) if version.audience else None
+    return audience.funnel(topic, audience.rule(version), at, also)
+
+
+def _of(finding: Finding) -> Check:
+    return Check(finding.key, finding.weight, finding.message, finding.line)
+
+
+def _of_blank(blank: blanks.Blank) -> Check:
+    people = "1 person" if blank.people == 1 else f"{blank.people} people"
+    return Check(
+        f"empty-{blank.field}", Weight.know, f"{blank.field} is empty for {people} who get it.", example=blank.example
+    )
