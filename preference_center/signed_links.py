@@ -11,13 +11,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
 from flask import current_app
-from itsdangerous import BadData, SignatureExpired, URLSafeSerializer, URLSafeTimedSerializer
-from itsdangerous.encoding import base64_encode, int_to_bytes
-from itsdangerous.signer import SigningAlgorithm
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeSerializer, URLSafeTimedSerializer
+from itsdangerous.encoding import int_to_bytes
 
 _Serializer = URLSafeSerializer | URLSafeTimedSerializer
 DAY = 24 * 3600
@@ -58,6 +58,7 @@ class KeyRing:
 
     keys: Sequence[tuple[str, str]]
     _made: dict[tuple[str, Power], _Serializer] = field(default_factory=dict, compare=False, repr=False)
+    _pens: dict[tuple[str, Power], "_Pen"] = field(default_factory=dict, compare=False, repr=False)
 
     def sign(self, power: Power, payload: list[Any]) -> str:
         return self.signer(power)(payload)
@@ -65,8 +66,10 @@ class KeyRing:
     def signer(self, power: Power) -> Callable[[list[Any]], str]:
         """What makes many tokens of one power, with the key that signs now."""
         kid = self.keys[-1][0]
-        dumps = self._serializer(kid, power).dumps
-        return lambda payload: f"{kid}.{dumps(payload)}"
+        pen = self._pens.get((kid, power))
+        if pen is None:
+            pen = self._pens[kid, power] = _Pen(kid, self._serializer(kid, power))
+        return pen.write
 
     def read(self, power: Power, token: str) -> list[Any]:
         """The payload of a genuine token. BadLink when it is not; ExpiredLink when its time is over."""
@@ -90,88 +93,59 @@ class KeyRing:
     def _serializer(self, kid: str, power: Power) -> _Serializer:
         made = self._made.get((kid, power))
         if made is None:
-            kind: Any = _Lasting if _LIFE[power] is None else _Dated
+            kind = URLSafeSerializer if _LIFE[power] is None else URLSafeTimedSerializer
             made = self._made[(kid, power)] = kind(
                 dict(self.keys)[kid],
                 salt=f"pc.{power}.v1",
-                signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac", "algorithm": _Hmac()},
+                signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
             )
         return made
 
 
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_BLOCK = 64  # octets that SHA-256 takes at once
+class _Pen:
+    """Writes tokens of one power as itsdangerous does, for two in each mail: the key is derived and hashed once (RFC 2104).
 
-
-class _Hmac(SigningAlgorithm):
-    """HMAC with SHA-256 (RFC 2104) whose inner and outer key are hashed once and not for each link."""
-
-    def __init__(self) -> None:
-        self._begun: dict[bytes, tuple[Any, Any]] = {}
-
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        begun = self._begun.get(key)
-        if begun is None:
-            begun = self._begun[key] = self._begin(key)
-        inner, outer = begun[0].copy(), begun[1].copy()
-        inner.update(value)
-        outer.update(inner.digest())
-        digest: bytes = outer.digest()
-        return digest
-
-    def _begin(self, key: bytes) -> tuple[Any, Any]:
-        padded = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
-        inner, outer = (bytes(octet ^ mask for octet in padded) for mask in (0x36, 0x5C))
-        return hashlib.sha256(inner), hashlib.sha256(outer)
-
-
-class _Quick:
-    """Of a serializer that signs two links for each mail: its signer is made once, and short payloads are not compressed.
-
-    What it writes is what itsdangerous would write; reading is left to itsdangerous.
+    Short payloads are not compressed. Reading is left to itsdangerous.
     """
 
-    _signer: Any = None
+    def __init__(self, kid: str, serializer: _Serializer) -> None:
+        signer = serializer.make_signer(serializer.salt)
+        key = signer.derive_key().ljust(_BLOCK, b"\0")
+        self._inner, self._outer = (hashlib.sha256(bytes(octet ^ mask for octet in key)) for mask in (0x36, 0x5C))
+        self._kid = kid.encode()
+        self._second = signer.get_timestamp if isinstance(signer, TimestampSigner) else None
 
-    def dumps(self, obj: Any, salt: Any = None) -> str:
-        signer = self.make_signer(salt)
-        signed = self.dump_payload(obj) + self._stamp(signer)
-        return (signed + b"." + base64_encode(signer.algorithm.get_signature(signer.derive_key(), signed))).decode()
-
-    def _stamp(self, signer: Any) -> bytes:
-        """What stands between payload and signature."""
-        return b""
-
-    def make_signer(self, salt: Any = None) -> Any:
-        if self._signer is None:
-            self._signer = super().make_signer(salt)  # type: ignore[misc]
-            key = self._signer.derive_key()
-            self._signer.derive_key = lambda secret_key=None: key  # one serializer has one key
-        return self._signer
-
-    def dump_payload(self, payload: Any) -> bytes:
-        return base64_encode(_written(payload))
+    def write(self, payload: list[Any]) -> str:
+        signed = _base64(_json(payload).encode())
+        if self._second is not None:
+            signed += _stamp(self._second())
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(signed)
+        outer.update(inner.digest())
+        return b".".join((self._kid, signed, _base64(outer.digest()))).decode()
 
 
-class _Lasting(_Quick, URLSafeSerializer):
-    pass
+_BLOCK = 64  # octets that SHA-256 takes at once
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_WRITTEN: dict[type, Callable[[Any], str]] = {str: encode_basestring, int: str}
 
 
-class _Dated(_Quick, URLSafeTimedSerializer):
-    _stamped: tuple[int, bytes] = 0, b""
-
-    def _stamp(self, signer: Any) -> bytes:
-        second = signer.get_timestamp()
-        if self._stamped[0] != second:
-            self._stamped = second, b"." + base64_encode(int_to_bytes(second))
-        return self._stamped[1]
+def _base64(octets: bytes) -> bytes:
+    return binascii.b2a_base64(octets, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
-def _written(payload: list[Any]) -> str:
-    """JSON; texts and numbers, as nearly all payloads are, without the encoder's detours."""
-    if all(type(one) in (str, int) for one in payload):
-        return "[" + ",".join([encode_basestring(one) if type(one) is str else str(one) for one in payload]) + "]"
-    return _compact(payload)
+def _json(payload: list[Any]) -> str:
+    """Texts and numbers, as nearly all payloads are, without the encoder's detours."""
+    try:
+        return f"[{','.join([_WRITTEN[type(one)](one) for one in payload])}]"
+    except KeyError:
+        return _compact(payload)
+
+
+@lru_cache(maxsize=1)
+def _stamp(second: int) -> bytes:
+    return b"." + _base64(int_to_bytes(second))
 
 
 def _is_canonical(signed: str) -> bool:

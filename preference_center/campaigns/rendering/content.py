@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateError
 from sqlalchemy import select
@@ -41,8 +41,7 @@ class Rendered:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """The same mail with both parts as quoted-printable, ready for `mime.assemble`."""
 
     subject: str

@@ -43,30 +43,29 @@ def filters(autoescape: bool) -> dict[str, Any]:
 @lru_cache(maxsize=32)  # a link stands in both parts of a mail
 def encoded(text: str) -> bytes:
     """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
-    if _PLAIN.match(text):
-        return text.encode("ascii") + _SOFT_BREAK
+    if len(text) <= _WIDTH and _PLAIN.match(text):
+        return text.encode("ascii") + SOFT_BREAK
     if _FLAT.match(text) and ".." not in text:
         return _folded(text)
     piece = quoted_printable(text)
-    return piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK
+    return piece if piece.endswith(b"\r\n") else piece + SOFT_BREAK
 
 
 def _folded(text: str) -> bytes:
     """Quoted-printable of a text that holds nothing to be encoded."""
-    lines, at = [], 0
-    while len(text) - at > 75:
-        end = at + 75 - (text[at + 75] == ".")
-        lines.append(text[at:end])
-        at = end
-    return "=\r\n".join([*lines, text[at:], ""]).encode("ascii")
+    made = "=\r\n".join([text[at : at + _WIDTH] for at in range(0, len(text), _WIDTH)])
+    if "\n." in made:
+        lines, at = [], 0
+        while len(text) - at > _WIDTH:
+            end = at + _WIDTH - (text[at + _WIDTH] == ".")
+            lines.append(text[at:end])
+            at = end
+        made = "=\r\n".join([*lines, text[at:]])
+    return made.encode("ascii") + SOFT_BREAK
 
 
-def cut(pieces: bytes) -> bytes:
-    """A body as it stands in a message, from encoded pieces: without the last soft break."""
-    return pieces.removesuffix(_SOFT_BREAK)
-
-
-_SOFT_BREAK = b"=\r\n"
+_WIDTH = 75  # characters of a line before its soft break
+SOFT_BREAK = b"=\r\n"  # the last one of a body is cut off
 
 
 # Most values of contacts are short and plain, and stand as they are: no sign that means something, within one line.

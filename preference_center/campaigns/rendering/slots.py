@@ -17,7 +17,7 @@ from preference_center.campaigns.rendering import sandbox, values
 
 Fields = Mapping[str, Any]  # of one contact, by name, as they are kept
 Test = Callable[[Fields], Any]
-Expression = Callable[[Mapping[str, str]], Any]
+Expression = Callable[[str], Any]  # of what the one field says that it speaks of
 Made = TypeVar("Made")
 
 _COMPARISONS = {"eq": eq, "ne": ne, "lt": lt, "lteq": le, "gt": gt, "gteq": ge}
@@ -76,6 +76,7 @@ class Slots:
 
     def __init__(self, *sources: Source, fixed: Mapping[str, str], encoded: bool = True) -> None:
         self._sources, self._fixed, self._encoded = sources, fixed, encoded
+        self._end = sandbox.SOFT_BREAK if encoded else b""
         self.names: set[str] = set()  # every field that the texts speak of, beside the fixed ones
         self._numbers: dict[str, int] = {}
         self._slots: list[_Slot] = []
@@ -92,8 +93,10 @@ class Slots:
         get, text = fields.get, values.text
         written = [known[value if type(value := get(name)) is str else text(value)] for name, known in row.slots]
         columns = list(zip(*written, strict=True)) or [()] * len(row.forms)
-        made = [form % pick(column) for (form, pick), column in zip(row.forms, columns, strict=True)]
-        return [sandbox.cut(one) for one in made] if self._encoded else made
+        end = self._end
+        return [
+            (form % pick(column)).removesuffix(end) for (form, pick), column in zip(row.forms, columns, strict=True)
+        ]
 
     # Decisions.
 
@@ -143,14 +146,14 @@ class Slots:
         if isinstance(node, nodes.TemplateData):
             return self._bytes(node.data)
         if _names(node) <= self._fixed.keys():
-            return self._written(self._expression(node, text)(self._fixed), text)
+            return self._written(self._expression(node, text)(""), text)
         number = self._numbers.setdefault(repr(node), len(self._slots))
         if number == len(self._slots):
             ways = [self._expression(node, each) for each in range(len(self._sources))]
             self._slots.append(self._about_one_field(node, lambda said: self._in_each(ways, said)))
         return number
 
-    def _in_each(self, ways: list[Expression], said: Mapping[str, str]) -> list[bytes]:
+    def _in_each(self, ways: list[Expression], said: str) -> list[bytes]:
         return [self._written(way(said), text) for text, way in enumerate(ways)]
 
     def _written(self, value: Any, text: int) -> bytes:
@@ -172,27 +175,27 @@ class Slots:
                 return lambda fields: left(fields) or right(fields)
         answer = self._expression(node, text)
         if _names(node) <= self._fixed.keys():
-            always = answer(self._fixed)
+            always = answer("")
             return lambda fields: always
         name, known = self._about_one_field(node, answer)
         return lambda fields: known[values.text(fields.get(name))]
 
-    def _about_one_field(self, node: nodes.Node, work: Callable[[Mapping[str, str]], Made]) -> tuple[str, _Known[Made]]:
+    def _about_one_field(self, node: nodes.Node, work: Callable[[str], Made]) -> tuple[str, _Known[Made]]:
         """The one field that an expression speaks of, beside the fixed ones, and what its values come to."""
         names = _names(node) - self._fixed.keys()
         if len(names) != 1:
             raise ValueError("an expression in a compiled template speaks of one field")
         (name,) = names
         self.names.add(name)
-        return name, _Known(name, lambda value: work({**self._fixed, name: value}))
+        return name, _Known(name, work)
 
     def _expression(self, node: nodes.Node, text: int) -> Expression:
         match node:
-            case nodes.Const():
-                constant = node.value
+            case nodes.Name() if node.name not in self._fixed:
+                return str
+            case nodes.Const() | nodes.Name():
+                constant = node.value if isinstance(node, nodes.Const) else self._fixed[node.name]
                 return lambda _: constant
-            case nodes.Name():
-                return itemgetter(node.name)
             case nodes.Filter() if node.node is not None:
                 return self._filtered(node, self._expression(node.node, text), text)
             case nodes.Compare() if len(node.ops) == 1:
@@ -206,8 +209,8 @@ class Slots:
         given = [argument.value for argument in node.args if isinstance(argument, nodes.Const)]
         if len(given) != len(node.args) or node.kwargs:
             raise ValueError("a filter in a compiled template takes constants only")
-        if hasattr(function, "jinja_pass_arg"):  # it reads the language from the fields, as from Jinja's context
-            return lambda said: function(said, inner(said), *given)
+        if hasattr(function, "jinja_pass_arg"):  # it reads the language, as from Jinja's context
+            return lambda said: function(self._fixed, inner(said), *given)
         return lambda said: function(inner(said), *given)
 
 
