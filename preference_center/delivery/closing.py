@@ -15,6 +15,10 @@ def finish_if_done(campaign: Campaign) -> bool:
         return campaign.state in (CampaignState.sent, CampaignState.cancelled)
     if campaign.filled_at is None or _any(campaign, Message.state.in_([MessageState.queued, MessageState.sending])):
         return False
+    if _any(
+        campaign, Message.state.not_in(list(MessageState))
+    ):  # a later version's: that one knows when it has ended (P12)
+        return False
     campaign.finish(clock.now())
     return True
 

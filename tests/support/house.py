@@ -42,11 +42,15 @@ class House:
         return self.start("clock", [sys.executable, "-m", "worker", "clock"])
 
     def start(
-        self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})
+        self,
+        name: str,
+        command: list[str],
+        more: Mapping[str, str] = MappingProxyType({}),
+        folder: Path | None = None,
     ) -> subprocess.Popen[str]:
-        """Any process of this house: with its settings, ended with the block."""
+        """Any process of this house: with its settings, ended with the block. `folder`: where another version of the program lies."""
         surroundings = environment(self.settings) | dict(more)
-        made = self.processes[name] = subprocess.Popen(command, env=surroundings, text=True)
+        made = self.processes[name] = subprocess.Popen(command, env=surroundings, text=True, cwd=folder)
         return made
 
     def kill(self, name: str) -> None:
