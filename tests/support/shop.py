@@ -30,7 +30,12 @@ def topics() -> dict[str, Topic]:
     return made
 
 
-def customer(made: dict[str, Topic], *on: str, email: str = "anna@example.org", **values: Any) -> Contact:
+_MAY = datetime(2026, 5, 3, 14, 2, tzinfo=UTC)
+
+
+def customer(
+    made: dict[str, Topic], *on: str, email: str = "anna@example.org", since: datetime = _MAY, **values: Any
+) -> Contact:
     """A contact who follows these topics since the 3rd of May 2026, by the sign-up form."""
     contact = make.contact(email, **values)
     for key in on:
@@ -40,7 +45,7 @@ def customer(made: dict[str, Topic], *on: str, email: str = "anna@example.org", 
             source_ref="subscribe:test",
             language="en",
             wording_id=wording.id if wording else None,
-            happened_at=datetime(2026, 5, 3, 14, 2, tzinfo=UTC),
+            happened_at=since,
         )
         ledger.grant(contact, made[key], LegalBasis.consent, evidence)
     return contact
