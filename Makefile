@@ -40,7 +40,7 @@ test: $(TEST_INSTALLED) chromium
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(TEST_INSTALLED)
-	@$(BIN)/python -m pytest -s -o python_files="test_*.py long_*.py" tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -s -o python_files="test_*.py long_*.py" tests/faults $$($(BIN)/python -m tests.faults.matrix) $(ARGS)
 
 check: $(TEST_INSTALLED)
 	@$(BIN)/ruff check .
