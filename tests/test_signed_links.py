@@ -1,13 +1,15 @@
 """Our tokens are those of itsdangerous, byte for byte, and an older key of the ring still opens what it once signed."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
-from preference_center.signed_links import BadLink, KeyRing, Power
+from preference_center.signed_links import _LIFE, BadLink, ExpiredLink, KeyRing, Power
 
 KEY = "k" * 40
 RING = KeyRing((("1", "o" * 32), ("2", KEY)))
@@ -60,3 +62,38 @@ def test_a_link_of_one_power_is_worthless_for_another(power: Power) -> None:
     for other in set(Power) - {power}:
         with pytest.raises(BadLink):
             RING.read(other, token)
+
+
+@settings(max_examples=100, deadline=None)
+@given(power=st.sampled_from(Power), payload=PAYLOADS, many=st.integers(min_value=1, max_value=4))
+def test_we_read_what_itsdangerous_writes_compressed_or_not(power: Power, payload: list[object], many: int) -> None:
+    token = f"2.{theirs(power).dumps(payload * many)}"
+    if len(token) <= 512:
+        assert RING.read(power, token) == payload * many
+
+
+def test_what_was_changed_anywhere_opens_nothing() -> None:
+    """S3, and each spelling of the last character but ours."""
+    for power in Power:
+        token = RING.sign(power, ["anna", 0])
+        for at in range(len(token)):
+            for other in {"A", "_", ".", "ą", chr(ord(token[at]) + 1)} - {token[at]}:
+                with pytest.raises(BadLink) as told:
+                    RING.read(power, token[:at] + other + token[at + 1 :])
+                assert type(told.value) is BadLink
+
+
+@pytest.mark.parametrize("power", [power for power in Power if power is not Power.unsub])
+def test_a_link_opens_until_its_last_second_and_not_before_it_was_made(power: Power) -> None:
+    now, life = datetime(2026, 5, 3, 14, 2, tzinfo=UTC), _LIFE[power]
+    assert life is not None
+    with time_machine.travel(now, tick=False):
+        token = RING.sign(power, ["anna", 0])
+    for seconds, opens in {-1: False, 0: True, life: True, life + 1: False}.items():
+        with time_machine.travel(now + timedelta(seconds=seconds), tick=False):
+            if opens:
+                assert RING.read(power, token) == ["anna", 0]
+            else:
+                with pytest.raises(ExpiredLink) as told:
+                    RING.read(power, token)
+                assert told.value.payload == ["anna", 0]
