@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.consent import eligibility
 from preference_center.consent.eligibility import Reason
+from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.errors import Conflict
 from preference_center.segments import queries as segments
@@ -52,6 +53,22 @@ def rule(version: CampaignVersion) -> str:
     if not campaign.segment_is_intact():
         raise Conflict("The approved audience rule was altered in the database. Nothing is sent by it.")
     return campaign.frozen_segment
+
+
+def refused(
+    version: CampaignVersion,
+    topic: Topic,
+    at: datetime,
+    reason: Reason,
+    also: ColumnElement[bool],
+    after: int,
+    limit: int,
+) -> list[Contact]:
+    """Some of those in the segment whom this reason keeps from the mail, by rising id, starting behind `after`."""
+    judged = verdicts(version, topic, at).where(also).subquery()
+    mine = select(Contact).join(judged, judged.c.contact_id == Contact.id)
+    behind = mine.where(judged.c.reason == reason, Contact.id > after)
+    return list(db.session.scalars(behind.order_by(Contact.id).limit(limit)))
 
 
 def funnel(topic: Topic, segment: str, at: datetime, also: ColumnElement[bool] | None = None) -> Funnel:

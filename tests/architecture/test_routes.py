@@ -135,6 +135,7 @@ def world(app: Flask, tmp_path: Path) -> Iterator[World]:
     values = ids | {
         "public_id": "",
         "key": "news",
+        "reason": "no_consent",
         "issue": issue.public_id,
         "letter": "A",
         "language": "en",

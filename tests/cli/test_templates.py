@@ -45,6 +45,14 @@ def test_a_template_from_its_making_to_a_campaign(pc: Run, made: str, tmp_path: 
     assert "subject: April" in pc("campaigns", "show", newer.out.strip()).out
 
 
+def test_the_content_of_a_campaign_is_kept(pc: Run, made: str) -> None:
+    assert pc("topics", "add", "news", "--name", "Product news").status == 0
+    campaign = pc("templates", "use", made, "--name", "March", "--topic", "news", "--subject", "March").out.strip()
+    kept = pc("templates", "keep", campaign, "--name", "As in March").out.strip()
+    shown = json.loads(pc("templates", "show", kept, "--json").out)
+    assert (shown["name"], shown["subject"], shown["source"]) == ("As in March", "March", "Hello {{ email }}")
+
+
 def test_one_that_was_put_away_comes_back(pc: Run, made: str) -> None:
     assert pc("topics", "add", "news", "--name", "Product news").status == 0
     assert pc("templates", "retire", made).out == f"Template {made} is put away.\n"

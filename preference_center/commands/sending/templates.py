@@ -61,6 +61,24 @@ def change(id: str, version: int | None, name: str | None, subject: str | None, 
     click.echo(f"Template {id} is saved as version {number}.")
 
 
+@templates.command(epilog="Example: preference-center templates keep 4fq2m7c3x5k6zr2a --name Monthly")
+@click.argument("id", metavar="CAMPAIGN")
+@click.option("--name", default="", help="Of the template; default: that of the campaign.")
+def keep(id: str, name: str) -> None:
+    """Keep the content of a campaign, as it was sent or last written; prints the template's id."""
+    with desk.app():
+        from preference_center.accounts import audit
+        from preference_center.campaigns import queries
+        from preference_center.campaigns import templates as shelf
+        from preference_center.db import transaction
+
+        with transaction():
+            made = shelf.keep(queries.by_public_id(id), name, desk.ACTOR)
+            audit.note(desk.ACTOR, "template.created", "template", made.public_id, campaign=id)
+            public_id = made.public_id
+    click.echo(public_id)
+
+
 @templates.command("list", epilog="Example: preference-center templates list --json")
 @click.option("--away", is_flag=True, help="Those that were put away.")
 @desk.as_json

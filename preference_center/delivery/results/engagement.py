@@ -4,6 +4,7 @@ An opening or a click counts when a mark of ours proves whose it is, and when no
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -11,12 +12,14 @@ from sqlalchemy.orm import aliased
 
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.contacts.models import Contact
-from preference_center.db import db
+from preference_center.db import TimeUp, at_most, db
 from preference_center.delivery.events.models import PROVEN, DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.results.tracking import TrackedMessage
 from preference_center.providers.base import Kind
 from preference_center.segments.engagement import Fact, Known
 
+PATIENCE = 1.0  # seconds
 _STATES = {
     # what may have left counts as got: who is chosen by `not got` must not get it twice
     Fact.got: (MessageState.sent, MessageState.delivered, MessageState.complained, MessageState.uncertain),
@@ -67,3 +70,33 @@ def using(segment: str) -> Iterable[Known]:
         .order_by(Campaign.id)
     )
     return [Known(*row) for row in found]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How many got it who agreed to be seen, and of these, who opened it and who followed a link."""
+
+    agreed: int
+    opened: int
+    clicked: int
+
+
+def seen(campaign: Campaign) -> Seen | None:
+    """None where nobody agreed, or where counting takes too long for a page."""
+    mine = Message.campaign_id == campaign.id
+    followed = select(func.count()).select_from(TrackedMessage).join(Message, Message.id == TrackedMessage.message_id)
+    events = (
+        select(DeliveryEvent.kind, func.count(func.distinct(DeliveryEvent.message_id)))
+        .join(Message, Message.id == DeliveryEvent.message_id)
+        .where(mine, DeliveryEvent.kind.in_(_KINDS.values()), DeliveryEvent.machine.is_(None))
+        .where(DeliveryEvent.matched_by.in_(PROVEN))
+        .group_by(DeliveryEvent.kind)
+    )
+    try:
+        with at_most(PATIENCE):
+            agreed = db.session.scalar(followed.where(mine)) or 0
+        with at_most(PATIENCE):
+            counts: dict[Kind, int] = dict(db.session.execute(events).all()) if agreed else {}
+    except TimeUp:
+        return None
+    return Seen(agreed, counts.get(Kind.opened, 0), counts.get(Kind.clicked, 0)) if agreed else None

@@ -11,6 +11,7 @@ from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db
 from preference_center.delivery.pace import pacing
+from preference_center.delivery.pace.paces import ALL_RELAYS, Pace
 from preference_center.delivery.queries import Figures
 from preference_center.delivery.results import totals
 
@@ -29,6 +30,20 @@ def takes(people: int) -> timedelta | None:
     paces = [handed / seconds for campaign, figures in _ended() if (handed := _handed(figures)) >= TELLING
              and (seconds := _lasted(campaign)) > 0]  # fmt: skip
     return timedelta(seconds=people / max(paces)) if paces else None
+
+
+def rest_takes(campaign: Campaign, figures: Figures, at: datetime) -> timedelta | None:
+    """About how long what waits takes at the pace so far. None as long as that says nothing."""
+    handed = _handed(figures)
+    if campaign.started_at is None or campaign.last_wave_at is not None or handed < TELLING or not figures.queued:
+        return None
+    return (at - campaign.started_at) * (figures.queued / handed)
+
+
+def resting(at: datetime, limit: int = 5) -> list[Pace]:
+    """The relays, and some of the domains, that take nothing for now, with their words; the relays first."""
+    rests = select(Pace).where(Pace.paused_until > at, Pace.relay != ALL_RELAYS)
+    return list(db.session.scalars(rests.order_by(Pace.domain != "", Pace.paused_until.desc()).limit(limit)))
 
 
 def oddities(campaign: Campaign, people: int, at: datetime) -> list[Finding]:

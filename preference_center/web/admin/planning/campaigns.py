@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import queries, scheduling
-from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.contacts import attributes
 from preference_center.db import transaction
 from preference_center.delivery.results import totals
@@ -18,6 +18,7 @@ from preference_center.web.admin.planning.campaigns_form import CampaignForm, fi
 from preference_center.web.admin.words import put_faults
 
 PAGE = 20
+HISTORY = 30  # versions that are listed
 MAX_BYTES = 2 * 1024 * 1024
 
 
@@ -64,7 +65,8 @@ def campaign(public_id: str) -> ResponseReturnValue:
         return redirect(url_for("admin.progress", public_id=public_id))
     if not me().may(Permission.write_campaigns):
         return redirect(url_for("admin.preview", public_id=public_id))
-    return _write(filled(found, queries.version(found)), found)
+    chosen = queries.version(found, whole_number(request.args.get("version")))
+    return _write(filled(found, chosen), found, chosen)
 
 
 @pages.post("/campaigns/<public_id>")
@@ -123,12 +125,15 @@ def _text(data: object) -> str:
     return str(data or "").replace("\r\n", "\n").strip()
 
 
-def _write(form: CampaignForm, found: Campaign | None) -> str:
+def _write(form: CampaignForm, found: Campaign | None, shown: CampaignVersion | None = None) -> str:
+    """The form; with an older version in it, saving makes that the newest."""
     return render_template(
         "admin/planning/campaign.html",
         form=form,
         campaign=found,
         saved=queries.version(found) if found else None,
+        shown=shown.number if shown else None,
+        versions=queries.versions(found)[:HISTORY] if found else [],
         attributes=attributes.declared(),
     )
 

@@ -13,7 +13,7 @@ from wtforms.widgets import HiddenInput
 
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import templates
+from preference_center.campaigns import queries, templates
 from preference_center.campaigns.models import ContentFormat, Template
 from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid
@@ -60,6 +60,18 @@ def new_template() -> ResponseReturnValue:
             flash(_("The template was saved."), "good")
             return redirect(url_for("admin.template", public_id=public_id))
     return _write(form, None), 200 if request.method == "GET" else 422
+
+
+@pages.post("/campaigns/<public_id>/template")
+@allowed(Permission.write_campaigns)
+def keep_template(public_id: str) -> ResponseReturnValue:
+    """The content of a campaign as a template of its own."""
+    with transaction():
+        made = templates.keep(queries.by_public_id(public_id), actor=me().actor)
+        audit.note(me().actor, "template.created", "template", made.public_id, campaign=public_id)
+        made_id = made.public_id
+    flash(_("The template was saved."), "good")
+    return redirect(url_for("admin.template", public_id=made_id))
 
 
 @pages.get("/templates/<public_id>")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Response, abort, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -13,18 +13,21 @@ from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import audience, blanks, queries
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.campaigns.rendering import content
+from preference_center.consent.eligibility import Reason
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.addresses import mask
 from preference_center.contacts.models import Contact
-from preference_center.db import db, transaction
+from preference_center.db import TimeUp, at_most, db, transaction
 from preference_center.delivery import testing
 from preference_center.delivery.results import reach
 from preference_center.errors import DomainError
 from preference_center.i18n import LANGUAGES
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
-from preference_center.web.admin.gate import allowed, me, pages
+from preference_center.web.admin.gate import allowed, me, pages, whole_number
 
+PAGE = 50
+PATIENCE = 5.0  # seconds for finding them among very many
 VIEWS = ("desktop", "phone", "dark", "text")
 # What mailboxes do that turn every mail dark by themselves: light becomes dark, pictures stay as they are.
 DARK = (
@@ -100,6 +103,33 @@ def send_test(public_id: str) -> ResponseReturnValue:
             audit.note(me().actor, "campaign.test_sent", "campaign", public_id, colleagues=len(addresses))
         flash(_("The test is on its way to %(people)s.", people=", ".join(addresses)), "good")
     return redirect(url_for("admin.preview", public_id=public_id))
+
+
+@pages.get("/campaigns/<public_id>/refused/<reason>")
+@allowed(Permission.look)
+def refused(public_id: str, reason: str) -> ResponseReturnValue:
+    """The people behind a step of the funnel, before it goes; afterwards the report has them."""
+    campaign, version = _content(public_id)
+    if campaign.started_at is not None:
+        return redirect(url_for("admin.people", public_id=public_id, state="skipped", reason=reason))
+    if reason not in list(Reason):
+        abort(404)
+    topic = db.session.get_one(Topic, campaign.topic_id)
+    after = whole_number(request.args.get("after")) or 0
+    try:
+        with at_most(PATIENCE):
+            found = audience.refused(
+                version, topic, clock.now(), Reason(reason), reach.condition(version), after, PAGE + 1
+            )
+    except TimeUp:
+        found = None
+    return render_template(
+        "admin/planning/refused.html",
+        campaign=campaign,
+        reason=reason,
+        people=found and [(one, shown(one)) for one in found[:PAGE]],
+        following=found[PAGE - 1].id if found and len(found) > PAGE else None,
+    )
 
 
 def audience_of(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from preference_center.campaigns.rendering import imprints
 from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import MessageState
-from preference_center.delivery.results import attempts, totals, trials
+from preference_center.delivery.results import attempts, engagement, foretelling, totals, trials
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
@@ -61,7 +61,10 @@ def progress(public_id: str) -> ResponseReturnValue:
         handed=figures.sent + figures.delivered + figures.bounced + figures.complained,
         skipped=sum(figures.skipped.values()),
         share=100 * through // figures.audience if figures.audience else 0,
-        is_live=campaign.state is CampaignState.sending,
+        is_live=(is_live := campaign.state is CampaignState.sending),
+        resting=(resting := foretelling.resting(clock.now()) if is_live and figures.queued else []),
+        rest_takes=foretelling.rest_takes(campaign, figures, clock.now()) if is_live and not resting else None,
+        seen=engagement.seen(campaign) if campaign.finished_at and not tried else None,
         plan=timing.plan_of(campaign),
         approval=approvals.newest(campaign),
         starts_in=max(ahead, 0) if ahead <= timing.settings().hold_seconds and campaign.wall_time is None else None,

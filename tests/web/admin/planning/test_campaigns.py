@@ -88,6 +88,19 @@ def test_each_save_adds_a_version(marketer: Console, draft: Campaign) -> None:
     assert answer.headers["Location"] == _path(draft, "/preview")
 
 
+def test_an_earlier_version_is_looked_at_and_made_the_newest(marketer: Console, draft: Campaign) -> None:
+    assert "Earlier versions" not in marketer.text(_path(draft))
+    marketer.post(_path(draft), AUTUMN | {"version": "1", "subject": "Winter is here"})
+    html = marketer.get(_path(draft)).get_data(as_text=True)
+    assert f'href="{_path(draft)}?version=1"' in html and "This is version" not in html
+    older = marketer.get(_path(draft, "?version=1"))
+    assert "This is version 1; the newest is 2." in words(older)
+    assert 'value="Autumn is here"' in older.get_data(as_text=True)
+    assert marketer.post(_path(draft), AUTUMN | {"version": "2"}).status_code == 302
+    assert [one.subject for one in queries.versions(_only())] == ["Autumn is here", "Winter is here", "Autumn is here"]
+    assert marketer.get(_path(draft, "?version=9")).status_code == 404
+
+
 def test_of_two_who_save_the_second_sees_both_texts_and_loses_none(  # C7, P13
     marketer: Console, owner: Console, draft: Campaign
 ) -> None:

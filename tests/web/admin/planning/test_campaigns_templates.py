@@ -52,6 +52,20 @@ def test_an_older_version_is_looked_at_used_and_made_the_newest(marketer: Consol
     assert marketer.get(f"{path}?version=9").status_code == 404
 
 
+def test_the_content_of_a_campaign_is_kept_as_a_template(marketer: Console, viewer: Console, people: Topic) -> None:
+    with transaction():
+        made = scheduling.create("Spring", people, "Spring is here", "markdown", "Hello", preheader="See")
+    path = f"/admin/campaigns/{made.public_id}"
+    assert "Keep as a template" in marketer.text(f"{path}/preview")
+    assert "Keep as a template" not in viewer.text(f"{path}/preview")
+    answer = marketer.post(f"{path}/template")
+    [kept] = templates.in_use()
+    assert answer.headers["Location"] == f"/admin/templates/{kept.public_id}"
+    newest = templates.version(kept)
+    assert (kept.name, newest.subject, newest.preheader, newest.source) == ("Spring", "Spring is here", "See", "Hello")
+    assert viewer.post(f"{path}/template").status_code == 403
+
+
 def test_what_was_put_away_can_be_taken_out_again(marketer: Console, path: str) -> None:
     marketer.post(f"{path}/retire")
     assert "Put away" in marketer.text("/admin/templates") and "Monthly" in marketer.text("/admin/templates")

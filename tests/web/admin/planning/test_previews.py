@@ -1,5 +1,6 @@
 """The preview, its locked frame, and test sends."""
 
+import re
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -9,13 +10,16 @@ from preference_center import clock
 from preference_center.accounts.permissions import Role
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign
-from preference_center.db import transaction
+from preference_center.contacts.models import Contact
+from preference_center.db import db, transaction
 from preference_center.delivery import testing
 from preference_center.errors import Unavailable
 from preference_center.segments import named
 from preference_center.segments import queries as segments
 from preference_center.topics.models import Topic
+from preference_center.web.admin.planning import previews
 from tests.support import make
+from tests.support.campaigns import fill
 from tests.web.admin.conftest import Console, user_named, words
 
 SOURCE = (
@@ -37,6 +41,45 @@ def test_the_preview_shows_mail_subject_and_funnel(viewer: Console, path: str, v
     assert "3 people who agreed to Product news" in text
     assert "gave no consent for this topic 2" in text
     assert "all in the segment 5" in text
+
+
+def test_each_step_of_the_funnel_leads_to_the_people(  # screens.md 4.3
+    monkeypatch: pytest.MonkeyPatch, marketer: Console, viewer: Console, path: str
+) -> None:
+    assert f'href="{path}/refused/no_consent"' in viewer.get(f"{path}/preview").get_data(as_text=True)
+    text = marketer.text(f"{path}/refused/no_consent")
+    assert "dag@example.org" in text and "eva@example.org" in text and "anna@" not in text
+    assert "d•••@example.org" in viewer.text(f"{path}/refused/no_consent")
+    monkeypatch.setattr(previews, "PAGE", 1)
+    first = marketer.get(f"{path}/refused/no_consent").get_data(as_text=True)
+    [following] = re.findall(r"/refused/no_consent\?after=\d+", first)
+    assert "eva@" not in first and "eva@example.org" in marketer.text(f"{path}{following}")
+    assert "Nobody." in marketer.text(f"{path}/refused/withdrawn")
+    assert marketer.get(f"{path}/refused/made_up").status_code == 404
+
+
+def test_people_who_cannot_be_found_in_time_are_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, marketer: Console, news: Topic
+) -> None:
+    with transaction():
+        db.session.add_all(Contact(language="pl", created_at=clock.now(), updated_at=clock.now()) for _ in range(3000))
+        made = scheduling.create("Autumn", news, "Autumn", "html", SOURCE)
+    monkeypatch.setattr(previews, "PATIENCE", 0)
+    assert "Finding them took too long" in marketer.text(f"/admin/campaigns/{made.public_id}/refused/withdrawn")
+
+
+def test_once_it_has_started_the_report_has_them(viewer: Console, people: Topic) -> None:
+    made = filled_for(people)
+    path = f"/admin/campaigns/{made.public_id}"
+    answer = viewer.get(f"{path}/refused/no_consent")
+    assert answer.headers["Location"] == f"{path}/people?state=skipped&reason=no_consent"
+
+
+def filled_for(topic: Topic) -> Campaign:
+    with transaction():
+        made = scheduling.create("Autumn", topic, "Autumn", "html", SOURCE)
+    fill(made)
+    return made
 
 
 def test_the_mail_is_locked_into_its_frame(viewer: Console, path: str) -> None:  # V3.2.1

@@ -15,8 +15,14 @@ from preference_center.campaigns.models import Campaign
 from preference_center.consent.models import ConsentRecord
 from preference_center.db import db, transaction
 from preference_center.delivery import outbox
+from preference_center.delivery.events.models import PROVEN, SITE, DeliveryEvent, Effect
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.pace.paces import Pace
+from preference_center.delivery.queries import Figures
+from preference_center.delivery.results import foretelling
 from preference_center.delivery.results.attempts import Attempt
+from preference_center.delivery.results.tracking import TrackedMessage
+from preference_center.providers.base import Kind
 from preference_center.topics.models import Topic
 from preference_center.web.admin.planning import progress
 from tests.web.admin.conftest import Console, words
@@ -66,6 +72,54 @@ def test_the_page_says_how_far_it_is_also_in_its_title(viewer: Console, path: st
     assert "<title>60 % · Autumn" in " ".join(html.split())
     assert "3 of 5 are through, 2 wait." in words(viewer.get(f"{path}/progress"))
     assert "skipped: gave no consent for this topic 2" in words(viewer.get(f"{path}/progress"))
+
+
+def test_a_relay_that_rests_is_said_in_its_own_words(viewer: Console, path: str) -> None:  # screens.md 4.5
+    with transaction():
+        for domain, words_ in (("", "421 too many from you"), ("example.org", "450 4.7.28 rate limited")):
+            rests = clock.now() + timedelta(minutes=10)
+            db.session.add(
+                Pace(relay="relay", domain=domain, paused_until=rests, reason=words_, changed_at=clock.now())
+            )
+    text = viewer.text(f"{path}/progress")
+    assert "The relay takes nothing for now; mail waits until" in text and "It said: 421 too many from you" in text
+    assert "example.org asks us to slow down" in text and "450 4.7.28 rate limited" in text
+    with transaction():
+        db.session.query(Pace).update({"paused_until": clock.now()})
+    assert "takes nothing for now" not in viewer.text(f"{path}/progress")
+
+
+def test_it_is_told_how_long_the_rest_takes_once_that_can_be_known(app: Flask, path: str) -> None:
+    campaign = queries.by_public_id(path.rpartition("/")[2])
+    begun = campaign.started_at or clock.now()
+    later = begun + timedelta(minutes=10)
+    assert foretelling.rest_takes(campaign, Figures(sent=200, queued=100), later) == timedelta(minutes=5)
+    assert foretelling.rest_takes(campaign, Figures(sent=99, queued=100), later) is None, "too few to tell"
+    assert foretelling.rest_takes(campaign, Figures(sent=200), later) is None, "nothing waits"
+
+
+def test_who_agreed_to_be_seen_is_counted_in_the_report_and_nobody_else(viewer: Console, path: str) -> None:
+    for _ in range(3):
+        _end(MessageState.delivered)
+    campaign = queries.by_public_id(path.rpartition("/")[2])
+    with transaction():
+        queries.by_public_id(campaign.public_id).finish(clock.now())
+    assert "agreed to be seen" not in viewer.text(f"{path}/progress")
+    with transaction():
+        got = db.session.query(Message).filter_by(state=MessageState.delivered).order_by(Message.id).all()
+        for number, message in enumerate(got[:2]):
+            db.session.add(TrackedMessage(id=f"{number:026}", message_id=message.id, contact_id=message.contact_id))
+        for number, (kind, machine) in enumerate(
+            ((Kind.opened, None), (Kind.opened, "prefetch"), (Kind.clicked, None))
+        ):
+            message = got[0] if number != 1 else got[1]
+            db.session.add(
+                DeliveryEvent(
+                    source=SITE, key=str(number), kind=kind, message_id=message.id, machine=machine,
+                    matched_by=PROVEN[0], effect=Effect.applied, occurred_at=clock.now(), received_at=clock.now(),
+                )
+            )  # fmt: skip
+    assert "Of the 2 who agreed to be seen, 1 opened it and 1 followed a link." in viewer.text(f"{path}/progress")
 
 
 def test_only_a_page_that_moves_carries_the_script(app: Flask, viewer: Console, path: str) -> None:
