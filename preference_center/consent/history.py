@@ -49,9 +49,9 @@ def _lay_out_consent(contact: Contact, at: datetime) -> None:
     for state in (Subscription, Standing):
         db.session.execute(delete(state).where(state.contact_id == contact.id))
     for topic_id, topic in stand.topics.items():
-        db.session.add(Subscription(contact_id=contact.id, topic_id=topic_id, **vars(topic)))
+        db.session.add(Subscription(contact_id=contact.id, topic_id=topic_id, **topic._asdict()))
     for purpose_key, purpose in stand.purposes.items():
-        db.session.add(Standing(contact_id=contact.id, purpose_key=purpose_key, **vars(purpose)))
+        db.session.add(Standing(contact_id=contact.id, purpose_key=purpose_key, **purpose._asdict()))
     db.session.flush()
 
 
