@@ -29,6 +29,8 @@ from preference_center.mail.relay import Relay
 from preference_center.mail.speaking import DOT, ENDS, TOGETHER, Speaker
 from preference_center.mail.wire import READ, Gibberish, Gone
 
+_NAMED = (Step.mail, Step.rcpt)  # sender and recipient; a yes to these changes nothing
+
 
 class Session(Speaker):
     """One connection, from connecting to its end. Once `ended`, `trouble` says whether that tells of the relay."""
@@ -121,6 +123,9 @@ class Session(Speaker):
                 self._end(None)
             elif reply.code == 421:
                 self._shown_the_door(reply)
+            elif reply.code == 250 and not self._unsaid and self._expected[0][0] in _NAMED:
+                self._expected.popleft()
+                self._kept = False
             else:
                 self._match(reply)
         self._restart_clock()
@@ -143,7 +148,7 @@ class Session(Speaker):
         if flight is None:
             if step is Step.reset and not reply.ok:
                 raise Gibberish("the relay refused RSET")
-        elif step is Step.mail or step is Step.rcpt:
+        elif step in _NAMED:
             if not reply.ok:
                 self._refused(step, flight, reply)
         elif step in ENDS and flight.refusal is None and self._has_left(flight):

@@ -95,23 +95,26 @@ class Speaker:
         """
         if self._dying:
             return
-        at = self._wire.written
+        wire, pipelining = self._wire, self.features.pipelining
         parts: list[bytes] = []
         ending: list[int] = []
-        while self._unsaid and (self.features.pipelining or not self._expected):
+        at = wire.written
+        while self._unsaid and (pipelining or not self._expected):
             steps, flight, words = self._unsaid.popleft()
-            self._expected.extend([(step, flight) for step in steps])
+            for step in steps:
+                self._expected.append((step, flight))
+            for part in words:
+                at += len(part)
             parts += words
-            at += sum(map(len, words))
-            if flight is not None and steps[-1] in ENDS:
+            if steps[-1] in ENDS and flight is not None:
                 flight.dot_at = at - (1 if self._chunked else len(DOT))
                 ending.append(flight.envelope.key)
         if ending:
             self._journal.dot(*ending)
         if parts:
-            self._wire.write(*parts)
+            wire.write(*parts)
         if ending:
-            self._writing = not self._wire.flushed
+            self._writing = not wire.flushed
 
     def _go_on_writing(self) -> None:
         """When a body has left this process entirely, its dot may follow."""
