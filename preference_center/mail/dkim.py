@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -49,24 +49,27 @@ SIGNED = frozenset(OVER_SIGNED) | {
 
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\Z")
-_FIELD = re.compile(rb"([^\s:]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)\r\n")
-_WHITE = re.compile(rb"[ \t\r\n]+")
+_WHITE = re.compile(rb"[ \t]+")
 _PADDING, _DIGEST = padding.PKCS1v15(), Prehashed(hashes.SHA256())
 
-_Field = tuple[str, bytes]  # a header's name in small letters, and its line in relaxed form
+
+class _Fields(NamedTuple):
+    """The header fields that are signed: their names in small letters, and their lines in relaxed form."""
+
+    names: tuple[str, ...]
+    lines: tuple[bytes, ...]
 
 
 class UnusableKey(ValueError):
     """The private key cannot be used for DKIM; the text says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Hashed:
+class _Hashed(NamedTuple):
     """What all signatures of one message share: its canonical header fields in signing order, and the body's hash."""
 
     names: str
     fields: bytes
-    body_hash: str
+    body_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +122,14 @@ class Signer:
 
     def _signature(self, hashed: _Hashed, at: datetime | None) -> bytes:
         time = "" if at is None else f" t={int(at.timestamp())};"
-        head = (
-            f"v=1; a={self.algorithm}; c=relaxed/simple;\r\n d={self.domain};\r\n s={self.selector};{time}\r\n"
-            f" h={hashed.names};\r\n bh={hashed.body_hash};\r\n b="
-        )
-        own = b"dkim-signature:" + _WHITE.sub(b" ", head.encode())
-        digest = hashlib.sha256(hashed.fields + own).digest()
+        begun, relaxed = _begun(self.algorithm, self.domain, self.selector, time, hashed.names)
+        digest = hashlib.sha256(b"".join((hashed.fields, relaxed, hashed.body_hash, b"; b="))).digest()
         # RFC 8463 3: Ed25519 too signs the SHA-256 of the data, not the data.
         key = self._key
         signature = key.sign(digest, _PADDING, _DIGEST) if isinstance(key, RSAPrivateKey) else key.sign(digest)
-        encoded = base64.b64encode(signature).decode()
-        folded = "\r\n ".join(encoded[start : start + 72] for start in range(0, len(encoded), 72))
-        return f"DKIM-Signature: {head}{folded}\r\n".encode()
+        encoded = base64.b64encode(signature)
+        folded = b"\r\n ".join([encoded[start : start + 72] for start in range(0, len(encoded), 72)])
+        return b"".join((begun, hashed.body_hash, b";\r\n b=", folded, b"\r\n"))
 
 
 class Signers:
@@ -155,7 +154,8 @@ class Signers:
 
         The shared ones are read once.
         """
-        hashed = _of_fields((*_fields(own), *_known_fields(shared)), body)
+        mine, theirs = _fields(own), _known_fields(shared)
+        hashed = _of_fields(_Fields(mine.names + theirs.names, mine.lines + theirs.lines), body)
         return b"".join((self._signatures(hashed, at), own, shared, body))
 
     def _signatures(self, hashed: _Hashed, at: datetime | None) -> bytes:
@@ -210,40 +210,59 @@ def _hashed(message: bytes) -> _Hashed:
     return _of_fields(_fields(head + b"\r\n"), body)
 
 
-def _fields(lines: bytes) -> tuple[_Field, ...]:
+def _fields(lines: bytes) -> _Fields:
     """Those of these header lines that are signed."""
-    found = []
-    for field in _FIELD.finditer(lines):
-        name = field[1].decode("ascii", "replace").lower()
-        if name in SIGNED:
-            found.append((name, name.encode() + b":" + _WHITE.sub(b" ", field[2]).strip(b" ") + b"\r\n"))
-    return tuple(found)
+    unfolded = lines.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")
+    if b"  " in unfolded or b"\t" in unfolded:
+        unfolded = _WHITE.sub(b" ", unfolded)
+    names, relaxed = [], []
+    for line in unfolded.split(b"\r\n"):
+        written, colon, value = line.partition(b":")
+        name = _name(written)
+        if colon and name in SIGNED:
+            names.append(name)
+            relaxed.append(b"%b:%b\r\n" % (name.encode(), value.strip(b" ")))
+    return _Fields(tuple(names), tuple(relaxed))
 
 
 _known_fields = lru_cache(maxsize=64)(_fields)
 
 
-def _of_fields(fields: Sequence[_Field], body: bytes) -> _Hashed:
-    present = tuple([name for name, _ in fields])
-    if "from" not in present:
-        raise ValueError("a message without From cannot be signed")
-    lines: dict[str, list[bytes]] = {}
-    for name, line in fields:
-        lines.setdefault(name, []).append(line)
-    # Of a repeated header the lowest is signed first (RFC 6376 5.4.2); names beyond the last one stand for "no more".
-    return _Hashed(_listed(present), b"".join([lines[name].pop() for name in present]), _body_hash(body))
+@lru_cache(maxsize=128)
+def _name(written: bytes) -> str:
+    return written.rstrip(b" ").decode("ascii", "replace").lower()
+
+
+def _of_fields(fields: _Fields, body: bytes) -> _Hashed:
+    listed, order = _signing(fields.names)
+    return _Hashed(listed, b"".join([fields.lines[number] for number in order]), _body_hash(body))
 
 
 @lru_cache(maxsize=64)
-def _listed(present: tuple[str, ...]) -> str:
-    names = (*present, *OVER_SIGNED)
-    return ":\r\n  ".join([":".join(names[start : start + 4]) for start in range(0, len(names), 4)])
+def _signing(names: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
+    """How these fields are listed in a signature, and in which order they are signed."""
+    if "from" not in names:
+        raise ValueError("a message without From cannot be signed")
+    # Of a repeated header the lowest is signed first (RFC 6376 5.4.2); names beyond the last one stand for "no more".
+    places: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        places.setdefault(name, []).append(number)
+    all_names = (*names, *OVER_SIGNED)
+    lines = [":".join(all_names[start : start + 4]) for start in range(0, len(all_names), 4)]
+    return ":\r\n  ".join(lines), tuple(places[name].pop() for name in names)
 
 
-def _body_hash(body: bytes) -> str:
+@lru_cache(maxsize=64)
+def _begun(algorithm: str, domain: str, selector: str, time: str, names: str) -> tuple[bytes, bytes]:
+    """A signature's header up to the hash of the body, as it is written and in relaxed form."""
+    value = f"v=1; a={algorithm}; c=relaxed/simple;\r\n d={domain};\r\n s={selector};{time}\r\n h={names};\r\n bh="
+    return f"DKIM-Signature: {value}".encode(), f"dkim-signature:{' '.join(value.split())}".encode()
+
+
+def _body_hash(body: bytes) -> bytes:
     # Simple canonical form: empty lines at the end do not count, and the body ends with one CRLF (RFC 6376 3.4.3).
     if not body.endswith(b"\r\n"):
         body += b"\r\n"
     while body.endswith(b"\r\n\r\n"):
         body = body[:-2]
-    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+    return base64.b64encode(hashlib.sha256(body).digest())

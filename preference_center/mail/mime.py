@@ -123,6 +123,8 @@ def mailbox(display_name: str, address: str) -> str:
 
     ValueError: the address cannot stand in a header. A local part beyond ASCII stays, for SMTPUTF8 (RFC 6532).
     """
+    if not display_name and _is_usual(address):
+        return address
     local, domain = _split(address)
     name = phrase(display_name) if display_name else ""
     return f"{name} <{local}@{domain}>" if name else f"{local}@{domain}"
@@ -146,7 +148,7 @@ def envelope_address(address: str) -> str:
 
     NeedsSMTPUTF8 when the local part is not ASCII; ValueError when it is no address at all.
     """
-    if len(address) <= LOCAL_LIMIT and _USUAL.match(address):
+    if _is_usual(address):
         return address
     local, domain = _split(address)
     if not local.isascii():
@@ -161,7 +163,7 @@ def utf8_address(address: str) -> str:
 
 
 def _split(address: str) -> tuple[str, str]:
-    if len(address) <= LOCAL_LIMIT and _USUAL.match(address):
+    if _is_usual(address):
         local, _, domain = address.rpartition("@")
         return local, domain
     # The errors never repeat the address: they end up in logs.
@@ -180,6 +182,10 @@ def _split(address: str) -> tuple[str, str]:
     if len(local.encode()) > LOCAL_LIMIT or len(local.encode()) + 1 + len(domain) > ADDRESS_LIMIT:
         raise ValueError(f"this mail address is too long: {LOCAL_LIMIT} before the @ and {ADDRESS_LIMIT} in all")
     return local, domain
+
+
+def _is_usual(address: str) -> bool:
+    return len(address) <= LOCAL_LIMIT and _USUAL.match(address) is not None
 
 
 def _refuse_wrong_names(headers: Sequence[tuple[str, str]]) -> None:

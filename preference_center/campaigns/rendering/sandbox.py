@@ -40,7 +40,6 @@ def filters(autoescape: bool) -> dict[str, Any]:
     return _environment(autoescape).filters
 
 
-@lru_cache(maxsize=32)  # a link stands in both parts of a mail
 def encoded(text: str) -> bytes:
     """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
     if len(text) <= _WIDTH and _PLAIN.match(text):

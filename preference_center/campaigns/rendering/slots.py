@@ -5,6 +5,7 @@ template engine runs for each contact. The texts of a mail share their slots, wh
 set of decisions has its own finished row of pieces.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq, ge, gt, itemgetter, le, lt, ne
@@ -21,6 +22,7 @@ Expression = Callable[[str], Any]  # of what the one field says that it speaks o
 Made = TypeVar("Made")
 
 _COMPARISONS = {"eq": eq, "ne": ne, "lt": lt, "lteq": le, "gt": gt, "gteq": ge}
+_MEANT = re.compile("[&<>\"']")  # what means something in HTML
 _SHORT = 200
 _KEPT_VALUES = 1_000  # of each slot: at most some megabytes a mail
 _KEPT = 256  # rows of pieces; conditions of one text have rarely more than a handful of outcomes
@@ -146,7 +148,7 @@ class Slots:
         if isinstance(node, nodes.TemplateData):
             return self._bytes(node.data)
         if _names(node) <= self._fixed.keys():
-            return self._written(self._expression(node, text)(""), text)
+            return self._bytes(self._read(self._expression(node, text)(""), text))
         number = self._numbers.setdefault(repr(node), len(self._slots))
         if number == len(self._slots):
             ways = [self._expression(node, each) for each in range(len(self._sources))]
@@ -154,10 +156,20 @@ class Slots:
         return number
 
     def _in_each(self, ways: list[Expression], said: str) -> list[bytes]:
-        return [self._written(way(said), text) for text, way in enumerate(ways)]
+        """As each text writes it. Most of what is said reads the same in HTML, and is encoded once."""
+        found: list[bytes] = []
+        before, written = None, b""
+        for text, way in enumerate(ways):
+            reads = self._read(way(said), text)
+            if reads != before:
+                before, written = reads, self._bytes(reads)
+            found.append(written)
+        return found
 
-    def _written(self, value: Any, text: int) -> bytes:
-        return self._bytes(str(escape(value)) if self._sources[text].autoescape else str(value))
+    def _read(self, value: Any, text: int) -> str:
+        if self._sources[text].autoescape and (type(value) is not str or _MEANT.search(value)):
+            return str(escape(value))
+        return str(value)
 
     def _bytes(self, text: str) -> bytes:
         return sandbox.encoded(text) if self._encoded else text.encode("utf-8", "replace")
