@@ -15,8 +15,8 @@ from sqlalchemy import func, select, update
 
 from preference_center import clock
 from preference_center.app import create_app
+from preference_center.campaigns import copying, scheduling
 from preference_center.campaigns import queries as campaigns
-from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import CampaignState
 from preference_center.config import Settings
 from preference_center.consent.law.caps import Mailing
@@ -31,6 +31,7 @@ from tests.conftest import make_settings
 from tests.faults import inside
 from tests.support import make
 from tests.support.bell import WrittenBell
+from tests.support.campaigns import fill
 from tests.support.databases import copy_database
 from tests.support.relay import FakeRelay
 
@@ -131,6 +132,27 @@ def test_what_left_after_the_backup_leaves_no_second_time(
         inside.let_it_end(campaign_id, travel)
         assert inside.figures(campaign_id).sent == inside.figures(campaign_id).audience == 60
     assert relay.copies() == Counter(PEOPLE)
+
+
+def test_no_message_gets_a_number_that_mail_which_is_out_bears(
+    app: Flask, settings: Settings, relay: FakeRelay, travel: Any
+) -> None:
+    """D3. A report on that mail would be taken for one on somebody else's."""
+    campaign_id = inside.begun(PEOPLE)
+    backup = _backup(settings)
+    with transaction():
+        second = copying.duplicate(inside.look(campaign_id))
+    fill(second)
+    borne = set(db.session.scalars(select(Message.id).where(Message.campaign_id == second.id)))
+    inside.let_it_end(second.id, travel)
+    with _restored(settings, backup):
+        assert _watch() is not None
+        with transaction():
+            third = copying.duplicate(inside.look(campaign_id))
+        fill(third)
+        given = set(db.session.scalars(select(Message.id).where(Message.campaign_id == third.id)))
+        assert len(given) == len(borne) == 60 and not given & borne
+        assert inside.figures(campaign_id).audience == 60
 
 
 def test_what_left_in_campaigns_made_after_the_backup_is_counted(

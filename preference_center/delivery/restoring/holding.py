@@ -129,9 +129,18 @@ def _hold(why: str) -> None:
         campaign = campaigns.lock(campaign_id)
         if campaign.state is CampaignState.sending:
             campaign.pause(now, why)
+    _skip_numbers()
+
+
+def _skip_numbers() -> None:
+    """Give no message a number that mail which is out may bear: a report on that would be taken for one on another person's."""
     if is_postgresql():
-        skip = "SELECT setval(pg_get_serial_sequence('messages', 'id'), nextval(pg_get_serial_sequence('messages', 'id')) + :skip)"
-        db.session.execute(text(skip), {"skip": _SKIP})
+        numbers = "pg_get_serial_sequence('messages', 'id')"
+        db.session.execute(text(f"SELECT setval({numbers}, nextval({numbers}) + :skip)"), {"skip": _SKIP})
+        return
+    # SQLite counts on from the highest, so one that no mail can bear moves up there; none is left where all had been tried
+    unborne = "SELECT max(id) FROM messages WHERE attempt = 0 AND state IN ('queued', 'skipped')"
+    db.session.execute(text(f"UPDATE messages SET id = id + :skip WHERE id = ({unborne})"), {"skip": _SKIP})  # noqa: S608 (our own words)
 
 
 def has_ended(name: str) -> bool:
