@@ -32,6 +32,14 @@ def test_a_check_names_faults_with_their_lines_and_who_gets_it(pc: Run, made: st
     assert "no_consent" in told and "may be mailed" in told
 
 
+def test_a_bare_field_is_told_also_where_nobody_gets_it_yet(pc: Run, made: str) -> None:
+    assert pc("topics", "add", "offers", "--name", "Offers").status == 0
+    assert pc("campaigns", "edit", made, "--topic", "offers").status == 0
+    found = json.loads(pc("campaigns", "check", made, "--json").out)
+    assert found["allowed"] == 0
+    assert "no_default" in {one["key"].partition("-")[0] for one in found["checks"]}
+
+
 def test_a_mail_is_seen_as_somebody_gets_it(pc: Run, made: str, tmp_path: Path) -> None:
     seen = pc("campaigns", "preview", made, "--as", "bert@example.org", "--html", tmp_path / "mail.html")
     assert seen.out.startswith("Hi\n\n") and "Hello Bert" in seen.out

@@ -26,7 +26,9 @@ class Check:
 def of(campaign: Campaign, version: CampaignVersion, topic: Topic, people: int, at: datetime) -> list[Check]:
     """All of them, the worst first; `people` get it."""
     findings = content.lint(version) + foretelling.oddities(campaign, people, at)
-    told = [_of(one) for one in findings if one.code != "no_default"]  # said below, with how many it concerns
+    told = [
+        _of(one) for one in findings if one.code != "no_default" or not people
+    ]  # said below, with how many it concerns
     told += [_of_blank(blank) for blank in blanks.of(version, topic, at, reach.condition(version))]
     return sorted(told, key=lambda check: list(Weight).index(check.weight))
 

@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns import queries, scheduling, templates
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.contacts import attributes
 from preference_center.db import transaction
@@ -135,6 +135,7 @@ def _write(form: CampaignForm, found: Campaign | None, shown: CampaignVersion | 
         shown=shown.number if shown else None,
         versions=queries.versions(found)[:HISTORY] if found else [],
         attributes=attributes.declared(),
+        templates=[] if found else templates.in_use(),
     )
 
 

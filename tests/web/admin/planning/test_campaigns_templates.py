@@ -30,6 +30,10 @@ def path(marketer: Console) -> str:
 
 def test_a_template_is_written_changed_and_used(marketer: Console, path: str, people: Topic) -> None:
     assert "Monthly" in marketer.text("/admin/templates")
+    assert f'href="{path}"' in marketer.get("/admin/campaigns/new").get_data(as_text=True), (
+        "one can start from it there"
+    )
+    assert 'href="/admin/templates"' in marketer.get("/admin/campaigns").get_data(as_text=True)
     assert marketer.post(path, FIELDS | {"version": "1", "subject": "Two"}).status_code == 302
     answer = marketer.post(f"{path}/start", {"name": "March", "topic": "news"})
     made = queries.newest(1)[0]
