@@ -218,10 +218,10 @@ def _fields(lines: bytes) -> _Fields:
     names, relaxed = [], []
     for line in unfolded.split(b"\r\n"):
         written, colon, value = line.partition(b":")
-        name = _name(written)
-        if colon and name in SIGNED:
+        name, begun = _signed_name(written)
+        if name and colon:
             names.append(name)
-            relaxed.append(b"%b:%b\r\n" % (name.encode(), value.strip(b" ")))
+            relaxed.append(begun + value.strip(b" ") + b"\r\n")
     return _Fields(tuple(names), tuple(relaxed))
 
 
@@ -229,8 +229,10 @@ _known_fields = lru_cache(maxsize=64)(_fields)
 
 
 @lru_cache(maxsize=128)
-def _name(written: bytes) -> str:
-    return written.rstrip(b" ").decode("ascii", "replace").lower()
+def _signed_name(written: bytes) -> tuple[str, bytes]:
+    """The name of a header in small letters, and how its relaxed line begins; nothing for one that is not signed."""
+    name = written.rstrip(b" ").decode("ascii", "replace").lower()
+    return (name, f"{name}:".encode()) if name in SIGNED else ("", b"")
 
 
 def _of_fields(fields: _Fields, body: bytes) -> _Hashed:

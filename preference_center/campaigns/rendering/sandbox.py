@@ -42,28 +42,14 @@ def filters(autoescape: bool) -> dict[str, Any]:
 
 def encoded(text: str) -> bytes:
     """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
-    if len(text) <= _WIDTH and _PLAIN.match(text):
+    if len(text) <= 75 and _PLAIN.match(text):
         return text.encode("ascii") + SOFT_BREAK
     if _FLAT.match(text) and ".." not in text:
-        return _folded(text)
+        return "=\r\n".join([*_LINES.findall(text), ""]).encode("ascii")
     piece = quoted_printable(text)
     return piece if piece.endswith(b"\r\n") else piece + SOFT_BREAK
 
 
-def _folded(text: str) -> bytes:
-    """Quoted-printable of a text that holds nothing to be encoded."""
-    made = "=\r\n".join([text[at : at + _WIDTH] for at in range(0, len(text), _WIDTH)])
-    if "\n." in made:
-        lines, at = [], 0
-        while len(text) - at > _WIDTH:
-            end = at + _WIDTH - (text[at + _WIDTH] == ".")
-            lines.append(text[at:end])
-            at = end
-        made = "=\r\n".join([*lines, text[at:]])
-    return made.encode("ascii") + SOFT_BREAK
-
-
-_WIDTH = 75  # characters of a line before its soft break
 SOFT_BREAK = b"=\r\n"  # the last one of a body is cut off
 
 
@@ -88,6 +74,7 @@ _WRITTEN = (
 
 # As links are: such a text may be cut anywhere, as long as no line begins with a dot.
 _FLAT = re.compile(r"(?!\.)[A-Za-z0-9:/?&#,;_%+~.-]{1,1000}\Z")
+_LINES = re.compile(r".{1,75}(?!\.)")
 
 
 def _is_plain(value: object) -> bool:
