@@ -12,8 +12,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from preference_center import embedded, failpoints, i18n, web
 from preference_center.accounts import signing_in
 from preference_center.config import Settings
-from preference_center.db import db, prepare_engine
+from preference_center.db import db
 from preference_center.delivery.results import engagement as post_book
+from preference_center.engines import prepare_engine
 from preference_center.jobs import Bell, Job
 from preference_center.segments import engagement
 from preference_center.signed_links import KeyRing

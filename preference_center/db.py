@@ -7,10 +7,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flask import g
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -26,7 +29,6 @@ from sqlalchemy import (
     String,
     Table,
     any_,
-    event,
     func,
     literal,
     select,
@@ -37,8 +39,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
-
-from preference_center import driver
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -136,7 +136,29 @@ class WithPublicId:
     public_id: Mapped[str] = mapped_column(String(16), unique=True, default=new_public_id)
 
 
-db = SQLAlchemy(metadata=Base.metadata)
+@dataclass
+class _Work:
+    """An open `transaction()`: its connection, and the session once anybody uses it."""
+
+    connection: Connection
+    session: Session | None
+
+
+class _Joining(Session):
+    """A session that works in the open `transaction()`, if there is one."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        if (work := _work()) is not None:
+            work.session = self
+
+    def get_bind(self, *args: Any, **named: Any) -> Engine | Connection:
+        work = _work()
+        return super().get_bind(*args, **named) if work is None else work.connection
+
+
+# "control_fully": what the session commits or undoes is the `transaction()` itself
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": _Joining, "join_transaction_mode": "control_fully"})
 
 
 @contextmanager
@@ -144,31 +166,60 @@ def transaction() -> Iterator[None]:
     """One unit of work: commit at the end, undo on any error, and ring the bells only after the commit.
 
     What was read before is forgotten first, so the work sees the newest state. On SQLite the write lock is taken at once
-    (`BEGIN IMMEDIATE`), which gives the one-writer guarantee that row locks give on PostgreSQL.
+    (`BEGIN IMMEDIATE`), which gives the one-writer guarantee that row locks give on PostgreSQL. The session joins when it is first
+    used: work that needs no objects is done without it, at half the cost.
     """
-    session = db.session()
-    session.rollback()
-    session.info["connection"] = session.connection(execution_options={"immediate": True})
-    try:
-        yield
-        session.commit()
-    except BaseException:
+    if _work() is not None:
+        raise RuntimeError("a transaction() is open already")
+    session = db.session() if db.session.registry.has() else None
+    if session is not None:
         session.rollback()
-        session.info.pop("after_commit", None)
-        raise
-    finally:
-        session.info.pop("connection", None)
-    for ring in session.info.pop("after_commit", []):
+    with db.engine.connect() as connection:
+        connection.execution_options(immediate=True).begin()
+        work = g.work = _Work(connection, session)
+        try:
+            yield
+            if work.session is not None:
+                work.session.commit()
+            connection.commit()
+        except BaseException:
+            if work.session is not None:
+                work.session.rollback()
+            connection.rollback()
+            g.pop("after_commit", None)
+            raise
+        finally:
+            g.pop("work")
+    for ring in g.pop("after_commit", []):
         ring()
 
 
+def _work() -> _Work | None:
+    work: _Work | None = g.get("work")
+    return work
+
+
 def open_connection() -> Connection:
-    """The connection of the open `transaction()`, which keeps it at hand: to ask the session for it takes as long as a statement."""
-    session = db.session()
-    held: Connection | None = session.info.get("connection")
-    if held is None or held.closed or session.in_nested_transaction():  # asking is what sets a savepoint
-        return session.connection()
-    return held
+    """The connection of the open `transaction()`; without one, the session's."""
+    work = _work()
+    if work is None or not work.connection.in_transaction():  # somebody has undone it half-way
+        return db.session.connection()
+    if work.session is not None and work.session.in_nested_transaction():
+        return work.session.connection()  # to ask for it is what sets a savepoint
+    return work.connection
+
+
+def session_in_use() -> Session | None:
+    """The session, unless there is a `transaction()` in which nobody has used it: making one takes as long as a statement."""
+    work = _work()
+    return db.session() if work is None else work.session
+
+
+def write_out() -> None:
+    """Whatever objects were changed is written, so that a statement that knows nothing of objects sees it."""
+    session = session_in_use()
+    if session is not None:
+        session.flush()
 
 
 @contextmanager
@@ -221,7 +272,7 @@ def _cut_off_sqlite(connection: Connection, seconds: float) -> Iterator[None]:
 
 def after_commit(call: Callable[[], None]) -> None:
     """Run `call` once the open `transaction()` has committed; forget it if it does not."""
-    db.session.info.setdefault("after_commit", []).append(call)
+    g.setdefault("after_commit", []).append(call)
 
 
 def rows_as_data(*wanted: Any, where: Any) -> list[dict[str, Any]]:
@@ -237,25 +288,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
     return value.hex() if isinstance(value, bytes) else value
-
-
-def empty_the_log() -> None:
-    """After the commit: what SQLite's write-ahead log still holds of deleted rows goes too. PostgreSQL's vacuum sees to its own."""
-    if is_postgresql():
-        return
-    engine = db.engine
-
-    def checkpoint() -> None:
-        connection = engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA busy_timeout=0")  # somebody reads: nobody waits for that, the next one does it
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            cursor.execute("PRAGMA busy_timeout=10000")
-        finally:
-            connection.close()
-
-    after_commit(checkpoint)
 
 
 def is_postgresql() -> bool:
@@ -341,32 +373,3 @@ def _taking(table: Table, columns: Sequence[str]) -> str:
     key = ", ".join(column.name for column in table.primary_key)
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in table.primary_key)
     return f"({key}) DO UPDATE SET {changes}"
-
-
-def prepare_engine(engine: Engine) -> None:
-    """Give a SQLite engine WAL, full durability, foreign keys and transactions that really begin when we say so."""
-    if engine.dialect.name != "sqlite":
-        return
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "busy_timeout=10000",
-            "temp_store=MEMORY",
-            "secure_delete=ON",  # what is deleted is overwritten: else an erased person stays in the file
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        # SQLite's own lower() knows ASCII only: "KRAKÓW" would not be "kraków", as it is on PostgreSQL
-        connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("only_reads"):
-            return
-        immediate = options.get("immediate")
-        driver.run(connection, "BEGIN IMMEDIATE" if immediate else "BEGIN")

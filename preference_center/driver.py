@@ -1,6 +1,7 @@
 """Statements given to the database's driver as they are: several times cheaper than through SQLAlchemy, for what each request does.
 
-What goes wrong is raised as SQLAlchemy's own errors, so that whoever answers for it need not know. Only `db.py` and `prepared.py` use this.
+What goes wrong is raised as SQLAlchemy's own errors, so that whoever answers for it need not know. Only `engines.py` and `prepared.py`
+use this.
 """
 
 from typing import Any
@@ -8,23 +9,29 @@ from typing import Any
 from sqlalchemy import Dialect, Engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
 
 
-def run(connection: Connection, statement: str, values: Any = ()) -> list[Any]:
-    """The rows it brings, if any, in whatever transaction is open on this connection."""
-    driver: Any = connection.connection.driver_connection
-    dialect = connection.dialect
+def run(connection: Connection, statement: str, values: Any = ()) -> None:
+    """Have it done, in whatever transaction is open on this connection."""
     try:
-        cursor = driver.execute(statement, values)
-        return cursor.fetchall() if cursor.description else []
-    except _faults(dialect) as fault:
-        gone = dialect.is_disconnect(fault, driver, None)
-        if gone:
-            connection.invalidate(fault)
-        raise _as_ours(fault, statement, dialect, gone) from fault
+        _cursor(connection.connection).execute(statement, values)
+    except _faults(connection.dialect) as fault:
+        raise _told(fault, connection, statement) from fault
 
 
-def look(engine: Engine, statement: str, values: Any) -> list[Any]:
+def rows(connection: Connection, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
+    """The rows it brings, in whatever transaction is open on this connection."""
+    cursor = _cursor(connection.connection)
+    try:
+        cursor.execute(statement, values)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+    except _faults(connection.dialect) as fault:
+        raise _told(fault, connection, statement) from fault
+
+
+def look(engine: Engine, statement: str, values: Any) -> list[tuple[Any, ...]]:
     """The rows as committed, outside any transaction: nothing is begun, and nothing is undone."""
     lent, dialect = engine.raw_connection(), engine.dialect
     driver: Any = lent.driver_connection
@@ -32,10 +39,12 @@ def look(engine: Engine, statement: str, values: Any) -> list[Any]:
     try:
         if begins_by_itself:
             driver.autocommit = True
-        rows: list[Any] = driver.execute(statement, values).fetchall()
+        cursor = _cursor(lent)
+        cursor.execute(statement, values)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
         if begins_by_itself:
             driver.autocommit = False
-        return rows
+        return found
     except BaseException as fault:  # a time-out too: what is lent again must not commit by itself
         lent.invalidate(fault)
         if isinstance(fault, _faults(dialect)):
@@ -43,6 +52,22 @@ def look(engine: Engine, statement: str, values: Any) -> list[Any]:
         raise
     finally:
         lent.close()
+
+
+def _cursor(lent: PoolProxiedConnection) -> Any:
+    """One cursor for as long as the connection lives: PostgreSQL's driver takes longer to make one than to use it."""
+    cursor = lent.info.get("cursor")
+    if cursor is None:
+        cursor = lent.info["cursor"] = lent.cursor()
+    return cursor
+
+
+def _told(fault: Any, connection: Connection, statement: str) -> Exception:
+    """As SQLAlchemy tells it. A connection that the server closed is not used again."""
+    gone = connection.dialect.is_disconnect(fault, connection.connection.driver_connection, None)
+    if gone:
+        connection.invalidate(fault)
+    return _as_ours(fault, statement, connection.dialect, gone)
 
 
 def _faults(dialect: Dialect) -> Any:

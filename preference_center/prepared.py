@@ -29,7 +29,7 @@ class Prepared:
         """What it finds, or returns, in the open `transaction()`."""
         connection = open_connection()
         spelled = self._for(connection.dialect)
-        return spelled.read(driver.run(connection, spelled.text, spelled.arguments(values)))
+        return spelled.read(driver.rows(connection, spelled.text, spelled.arguments(values)))
 
     def run(self, **values: Any) -> None:
         """Write, in the open `transaction()`."""
@@ -57,22 +57,24 @@ class _Spelled:
     text: str
     given: list[tuple[str, _Process | None]]  # the values it takes, in their order
     always: dict[str, Any]  # those that the statement itself brings
-    found: list[tuple[int, _Process]]  # by the place in a row
+    found: list[_Process | None]  # for each place in a row
+    processes: bool  # whether there is any
     by_name: bool  # PostgreSQL's driver takes values by name, SQLite's by place
 
     def arguments(self, values: dict[str, Any]) -> Any:
-        all_of_them = self.always | values
-        done = [
-            (name, all_of_them[name] if process is None else process(all_of_them[name])) for name, process in self.given
-        ]
-        return dict(done) if self.by_name else [value for _name, value in done]
+        if self.always:
+            values = self.always | values
+        if self.by_name:
+            return {name: process(values[name]) if process else values[name] for name, process in self.given}
+        return [process(values[name]) if process else values[name] for name, process in self.given]
 
     def read(self, found: list[tuple[Any, ...]]) -> list[Any]:
-        rows = [list(row) for row in found]
-        for place, process in self.found:
-            for row in rows:
-                row[place] = process(row[place])
-        return rows
+        if not self.processes:
+            return found
+        return [
+            tuple([process(value) if process else value for process, value in zip(self.found, row, strict=True)])
+            for row in found
+        ]
 
 
 def _spell(statement: Any, sets: list[str] | None, dialect: Dialect) -> _Spelled:
@@ -88,6 +90,7 @@ def _spell(statement: Any, sets: list[str] | None, dialect: Dialect) -> _Spelled
         text=str(compiled),
         given=[(name, types[name].bind_processor(dialect)) for name in names],
         always={name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required},
-        found=[(place, process) for place, process in enumerate(into) if process is not None],
+        found=into,
+        processes=any(into),
         by_name=not compiled.positional,
     )

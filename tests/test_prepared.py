@@ -9,7 +9,7 @@ from sqlalchemy import Table, bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from preference_center import driver
-from preference_center.db import db, open_connection, transaction
+from preference_center.db import db, open_connection, transaction, write_out
 from preference_center.prepared import Prepared
 from preference_center.suppressions.models import Cause, Suppression
 
@@ -33,9 +33,9 @@ def add() -> list[Any]:
 def test_values_pass_through_the_types_of_their_columns(app: Flask) -> None:
     with app.app_context():
         with transaction():
-            assert add() == [[HASH, None]]
+            assert add() == [(HASH, None)]
             _lengthen.run(whose=HASH, until=MOMENT)
-            assert _bounced.rows() == [[Cause.bounce, MOMENT]]
+            assert _bounced.rows() == [(Cause.bounce, MOMENT)]
         stored = db.session.scalars(select(Suppression)).one()
         assert (stored.cause, stored.until) == (Cause.bounce, MOMENT)
 
@@ -63,7 +63,7 @@ def test_a_look_that_breaks_off_leaves_no_connection_that_commits_by_itself(app:
         with pytest.raises(RuntimeError), transaction():
             _lengthen.run(whose=HASH, until=MOMENT)
             raise RuntimeError
-        assert _bounced.look() == [[Cause.bounce, None]]
+        assert _bounced.look() == [(Cause.bounce, None)]
 
 
 def test_what_was_written_is_undone_with_its_transaction(app: Flask) -> None:
@@ -107,13 +107,39 @@ def test_faults_are_those_of_sqlalchemy_and_name_no_value(app: Flask) -> None:
 def test_a_connection_that_the_server_closed_is_not_used_again(app: Flask) -> None:
     with app.app_context():
         with pytest.raises(SQLAlchemyError) as fault, transaction():
-            own = driver.run(open_connection(), "SELECT pg_backend_pid()")[0][0]
+            own = driver.rows(open_connection(), "SELECT pg_backend_pid()")[0][0]
             with db.engine.connect() as another:
                 another.execute(text("SELECT pg_terminate_backend(:own)"), {"own": own})
             add()
         assert not isinstance(fault.value, ProgrammingError)
         with transaction():
             add()
+
+
+def test_one_transaction_is_not_opened_inside_another(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(RuntimeError, match="open already"), transaction():
+            add()
+            with transaction():
+                pass
+        assert _bounced.look() == []
+
+
+def test_objects_and_prepared_statements_share_one_transaction(app: Flask) -> None:
+    with app.app_context():
+        with transaction():
+            add()
+            found = db.session.scalars(select(Suppression)).one()
+            found.cause = Cause.complaint
+            assert _bounced.rows() == [(Cause.bounce, None)], "what the session holds is written when it is asked to be"
+            write_out()
+            assert _bounced.rows() == []
+        assert db.session.scalars(select(Suppression.cause)).one() is Cause.complaint
+        with pytest.raises(RuntimeError), transaction():
+            db.session.delete(db.session.scalars(select(Suppression)).one())
+            db.session.flush()
+            raise RuntimeError
+        assert db.session.scalars(select(Suppression.cause)).one() is Cause.complaint
 
 
 def test_a_value_that_only_a_default_would_give_is_refused(app: Flask) -> None:

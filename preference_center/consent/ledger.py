@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Select, Table, bindparam, insert, or_, select
+from sqlalchemy import Table, bindparam, insert, or_, select
 
 from preference_center import clock
 from preference_center.consent import projection, vault
 from preference_center.consent.law import bases, jurisdictions, validity
 from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Subscription, state_at
-from preference_center.consent.projection import OnePurpose
+from preference_center.consent.projection import Stand
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.contacts.queries import Person
@@ -43,86 +43,93 @@ class Evidence:
 
 def request(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """A wish from the open web: it lets no mail through until it is confirmed. Nothing when the topic is already on."""
-    if _state(contact, topic) is State.given:
+    stand = _held(contact)
+    if _state(stand, topic) is State.given:
         return None
     _must_be_old_enough(contact, evidence)
-    return _write(contact, topic, Action.requested, evidence, basis=LegalBasis.double_opt_in)
+    return _write(contact, stand, topic, Action.requested, evidence, basis=LegalBasis.double_opt_in)
 
 
 def confirm(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """The owner of the address confirmed the wish. Only a wish that still stands can be confirmed."""
-    if _state(contact, topic) is not State.requested:
+    stand = _held(contact)
+    if _state(stand, topic) is not State.requested:
         return None
-    return _agree(contact, topic, Action.confirmed, evidence, LegalBasis.double_opt_in)
+    return _agree(contact, stand, topic, Action.confirmed, evidence, LegalBasis.double_opt_in)
 
 
 def grant(
     contact: Contact, topic: Topic, basis: LegalBasis, evidence: Evidence, *, until: datetime | None = None
 ) -> ConsentRecord | None:
     """The person agreed, by a clear act. Nothing when the topic is already on. `until`: earlier than the topic's own end."""
-    if _state(contact, topic) is State.given:
+    stand = _held(contact)
+    if _state(stand, topic) is State.given:
         return None
     bases.check(basis, topic.purpose, evidence.detail)
-    return _agree(contact, topic, Action.given, evidence, basis, until)
+    return _agree(contact, stand, topic, Action.given, evidence, basis, until)
 
 
 def renew(contact: Contact, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """The person says yes again before the end. Only what holds can be renewed; what has ended needs a new consent."""
-    state, basis = _today(contact, topic)
-    if state is not State.given:
+    stand = _held(contact)
+    if _state(stand, topic) is not State.given:
         return None
-    return _agree(
-        contact, topic, Action.renewed, evidence, bases.BASES[basis].renews_as if basis else LegalBasis.consent
-    )
+    basis = stand.topics[topic.id].legal_basis
+    again = bases.BASES[basis].renews_as if basis else LegalBasis.consent
+    return _agree(contact, stand, topic, Action.renewed, evidence, again)
 
 
 def restore(contact: Contact, topic: Topic, earlier: ConsentRecord, evidence: Evidence) -> ConsentRecord | None:
     """The person takes a withdrawal back at once: it is as it was, on the same basis and text, and ends when it would have ended."""
     over = earlier.until is not None and earlier.until <= clock.now()
-    if over or earlier.contact_id != contact.id or _state(contact, topic) is State.given:
+    stand = _held(contact)
+    if over or earlier.contact_id != contact.id or _state(stand, topic) is State.given:
         return None
     same = replace(evidence, wording_id=earlier.wording_id, language=earlier.language, actor=earlier.actor)
-    return _agree(contact, topic, Action.given, same, earlier.legal_basis, earlier.until)
+    return _agree(contact, stand, topic, Action.given, same, earlier.legal_basis, earlier.until)
 
 
 def withdraw(contact: Whose, topic: Topic, evidence: Evidence) -> ConsentRecord | None:
     """The person leaves this topic, whatever it rests on. Twice is fine: one record. As easy as joining (GDPR 7(3))."""
-    state, basis = _today(contact, topic)
-    if state in _STOPS:
+    stand = _held(contact)
+    today = stand.topics.get(topic.id)
+    if today is not None and today.state in _STOPS:
         return None
-    objects = bases.ends_by_objection(basis)
-    return _write(contact, topic, Action.objected if objects else Action.withdrawn, evidence)
+    objects = today is not None and bases.ends_by_objection(today.legal_basis)
+    return _write(contact, stand, topic, Action.objected if objects else Action.withdrawn, evidence)
 
 
 def withdraw_all(contact: Whose, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
     """The person leaves everything of one purpose; only an act of theirs starts anything again."""
-    standing = _standing(contact, purpose_key)
+    stand = _held(contact)
+    standing = stand.purposes.get(purpose_key)
     if standing is not None and standing.state in _STOPS and not _has_open_topic(contact, purpose_key):
         return None
-    return _write(contact, purpose_key, Action.withdrawn, evidence)
+    return _write(contact, stand, purpose_key, Action.withdrawn, evidence)
 
 
 def object_to(contact: Whose, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
     """Objection to a purpose; against direct marketing it is absolute (GDPR 21(2), (3))."""
-    standing = _standing(contact, purpose_key)
+    stand = _held(contact)
+    standing = stand.purposes.get(purpose_key)
     if standing is not None and standing.state is State.objected and not _has_open_topic(contact, purpose_key):
         return None
-    return _write(contact, purpose_key, Action.objected, evidence)
+    return _write(contact, stand, purpose_key, Action.objected, evidence)
 
 
 def pause(contact: Contact, purpose_key: str, until: datetime, evidence: Evidence) -> ConsentRecord:
     """A break that ends by itself. It is no withdrawal, and an opt-out outranks it."""
     if until <= clock.now():
         raise Invalid("A break must end in the future.", {"until": "Choose a day after today."})
-    contacts.lock([contact.id], for_withdrawal=True)
-    return _write(contact, purpose_key, Action.paused, evidence, until=until)
+    return _write(contact, _held(contact), purpose_key, Action.paused, evidence, until=until)
 
 
 def resume(contact: Contact, purpose_key: str, evidence: Evidence) -> ConsentRecord | None:
-    standing = _standing(contact, purpose_key)
+    stand = _held(contact)
+    standing = stand.purposes.get(purpose_key)
     if standing is None or standing.paused_until is None:
         return None
-    return _write(contact, purpose_key, Action.resumed, evidence)
+    return _write(contact, stand, purpose_key, Action.resumed, evidence)
 
 
 def expire(limit: int = 200) -> int:
@@ -135,22 +142,24 @@ def expire(limit: int = 200) -> int:
         if (contact_id, topic_id) not in still:
             continue
         contact, topic = db.session.get_one(Contact, contact_id), db.session.get_one(Topic, topic_id)
-        until = db.session.scalar(_own(Subscription.until, contact, topic))
-        _write(contact, topic, Action.expired, Evidence("system", actor="system", happened_at=until))
+        stand = projection.today(contact_id)
+        over = Evidence("system", actor="system", happened_at=stand.topics[topic_id].until)
+        _write(contact, stand, topic, Action.expired, over)
     return len(ended)
 
 
 def set_cadence(contact: Contact, topic: Topic, cadence: Cadence, evidence: Evidence) -> ConsentRecord | None:
     """How often the person wants this topic. It neither gives consent nor takes it; nothing for a topic never heard of."""
-    contacts.lock([contact.id], for_withdrawal=True)
-    today = db.session.scalar(_own(Subscription.cadence, contact, topic))
-    if today is None or today is cadence:
+    stand = _held(contact)
+    today = stand.topics.get(topic.id)
+    if today is None or today.cadence is cadence:
         return None
-    return _write(contact, topic, Action(cadence), evidence)
+    return _write(contact, stand, topic, Action(cadence), evidence)
 
 
 def _agree(
     contact: Contact,
+    stand: Stand,
     topic: Topic,
     action: Action,
     evidence: Evidence,
@@ -166,7 +175,7 @@ def _agree(
     begins = evidence.happened_at or clock.now()
     ends = validity.end_of(topic.valid_months, basis, contact.jurisdiction, begins)
     until = min((moment for moment in (until, ends) if moment is not None), default=None)
-    return _write(contact, topic, action, evidence, basis=basis, until=until)
+    return _write(contact, stand, topic, action, evidence, basis=basis, until=until)
 
 
 def is_too_young(contact: Contact) -> bool:
@@ -184,6 +193,7 @@ def _must_be_old_enough(contact: Contact, evidence: Evidence) -> None:
 
 def _write(
     contact: Whose,
+    stand: Stand,
     subject: Topic | str,
     action: Action,
     evidence: Evidence,
@@ -191,7 +201,7 @@ def _write(
     basis: LegalBasis | None = None,
     until: datetime | None = None,
 ) -> ConsentRecord:
-    """The one place where a record is made. The contact is locked by now."""
+    """The one place where a record is made, by a contact who is locked and stands there by now."""
     topic = subject if isinstance(subject, Topic) else None
     purpose = topic.purpose if topic else PURPOSES[str(subject)]
     now = clock.now()
@@ -218,7 +228,7 @@ def _write(
     )
     if kept:
         safe.keep([(record.id, contact.id, kept[1])])
-    projection.apply(record)
+    projection.apply(record, stand)
     return record
 
 
@@ -227,36 +237,27 @@ _insert = Prepared(insert(_records).returning(_records.c.id), sets=[one.name for
 
 
 def _added(**values: Any) -> ConsentRecord:
-    """A new row, as an object that the session knows nothing of: a record is never changed."""
-    return ConsentRecord(id=_insert.rows(**values)[0][0], **values)
+    """A new row, as an object that the session knows nothing of. A record is never changed, so nothing keeps track of its values."""
+    ((number,),) = _insert.rows(**values)
+    record = ConsentRecord()
+    vars(record).update(values, id=number)
+    return record
 
 
-def _state(contact: Whose, topic: Topic) -> State | None:
-    """Where the contact stands now: a consent whose time is over is none."""
-    return _today(contact, topic)[0]
+def _held(contact: Whose) -> Stand:
+    """Where the contact stands, read once they are locked and so until the transaction ends."""
+    if isinstance(contact, Contact):  # a Person is locked
+        contacts.lock([contact.id], for_withdrawal=True)
+    return projection.today(contact.id)
+
+
+def _state(stand: Stand, topic: Topic) -> State | None:
+    """Where they stand on a topic now: a consent whose time is over is none."""
+    today = stand.topics.get(topic.id)
+    return None if today is None else state_at(today.state, today.until, clock.now())
 
 
 _subscription = cast(Table, Subscription.__table__).c
-_stand = Prepared(
-    select(_subscription.state, _subscription.until, _subscription.legal_basis).where(
-        _subscription.contact_id == bindparam("contact"), _subscription.topic_id == bindparam("topic")
-    )
-)
-
-
-def _today(contact: Whose, topic: Topic) -> tuple[State | None, LegalBasis | None]:
-    """Where the contact stands now, and on what that rested."""
-    contacts.lock([contact.id], for_withdrawal=True)
-    db.session.flush()
-    for state, until, basis in _stand.rows(contact=contact.id, topic=topic.id):
-        return state_at(state, until, clock.now()), basis
-    return None, None
-
-
-def _own(wanted: Any, contact: Contact, topic: Topic) -> Select[Any]:
-    return select(wanted).where(Subscription.contact_id == contact.id, Subscription.topic_id == topic.id)
-
-
 _open_topic = Prepared(
     select(_subscription.topic_id)
     .join(Topic, Topic.id == _subscription.topic_id)
@@ -269,8 +270,3 @@ _open_topic = Prepared(
 def _has_open_topic(contact: Whose, purpose_key: str) -> bool:
     """A wish made after a stop is not stopped by it: stopping again must end that too."""
     return bool(_open_topic.rows(contact=contact.id, purpose=purpose_key))
-
-
-def _standing(contact: Whose, purpose_key: str) -> OnePurpose | None:
-    contacts.lock([contact.id], for_withdrawal=True)
-    return projection.today(contact.id).purposes.get(purpose_key)

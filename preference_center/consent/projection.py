@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, insert, null, select, union_all, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm.util import identity_key
 
@@ -27,7 +27,7 @@ from preference_center.consent.models import (
     State,
     Subscription,
 )
-from preference_center.db import Base, db
+from preference_center.db import Base, db, session_in_use, write_out
 from preference_center.prepared import Prepared
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
@@ -48,9 +48,7 @@ _STOPS = (State.withdrawn, State.objected)
 GUARDIAN = "guardian"  # the actor of a record that a parent or guardian is behind
 
 
-class OneTopic(
-    NamedTuple
-):  # millions are made to verify a ledger: a tuple takes a third of the time of a frozen dataclass
+class OneTopic(NamedTuple):  # a tuple, since verifying makes millions of them: a third of a frozen dataclass's time
     state: State
     record_id: int
     until: datetime | None
@@ -109,9 +107,8 @@ def state_after(action: Action) -> State:
     return _TOPIC_STATE[action]
 
 
-def apply(record: ConsentRecord) -> None:
+def apply(record: ConsentRecord, before: Stand) -> None:
     """Bring one contact's subscriptions and standings up to a record just written, inside the same transaction."""
-    before = _load(record.contact_id)
     others = _topics_by_purpose().get(record.purpose_key, []) if record.topic_id is None else []
     _store(record.contact_id, before, step(before, record, others))
 
@@ -131,7 +128,14 @@ def stand_at(contact_id: int, at: datetime) -> Stand:
 
 def today(contact_id: int) -> Stand:
     """Where the contact stands, as stored."""
-    return _load(contact_id)
+    write_out()
+    stand = Stand()
+    for topic_id, purpose_key, *said in _stand.rows(of_contact=contact_id):
+        if purpose_key is None:
+            stand.topics[topic_id] = OneTopic(*said)
+        else:
+            stand.purposes[purpose_key] = OnePurpose(*said[: len(_PURPOSE)])
+    return stand
 
 
 def before(record: ConsentRecord) -> Stand:
@@ -226,13 +230,18 @@ _topics, _purposes = cast(Table, Subscription.__table__), cast(Table, Standing._
 _subscriptions, _standings = _topics.c, _purposes.c
 _TOPIC, _PURPOSE = OneTopic._fields, OnePurpose._fields
 _contact: Any = bindparam("of_contact")
-_own_topics = Prepared(
-    select(_subscriptions.topic_id, *(_subscriptions[name] for name in _TOPIC)).where(
-        _subscriptions.contact_id == _contact
+_stand = Prepared(  # both by one statement: whoever leaves waits for it
+    union_all(
+        select(_subscriptions.topic_id, null().label("purpose_key"), *(_subscriptions[name] for name in _TOPIC)).where(
+            _subscriptions.contact_id == _contact
+        ),
+        select(
+            null(),
+            _standings.purpose_key,
+            *(_standings[name] for name in _PURPOSE),
+            *(null() for _ in _TOPIC[len(_PURPOSE) :]),
+        ).where(_standings.contact_id == _contact),
     )
-)
-_own_purposes = Prepared(
-    select(_standings.purpose_key, *(_standings[name] for name in _PURPOSE)).where(_standings.contact_id == _contact)
 )
 _add_topic = Prepared(insert(_topics), sets=("contact_id", "topic_id", *_TOPIC))
 _add_purpose = Prepared(insert(_purposes), sets=("contact_id", "purpose_key", *_PURPOSE))
@@ -244,14 +253,6 @@ _set_purpose = Prepared(
     update(_purposes).where(_standings.contact_id == _contact, _standings.purpose_key == bindparam("of_purpose")),
     sets=_PURPOSE,
 )
-
-
-def _load(contact_id: int) -> Stand:
-    db.session.flush()
-    return Stand(
-        {topic_id: OneTopic(*said) for topic_id, *said in _own_topics.rows(of_contact=contact_id)},
-        {key: OnePurpose(*said) for key, *said in _own_purposes.rows(of_contact=contact_id)},
-    )
 
 
 def _store(contact_id: int, before: Stand, after: Stand) -> None:
@@ -271,9 +272,10 @@ def _store(contact_id: int, before: Stand, after: Stand) -> None:
 
 def _read_anew(kind: type[Base], key: tuple[int, int | str]) -> None:
     """What the session holds of this row is no longer so."""
-    held = db.session.identity_map.get(identity_key(kind, key))
-    if held is not None:
-        db.session.expire(held)
+    session = session_in_use()
+    held = session.identity_map.get(identity_key(kind, key)) if session is not None else None
+    if session is not None and held is not None:
+        session.expire(held)
 
 
 _purpose_of_topics = Prepared(select(Topic.id, Topic.purpose_key))

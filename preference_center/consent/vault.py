@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
@@ -42,7 +43,7 @@ class Safe:
     """The keys of some contacts. `digest` first, for the record; then `keep`, once the record has its number."""
 
     def __init__(self, contact_ids: list[int]) -> None:
-        master = AESGCM(keys.vault_key())
+        master = _master()
         there = dict(_wrapped(contact_ids))
         self._keys = {id_: _unwrap(master, id_, wrapped) for id_, wrapped in there.items() if wrapped}
         made = []
@@ -88,7 +89,7 @@ def open_salted(contact_id: int) -> dict[int, tuple[bytes, dict[str, Any]]]:
     key = dict(_wrapped([contact_id])).get(contact_id) if found else None
     if key is None:
         return {}
-    opener = _unwrap(AESGCM(keys.vault_key()), contact_id, key)
+    opener = _unwrap(_master(), contact_id, key)
     opened = {row.record_id: _open(opener, contact_id, row.record_id, row.detail) for row in found}
     return {record_id: (text_[:SALT], json.loads(text_[SALT:])) for record_id, text_ in opened.items()}
 
@@ -113,7 +114,7 @@ def verified() -> Iterator[str | None]:
         if not ids:
             return
         last = ids[-1]
-        wrapped, master = dict(_wrapped(ids)), AESGCM(keys.vault_key())
+        wrapped, master = dict(_wrapped(ids)), _master()
         rows = (
             select(
                 ConsentEvidence.contact_id,
@@ -168,8 +169,11 @@ def digest_of(opened: bytes) -> bytes:
     return hashlib.sha256(b"pc.evidence.v1" + opened).digest()
 
 
+_canonical = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
+
+
 def _plain(detail: dict[str, Any]) -> bytes:
-    return json.dumps(detail, ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode()
+    return _canonical(detail).encode()
 
 
 def _wrapped(contact_ids: list[int]) -> list[tuple[int, bytes | None]]:
@@ -177,6 +181,13 @@ def _wrapped(contact_ids: list[int]) -> list[tuple[int, bytes | None]]:
         return [(id_, wrapped) for id_, wrapped in _of_one.rows(whose=contact_ids[0])]
     found = db.session.connection().execute(_of_contacts, {"ids": contact_ids})
     return [(row.contact_id, row.wrapped) for row in found]
+
+
+def _master() -> AESGCM:
+    return _cipher(keys.vault_key())
+
+
+_cipher = lru_cache(maxsize=4)(AESGCM)
 
 
 def _unwrap(master: AESGCM, contact_id: int, wrapped: bytes) -> AESGCM:

@@ -9,7 +9,7 @@ from sqlalchemy import Table, bindparam, func, select
 
 from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
-from preference_center.db import among, db, is_postgresql, open_connection
+from preference_center.db import among, db, is_postgresql, open_connection, write_out
 from preference_center.errors import NotFound
 from preference_center.prepared import Prepared
 
@@ -48,7 +48,7 @@ def held(public_id: str) -> Held:
 
 
 class Person(NamedTuple):
-    """A contact as far as leaving needs it: one click is answered a thousand times as often as anything else is changed."""
+    """A contact held for a withdrawal, and what that needs: one click is answered a thousand times as often as all else is changed."""
 
     id: int
     email: str | None
@@ -57,12 +57,13 @@ class Person(NamedTuple):
 
 
 _person = Prepared(
-    select(*(_row[name] for name in Person._fields)).where(_row.public_id == bindparam("named")),
+    select(*(_row[name] for name in Person._fields)).where(_row.public_id == bindparam("named")).with_for_update()
 )
 
 
 def person(public_id: str) -> Person:
-    """As it stands in the open transaction. NotFound when there is no such contact."""
+    """Looked up and locked at once, as `lock` does for withdrawals. NotFound when there is no such contact."""
+    write_out()
     found = _person.rows(named=public_id)
     if not found:
         raise NotFound("There is no such contact.")
@@ -86,11 +87,10 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
     if not is_postgresql():
         return
     wanted = list(ids)
+    write_out()
     if len(wanted) == 1:
-        db.session.flush()
         (_lock_one if for_withdrawal else _keep_one).rows(whom=wanted[0])
         return
-    db.session.flush()
     held = select(_row.id).where(among(_row.id, wanted)).order_by(_row.id).with_for_update(key_share=not for_withdrawal)
     open_connection().execute(
         select(func.count()).select_from(held.subquery())

@@ -10,8 +10,9 @@ from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import State
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import db, empty_the_log
+from preference_center.db import db
 from preference_center.delivery import chunks
+from preference_center.engines import empty_the_log
 from preference_center.errors import Conflict
 from preference_center.privacy import export, requests
 from preference_center.privacy.models import DataRequest, RequestKind

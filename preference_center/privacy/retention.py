@@ -17,11 +17,12 @@ from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentRecord, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AddressChange, Contact
-from preference_center.db import db, empty_the_log
+from preference_center.db import db
 from preference_center.delivery import chunks
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.models import Message
 from preference_center.delivery.results.attempts import Attempt
+from preference_center.engines import empty_the_log
 from preference_center.notices.models import Notice, NoticeState
 from preference_center.privacy import address_change, erasure
 from preference_center.privacy.models import DataRequest, RequestState, RightsLink
