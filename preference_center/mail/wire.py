@@ -16,6 +16,7 @@ from preference_center.mail.outcomes import Reply
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 _CHUNK = 65536
+_RECORD = 16384  # octets in one record of TLS (RFC 8446 5.1)
 # RFC 5321 4.5.3.1.5 allows 512 octets a line; real relays exceed it, runaway ones have no end.
 _LINE_LIMIT = 8192
 _REPLY_LIMIT = 128
@@ -117,9 +118,11 @@ class Wire:
     def _send(self) -> int:
         if self._tls is None:
             return self.sock.sendmsg(self._out)
-        if len(self._out) > 1:  # a record begun must be offered again as it was, so what is joined once stays joined
+        # A record at a time: of a longer piece parts would leave without a word until all of it has, ends of messages among them.
+        # One that has begun must be offered again as it was, so what is joined once stays joined.
+        if len(self._out) > 1:
             self._out = [b"".join(self._out)]
-        return self._tls.send(self._out[0])
+        return self._tls.send(memoryview(self._out[0])[:_RECORD])
 
     def _drop(self, octets: int) -> None:
         """So many have left."""

@@ -1,15 +1,17 @@
 """Several messages in flight on one connection by BDAT (RFC 3030): what arrives, what is refused, what is in doubt."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from preference_center.mail.relay import Relay
 from preference_center.mail.smtp import Outcome, Phase
+from tests.mail.conftest import Authority
 from tests.mail.handing import Notes, hand, quick, to
 from tests.support.relay import FakeRelay
 
@@ -19,8 +21,10 @@ HELLO = b"250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
 class Server:
     """Speaks just enough SMTP, and does with each whole message what `judge` says: a reply, or None to hang up."""
 
-    def __init__(self, judge: Callable[[str, int], bytes | None], offers: bytes = HELLO) -> None:
-        self.judge, self.offers = judge, offers
+    def __init__(
+        self, judge: Callable[[str, int], bytes | None], offers: bytes = HELLO, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.judge, self.offers, self.tls = judge, offers, tls
         self.taken: list[tuple[str, str, bytes]] = []
         self.most_waiting = self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -34,6 +38,8 @@ class Server:
             except OSError:
                 return
             self.connections += 1
+            if self.tls is not None:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             with sock, sock.makefile("rb") as lines, suppress(OSError):
                 self._talk(sock, lines)
 
@@ -72,9 +78,7 @@ class Server:
 
 
 @contextmanager
-def server(
-    judge: Callable[[str, int], bytes | None] = lambda _to, _n: b"250 ok\r\n", **more: bytes
-) -> Iterator[Server]:
+def server(judge: Callable[[str, int], bytes | None] = lambda _to, _n: b"250 ok\r\n", **more: Any) -> Iterator[Server]:
     made = Server(judge, **more)
     try:
         yield made
@@ -128,6 +132,32 @@ def test_when_the_connection_breaks_no_more_than_those_in_flight_are_in_doubt_an
     dots = [key for what, key, *_ in notes.lines if what == "dot"]
     replied = {key for what, key, *_ in notes.lines if what == "reply"}
     assert set(doubtful) <= set(dots) - replied, "what is in doubt, a dead worker's journal shows too"
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["in clear", "TLS"])
+def test_large_messages_that_leave_by_parts_arrive_whole_and_a_break_loses_and_repeats_none(
+    secure: bool, authority: Authority
+) -> None:
+    tls, scheme = None, "smtp"
+    if secure:
+        tls, scheme = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "smtps"
+        tls.load_cert_chain(*authority.issue())
+    large = (b"x" * 70 + b"\r\n") * 60_000
+    small = to(*(f"u{number}" for number in range(12)))
+    envelopes = [one._replace(data=b"Subject: %d\r\n\r\n" % one.key + large) for one in small]
+    once = iter([None])
+    judge = lambda _to, number: next(once, b"250 ok\r\n") if number == 5 else b"250 ok\r\n"  # noqa: E731
+    with server(judge, tls=tls) as relay:
+        port = relay.url.rpartition(":")[2]
+        url = f"{scheme}://localhost:{port}?in_flight=4&ca_file={authority.file}"
+        with quick(Relay.from_url(url)) as courier:
+            results = hand(courier, envelopes)
+        doubtful = {key for key, result in results.items() if result.outcome is Outcome.uncertain}
+        assert 5 in doubtful and len(doubtful) <= 4
+        assert {results[key].outcome for key in results.keys() - doubtful} == {Outcome.accepted}
+        arrived = {recipient: data for _, recipient, data in relay.taken}
+        assert arrived == {f"RCPT TO:<{one.recipient}>": one.data for one in envelopes if one.key not in doubtful}
+        assert len(results) == 12 and len(relay.taken) == len(arrived)
 
 
 def test_without_chunking_on_offer_one_message_a_connection_is_on_its_way_as_ever() -> None:
