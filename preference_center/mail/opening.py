@@ -13,7 +13,7 @@ from preference_center.mail.relay import Relay
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the relay offers (its last EHLO answer). `chunking` is noted for the day BDAT is spoken; see session.py."""
+    """What the relay offers (its last EHLO answer)."""
 
     pipelining: bool = False
     starttls: bool = False
