@@ -21,12 +21,10 @@ from preference_center.errors import NotFound
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
 from preference_center.web.guards import DeadLink, Link, signed_link
+from preference_center.web.headers import PUBLIC_POLICY
 from preference_center.web.public import pages
 
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
-)
+PAGE_POLICY = f"{PUBLIC_POLICY}; frame-src 'self'"
 # As in the console's preview: no script, no form. Links open in a window of their own; images come from where the mail says.
 MAIL_POLICY = (
     "default-src 'none'; sandbox allow-popups allow-popups-to-escape-sandbox; style-src 'unsafe-inline'; img-src https: data:; "

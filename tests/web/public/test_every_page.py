@@ -22,6 +22,7 @@ from preference_center.app import create_app
 from preference_center.db import db, transaction
 from preference_center.preferences import branding
 from preference_center.web.guards import limiter
+from preference_center.web.headers import PUBLIC_POLICY
 from preference_center.web.public import look
 from tests.conftest import make_settings
 from tests.support.bell import WrittenBell
@@ -140,6 +141,7 @@ def test_axe_would_find_a_fault(browser: Browser, site: Site) -> None:
 def test_no_page_breaks_its_own_policy(browser: Browser, site: Site) -> None:
     """`screens.md` 6, check 4: nothing on the console, no script, no font, no cookie."""
     here = browser.new_context(base_url=site.address, viewport={"width": 1280, "height": 900})
+    here.set_default_timeout(60_000)
     page, said, loaded = here.new_page(), [], set()
     page.on("console", lambda message: said.append(message.text))
     page.on("request", lambda asked: loaded.add(asked.resource_type))
@@ -202,6 +204,39 @@ def test_help_stands_in_the_same_place_on_every_page_and_nothing_is_asked_twice(
             asked[name] = fields
     assert len(places) == 1 and len(next(iter(places))) == 3, places
     assert asked == {}
+
+
+LARGE = (
+    "time zone",
+    "data",
+    "preferences, fifteen topics in groups",
+)  # 400 zones; all one holds; five times the topics
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_is_light_and_holds_nothing_of_others(site: Site, language: str) -> None:
+    """S51; `screens.md` 6, check 4: under 30 kB with its styles in every state, no script, no font, no other host, no `unsafe`."""
+    client = site.app.test_client(use_cookies=False)
+    styles: dict[str, int] = {}
+    wrong = {}
+    for name, (path, data) in site.states.at(language).items():
+        answer = client.get(path.partition("#")[0]) if data is None else client.post(path, data=data)
+        weight = len(answer.data)
+        for style in re.findall(r'<link rel="stylesheet" href="([^"]+)"', answer.text):
+            if style not in styles:
+                with client.get(style) as css:
+                    styles[style] = len(css.data)
+                    assert not re.search(rb"@import|@font-face|url\((?!.?data:)", css.data), style
+            weight += styles[style]
+        found = re.findall(r"<script|<style|<img[^>]*//|\sstyle=|\son\w+=|<link[^>]*//", answer.text)
+        headers = answer.headers
+        policy = headers["Content-Security-Policy"].removesuffix(
+            "; frame-src 'self'"
+        )  # a mail in the archive is framed
+        said = (policy, headers["Referrer-Policy"], headers["Cache-Control"])
+        if found or said != (PUBLIC_POLICY, "no-referrer", "no-store") or (weight >= 30_000 and name not in LARGE):
+            wrong[name] = (weight, found, said)
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -41,7 +41,12 @@ def test_one_click_ends_this_topic_and_no_other(
 ) -> None:
     """S30, S31, S32, S42, S45."""
     path = links.unsub(scene.anna, scene.topics["offers"], 77)
-    foreign = {"Origin": "https://mail.example.net", "Cookie": "session=somebody", "Sec-Fetch-Site": "cross-site"}
+    foreign = {
+        "Origin": "https://mail.example.net",
+        "User-Agent": "",
+        "Cookie": "session=somebody",
+        "Sec-Fetch-Site": "cross-site",
+    }
     answer = client.post(path, data=body, content_type=content_type, headers=foreign)
     assert answer.status_code == 200
     assert answer.mimetype == "text/plain"
