@@ -1,8 +1,10 @@
 """The segment pages: reading, trying, keeping and changing a rule, and the way from the rule to who may be mailed."""
 
 import re
+import time
 
 import pytest
+from sqlalchemy import event
 
 from preference_center import clock
 from preference_center.campaigns import scheduling
@@ -10,7 +12,7 @@ from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
-from preference_center.segments import named, queries
+from preference_center.segments import named, queries, sizing
 from preference_center.topics.models import Topic
 from tests.web.admin.conftest import Console, words
 
@@ -180,3 +182,15 @@ def test_a_name_that_is_a_payload_stays_text(owner: Console, people: Topic) -> N
     name = "<script>alert(1)</script>{{7*7}}"
     answer = owner.post("/admin/segments/new", {"do": "save", "name": name, "segment": ""}, follow_redirects=True)
     assert "<script>alert" not in answer.get_data(as_text=True) and name in words(answer).replace("&lt;", "<")
+
+
+def test_an_estimate_that_was_cut_off_says_so(owner: Console, polish: str) -> None:
+    def wait(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "BETWEEN" in statement:
+            time.sleep(sizing.LONGEST + 0.1)
+
+    event.listen(db.engine, "before_cursor_execute", wait)
+    text = owner.text(f"/admin/segments/{polish}")
+    event.remove(db.engine, "before_cursor_execute", wait)
+    assert "The second for an estimate was over before all of the sample was looked at." in text
+    assert re.search(r"(More than 0 people|About \d+ people, give or take)", text) and "Count every one" in text
