@@ -2,7 +2,6 @@
 
 import base64
 import enum
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from sqlalchemy import (
     String,
     Table,
     any_,
+    bindparam,
     func,
     literal,
     select,
@@ -295,21 +295,28 @@ def is_postgresql() -> bool:
 
 
 class _Numbers(TypeDecorator[list[int]]):
-    """PostgreSQL's array of numbers, written at once: the driver looks at each number of a list by itself."""
+    """Many numbers as one value: PostgreSQL's array, written at once as its driver looks at each number by itself, or JSON."""
 
     impl = ARRAY(BigInteger)
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else ARRAY(BigInteger))
+
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
-        return lambda numbers: f"{{{','.join(map(str, numbers))}}}"
+        begin, end = "[]" if dialect.name == "sqlite" else "{}"
+        return lambda numbers: begin + ",".join(map(str, numbers)) + end
 
 
-def among(column: Any, ids: Iterable[int]) -> ColumnElement[bool]:
-    """Whether `column` is one of these: one parameter however many they are, so it stays one prepared statement."""
+def among(column: Any, ids: Iterable[int] | str) -> ColumnElement[bool]:
+    """Whether `column` is one of these: one parameter however many they are, so it stays one prepared statement.
+
+    A text is the name under which they will be given.
+    """
+    given: Any = bindparam(ids, type_=_Numbers()) if isinstance(ids, str) else literal(list(ids), _Numbers())
     if is_postgresql():
-        return column == any_(literal(ids, _Numbers()))  # type: ignore[no-any-return]
-    given = func.json_each(json.dumps(list(ids))).table_valued("value")
-    return column.in_(select(given.c.value))  # type: ignore[no-any-return]
+        return column == any_(given)  # type: ignore[no-any-return]
+    return column.in_(select(func.json_each(given).table_valued("value").c.value))  # type: ignore[no-any-return]
 
 
 def reserve_ids(table: Table, count: int) -> list[int]:

@@ -20,6 +20,16 @@ def run(connection: Connection, statement: str, values: Any = ()) -> None:
         raise _told(fault, connection, statement) from fault
 
 
+def change(connection: Connection, statement: str, values: Any = ()) -> int:
+    """How many rows it changed, in whatever transaction is open on this connection."""
+    cursor = _cursor(connection.connection)
+    try:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
+    except _faults(connection.dialect) as fault:
+        raise _told(fault, connection, statement) from fault
+
+
 def rows(connection: Connection, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
     """The rows it brings, in whatever transaction is open on this connection."""
     cursor = _cursor(connection.connection)

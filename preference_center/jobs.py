@@ -30,7 +30,7 @@ class Job:
 
 START_DUE = Job("worker.jobs.campaigns.start_due", "campaigns")
 FILL = Job("worker.jobs.campaigns.fill", "campaigns", timeout=600)
-DELIVER = Job("worker.jobs.delivery.deliver", "delivery", timeout=700)
+DELIVER = Job("worker.jobs.delivery.deliver", "delivery", timeout=1000)
 SWEEP = Job("worker.jobs.delivery.sweep", "housekeeping")
 PROCESS_POSTS = Job("worker.jobs.webhooks.process", "webhooks", timeout=300)
 READ_MAILBOX = Job("worker.jobs.webhooks.read_mailbox", "webhooks", timeout=300)
@@ -42,6 +42,8 @@ EXPIRE_CONSENT = Job("worker.jobs.consent.expire", "housekeeping", timeout=600)
 ASK_TO_RENEW = Job("worker.jobs.consent.ask_to_renew", "housekeeping", timeout=600)
 TELL_OF_REQUESTS = Job("worker.jobs.privacy.tell_of_requests", "housekeeping")
 CHECKPOINT = Job("worker.jobs.consent.checkpoint", "housekeeping", timeout=600)
+
+_ONE_OF_EACH_QUEUE = (PROCESS_POSTS, SEND_NOTICE, START_DUE, DELIVER, SWEEP)
 
 
 class Bell(Protocol):
@@ -57,6 +59,15 @@ class Bell(Protocol):
 def later(job: Job, *args: int | str) -> None:
     """Ring for `job` after the open transaction has committed."""
     after_commit(lambda: _ring(job, args))
+
+
+def nobody_waits() -> bool:
+    """Whether no job at all waits for a worker. Without an answer somebody may."""
+    bell: Bell = current_app.extensions["bell"]
+    try:
+        return all(bell.is_heard(job) for job in _ONE_OF_EACH_QUEUE)
+    except (RedisError, OSError):
+        return False
 
 
 def one_more(job: Job, *args: int | str) -> None:

@@ -6,6 +6,7 @@ through the types of their columns on both ways, and what goes wrong is raised a
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Dialect
@@ -18,18 +19,31 @@ _Process = Callable[[Any], Any]
 
 
 class Prepared:
-    """A SELECT, or an INSERT or UPDATE of the columns `sets`. Its other values are named by `bindparam`."""
+    """A SELECT, or an INSERT or UPDATE of the columns `sets`. Its other values are named by `bindparam`.
 
-    def __init__(self, statement: ClauseElement, sets: Iterable[str] | None = None) -> None:
+    Where databases need statements of their own, `statement` is what makes it.
+    """
+
+    def __init__(
+        self, statement: ClauseElement | Callable[[], ClauseElement], sets: Iterable[str] | None = None
+    ) -> None:
         self._statement = statement
         self._sets = None if sets is None else list(sets)
         self._spelled: dict[str, _Spelled] = {}  # by kind of database
 
-    def rows(self, **values: Any) -> list[Any]:
-        """What it finds, or returns, in the open `transaction()`."""
+    def rows(self, *, later: timedelta | None = None, **values: Any) -> list[Any]:
+        """What it finds, or returns, in the open `transaction()`. By `later` every moment is moved on that the statement itself brings."""
         connection = open_connection()
         spelled = self._for(connection.dialect)
+        if later:
+            values = spelled.moved_on(later) | values
         return spelled.read(driver.rows(connection, spelled.text, spelled.arguments(values)))
+
+    def changed(self, **values: Any) -> int:
+        """Write, in the open `transaction()`; how many rows it changed."""
+        connection = open_connection()
+        spelled = self._for(connection.dialect)
+        return driver.change(connection, spelled.text, spelled.arguments(values))
 
     def run(self, **values: Any) -> None:
         """Write, in the open `transaction()`."""
@@ -46,7 +60,8 @@ class Prepared:
     def _for(self, dialect: Dialect) -> "_Spelled":
         spelled = self._spelled.get(dialect.name)
         if spelled is None:
-            spelled = self._spelled[dialect.name] = _spell(self._statement, self._sets, dialect)
+            statement = self._statement() if callable(self._statement) else self._statement
+            spelled = self._spelled[dialect.name] = _spell(statement, self._sets, dialect)
         return spelled
 
 
@@ -68,6 +83,9 @@ class _Spelled:
             return {name: process(values[name]) if process else values[name] for name, process in self.given}
         return [process(values[name]) if process else values[name] for name, process in self.given]
 
+    def moved_on(self, by: timedelta) -> dict[str, Any]:
+        return {name: value + by for name, value in self.always.items() if isinstance(value, datetime)}
+
     def read(self, found: list[tuple[Any, ...]]) -> list[Any]:
         if not self.processes:
             return found
@@ -83,13 +101,16 @@ def _spell(statement: Any, sets: list[str] | None, dialect: Dialect) -> _Spelled
         raise TypeError(
             f"a prepared statement names every value, and these would come from defaults: {compiled.prefetch}"
         )
+    required = {name: None for name, bind in compiled.binds.items() if bind.required}
+    spread = compiled.construct_expanded_state(required)  # a list of values has one place for each
     types = {name: bind.type.dialect_impl(dialect) for name, bind in compiled.binds.items()}
-    names = compiled.positiontup if compiled.positional else list(compiled.binds)
+    types |= {one: types[name] for name, several in spread.parameter_expansion.items() for one in several}
+    names = spread.positiontup if compiled.positional else list(spread.parameters)
     into = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns]
     return _Spelled(
-        text=str(compiled),
+        text=spread.statement,
         given=[(name, types[name].bind_processor(dialect)) for name in names],
-        always={name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required},
+        always={name: value for name, value in spread.parameters.items() if name not in required},
         found=into,
         processes=any(into),
         by_name=not compiled.positional,

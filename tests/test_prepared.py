@@ -1,15 +1,15 @@
 """Statements handed to the driver as they are: the same values and the same errors as through SQLAlchemy, on both databases."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 from flask import Flask
-from sqlalchemy import Table, bindparam, insert, select, text, update
+from sqlalchemy import Table, bindparam, insert, literal, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from preference_center import driver
-from preference_center.db import db, open_connection, transaction, write_out
+from preference_center.db import db, is_postgresql, open_connection, transaction, write_out
 from preference_center.prepared import Prepared
 from preference_center.suppressions.models import Cause, Suppression
 
@@ -147,3 +147,32 @@ def test_a_value_that_only_a_default_would_give_is_refused(app: Flask) -> None:
 
     with app.app_context(), transaction(), pytest.raises(TypeError):
         Prepared(insert(ConsentRecord), sets=("contact_id",)).run(contact_id=1)
+
+
+def test_a_list_of_values_and_a_statement_of_each_database_own(app: Flask) -> None:
+    causes = [Cause.bounce, Cause.complaint]
+    several = Prepared(
+        select(_table.c.cause).where(_table.c.cause.in_(causes), _table.c.address_hash == bindparam("whose"))
+    )
+    own = Prepared(lambda: select(literal("array" if is_postgresql() else "json")))
+    with app.app_context(), transaction():
+        add()
+        assert [tuple(row) for row in several.rows(whose=HASH)] == [(Cause.bounce,)]
+        assert several.rows(whose=b"\0" * 16) == []
+        assert [tuple(row) for row in own.rows()] == [("array" if is_postgresql() else "json",)]
+
+
+def test_the_moments_of_a_statement_can_be_moved_on(app: Flask) -> None:
+    before = Prepared(select(_table.c.cause).where(_table.c.created_at < MOMENT))
+    with app.app_context(), transaction():
+        add()
+        assert before.rows() == []
+        assert len(before.rows(later=timedelta(microseconds=1))) == 1
+        assert before.rows() == []  # it stays as it was spelled
+
+
+def test_a_change_says_how_many_rows_it_changed(app: Flask) -> None:
+    with app.app_context(), transaction():
+        add()
+        assert _lengthen.changed(whose=HASH, until=MOMENT) == 1
+        assert _lengthen.changed(whose=b"\0" * 16, until=MOMENT) == 0

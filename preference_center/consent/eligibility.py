@@ -4,18 +4,22 @@ Asked when an audience is counted and again as each chunk of messages is claimed
 allowed is refused, and each refusal has one reason of the vocabulary that reports, console and `explain` share.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import ColumnElement, False_, Select, and_, case, false, not_, null, or_, select, true
 
+from preference_center.config import Settings
 from preference_center.consent.law import cadences, caps, jurisdictions
 from preference_center.consent.models import Standing, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AddressStatus, AttributeKind, Contact
 from preference_center.db import db, is_postgresql
+from preference_center.prepared import Prepared
 from preference_center.suppressions.models import Cause, Suppression
 from preference_center.topics.models import Topic
 
@@ -109,6 +113,41 @@ def judge(
         .outerjoin(Standing, stands)
         .outerjoin(Suppression, suppressed)
         .where(*_in(Contact.id, within))
+    )
+
+
+class Sitting:
+    """The judge asked again and again, of some hundred contacts each time: the question is spelled once.
+
+    It is spelled anew when anything but the moment has changed that its words rest on. `narrow` adds to it what else is wanted.
+    """
+
+    def __init__(self, narrow: Callable[[Select[Any]], Select[Any]]) -> None:
+        self._narrow = narrow
+        self._spelled: tuple[tuple[Any, ...], datetime, Prepared] | None = None
+
+    def rows(self, topic: Topic, at: datetime, occasion: int, **values: Any) -> list[Any]:
+        rests_on = (topic.id, topic.purpose_key, occasion, *_terms(topic, at))
+        spelled = self._spelled
+        if spelled is None or spelled[0] != rests_on:
+            spelled = self._spelled = rests_on, at, Prepared(self._narrow(judge(topic, at, occasion)))
+        return spelled[2].rows(
+            later=at - spelled[1], **values
+        )  # every moment of the question lies as far from this one
+
+
+def _terms(topic: Topic, at: datetime) -> tuple[Any, ...]:
+    """What the judge's words rest on besides the topic: the day for ages, what is declared and set, the countries' rules."""
+    settings: Settings = current_app.extensions["settings"]
+    kept = contacts.declared_attributes()
+    ages = (kept.get("birth_date"), kept.get("age"), at.date())
+    return (
+        is_postgresql(),
+        _retired(topic, at),
+        *ages,
+        settings.frequency_caps,
+        settings.default_jurisdiction,
+        jurisdictions.in_force(),
     )
 
 

@@ -13,8 +13,9 @@ from preference_center import i18n
 from preference_center.consent import eligibility, wordings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.models import State, Subscription
-from preference_center.db import db
+from preference_center.db import among, db
 from preference_center.i18n import gettext as _
+from preference_center.prepared import Prepared
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic, TopicText
 
@@ -57,10 +58,14 @@ def topic() -> Topic | None:
 
 def consenting(contact_ids: Collection[int], at: datetime) -> set[int]:
     """Who of these may be followed now. The one judge is asked, for those who ever said yes."""
-    switch = topic()
+    db.session.flush()
+    switch = topic() if _OFFERED.rows() else None
     if switch is None:
         return set()
-    own = (Subscription.topic_id == switch.id, Subscription.contact_id.in_(contact_ids))
+    own = (Subscription.topic_id == switch.id, among(Subscription.contact_id, contact_ids))
     said = list(db.session.scalars(select(Subscription.contact_id).where(*own, Subscription.state == State.given)))
     verdicts = eligibility.verdicts(switch, said, at) if said else {}
     return {contact_id for contact_id, verdict in verdicts.items() if verdict.reason in _NOT_ABOUT_THIS}
+
+
+_OFFERED = Prepared(select(Topic.id).where(Topic.purpose_key == PURPOSE, Topic.retired_at.is_(None)).limit(1))

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Table, bindparam, func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 
 from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
-from preference_center.db import among, db, is_postgresql, open_connection, write_out
+from preference_center.db import among, db, is_postgresql, write_out
 from preference_center.errors import NotFound
 from preference_center.prepared import Prepared
 
@@ -90,20 +90,26 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
     write_out()
     if len(wanted) == 1:
         (_lock_one if for_withdrawal else _keep_one).rows(whom=wanted[0])
-        return
-    held = select(_row.id).where(among(_row.id, wanted)).order_by(_row.id).with_for_update(key_share=not for_withdrawal)
-    open_connection().execute(
-        select(func.count()).select_from(held.subquery())
-    )  # held all the same, and none of them fetched
+    else:
+        (_lock_many if for_withdrawal else _keep_many).rows(whom=wanted)
+
+
+def _many(*, key_share: bool) -> Select[Any]:
+    """All of them are held, and none is fetched."""
+    held = select(_row.id).where(among(_row.id, "whom")).order_by(_row.id).with_for_update(key_share=key_share)
+    return select(func.count()).select_from(held.subquery())
 
 
 _one = select(_row.id).where(_row.id == bindparam("whom"))
 _lock_one, _keep_one = Prepared(_one.with_for_update()), Prepared(_one.with_for_update(key_share=True))
+_lock_many, _keep_many = Prepared(lambda: _many(key_share=False)), Prepared(lambda: _many(key_share=True))
+_declared = Prepared(select(Attribute.key, Attribute.kind))
 
 
 def declared_attributes() -> dict[str, AttributeKind]:
     """The attributes the owner declared, by key: what rules and merge fields may speak of."""
-    return {key: AttributeKind(kind) for key, kind in db.session.execute(select(Attribute.key, Attribute.kind))}
+    db.session.flush()
+    return {key: AttributeKind(kind) for key, kind in _declared.rows()}
 
 
 def newest(limit: int = 50, before: int | None = None) -> list[Contact]:

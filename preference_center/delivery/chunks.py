@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, SmallInteger, Text, bindparam, cast, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, SmallInteger, Text, bindparam, cast, func, null, or_, select, true, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
@@ -19,7 +19,7 @@ from preference_center.consent.law import cadences, caps
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import among, db, is_postgresql, open_connection
+from preference_center.db import among, db, is_postgresql
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import waves
 from preference_center.delivery.results import attempts, tracking
@@ -43,6 +43,30 @@ class Claimed(NamedTuple):
     consent_at: datetime | None
     follow: str | None = None  # the random name of a mail whose reader agreed to be seen (tracking.py)
     variant: int = 0  # of an experiment: which content (trials.py)
+
+
+class _Waiting(NamedTuple):
+    """A message that may be tried now."""
+
+    id: int
+    contact_id: int
+    attempt: int
+    record_id: int | None
+
+
+class _Judged(NamedTuple):
+    """The judge's answer, and from `public_id` on what the text needs, in the order of Claimed."""
+
+    contact_id: int
+    record_id: int | None
+    reason: str | None
+    public_id: str
+    email: str
+    language: str
+    link_epoch: int
+    attributes: str  # as JSON
+    consent_source: str
+    consent_at: datetime | None
 
 
 class Ending(NamedTuple):
@@ -77,32 +101,30 @@ def claim(
     people = [row.contact_id for row in rows]
     contacts.lock(people)
     spaced = cadences.hold(topic, people)
-    judged = {row[0]: row for row in _judged(topic, people, now, campaign.id)}
+    judged = {row[0]: _Judged._make(row) for row in _JUDGED.rows(topic, now, campaign.id, whom=people)}
     refused: list[dict[str, Any]] = []
-    allowed: list[tuple[Any, Any]] = []
+    allowed: list[tuple[_Waiting, _Judged]] = []
     for row in rows:
-        verdict = judged.get(row[1])
-        if verdict is None or verdict[2] is not None:
-            reason, record = (verdict[2], verdict[1]) if verdict else (eligibility.Reason.erased, None)
-            refused.append({"b_id": row[0], "b_reason": reason, "b_record": record, "b_at": now})
+        verdict = judged.get(row.contact_id)
+        if verdict is None or verdict.reason is not None:
+            reason, record = (verdict.reason, verdict.record_id) if verdict else (eligibility.Reason.erased, None)
+            refused.append({"b_id": row.id, "b_reason": reason, "b_record": record, "b_at": now})
         else:
             allowed.append((row, verdict))
     if refused:
         _each(_SKIP, refused)
     if admit is not None:
-        admitted = admit([(row[0], verdict[4]) for row, verdict in allowed])
-        allowed = [one for one in allowed if one[0][0] in admitted]
+        admitted = admit([(row.id, verdict.email) for row, verdict in allowed])
+        allowed = [one for one in allowed if one[0].id in admitted]
     if not allowed:
         return []
     _take(run, allowed, now)
-    caps.note([row[1] for row, _ in allowed], campaign.id, now)
-    cadences.note(topic, [row[1] for row, _ in allowed if row[1] in spaced], campaign.id, now)
-    names = tracking.names({row[0]: row[1] for row, _ in allowed}, now)
-    attributes = json.loads(
-        f"[{','.join(verdict.attributes for _, verdict in allowed)}]"
-    )  # far cheaper than one by one
+    caps.note([row.contact_id for row, _ in allowed], campaign.id, now)
+    cadences.note(topic, [row.contact_id for row, _ in allowed if row.contact_id in spaced], campaign.id, now)
+    names = tracking.names({row.id: row.contact_id for row, _ in allowed}, now)
+    attributes = json.loads(f"[{','.join(verdict.attributes for _, verdict in allowed)}]")  # far cheaper at once
     claimed = [
-        Claimed._make((row[0], row[2] + 1, *verdict[3:7], about, *verdict[8:], None, 0))
+        Claimed._make((row.id, row.attempt + 1, *verdict[3:7], about, *verdict[8:], None, 0))
         for (row, verdict), about in zip(allowed, attributes, strict=True)
     ]
     return [one._replace(follow=names.get(one.id)) for one in claimed] if names else claimed
@@ -114,43 +136,21 @@ def _find_each_by_its_index() -> None:
         _PLAIN_PLANS.rows()
 
 
-def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> Sequence[Any]:
-    """The next rows (id, contact_id, attempt, record_id) that may be tried now, held for this run; from the start again at the end."""
-    waiting = (
-        select(_TABLE.c.id, _TABLE.c.contact_id, _TABLE.c.attempt, _TABLE.c.record_id)
-        .where(_TABLE.c.campaign_id == campaign.id, _TABLE.c.state == MessageState.queued)
-        .where(or_(_TABLE.c.next_try_at.is_(None), _TABLE.c.next_try_at <= now))
-        .order_by(_TABLE.c.id)
-        .limit(size)
-    )
-    if is_postgresql():
-        waiting = waiting.with_for_update(skip_locked=True)
-    rows = open_connection().execute(waiting.where(_TABLE.c.id > after)).all()
-    return rows if rows or not after else open_connection().execute(waiting).all()
+def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[_Waiting]:
+    """The next ones, held for this run; from the start again at the end."""
+    db.session.flush()
+    rows = _WAITING.rows(campaign=campaign.id, after=after, now=now, size=size)
+    if not rows and after:
+        rows = _WAITING.rows(campaign=campaign.id, after=0, now=now, size=size)
+    return [_Waiting._make(row) for row in rows]
 
 
-def _judged(topic: Topic, people: Sequence[int], now: datetime, occasion: int) -> Sequence[Any]:
-    """The judge's answer (contact_id, record_id, reason) for each, and in the same statement what their text needs."""
-    judged = eligibility.judge(topic, now, occasion)
-    wanted = (
-        Contact.public_id,
-        Contact.email,
-        Contact.language,
-        Contact.link_epoch,
-        cast(Contact.attributes, Text).label("attributes"),
-        ConsentRecord.source,
-        ConsentRecord.happened_at,
-    )
-    behind = ConsentRecord.id == judged.selected_columns.record_id
-    asked = judged.add_columns(*wanted).outerjoin(ConsentRecord, behind).where(among(Contact.id, people))
-    return open_connection().execute(asked).all()
-
-
-def _take(run: Run, allowed: Sequence[tuple[Any, Any]], now: datetime) -> None:
+def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:
     """These rows, which are held and queued, are this run's from the commit on. The record is seldom another than at the filling."""
-    taken = update(_TABLE).where(among(_TABLE.c.id, [row[0] for row, _ in allowed]))
-    open_connection().execute(taken.values({**_TAKEN, "run_id": run.id, "changed_at": now}))
-    if others := [{"b_id": row[0], "b_record": verdict[1]} for row, verdict in allowed if row[3] != verdict[1]]:
+    _TAKE.run(whom=[row.id for row, _ in allowed], run=run.id, now=now)
+    if others := [
+        {"b_id": row.id, "b_record": told.record_id} for row, told in allowed if row.record_id != told.record_id
+    ]:
         _each(_RECORD, others)
 
 
@@ -162,10 +162,8 @@ def store(run: Run, endings: Sequence[Ending]) -> int:
     now = clock.now()
     accepted = [ending.id for ending in endings if ending.state is MessageState.sent]
     lost = 0
-    if accepted:
-        mine = Message.state == MessageState.sending, Message.run_id == run.id
-        if _accept(accepted, now, *mine) < len(accepted):
-            lost += _accept(accepted, now, Message.state == MessageState.queued)
+    if accepted and _ACCEPT.changed(whom=accepted, now=now, run=run.id) < len(accepted):
+        lost += _ACCEPT_UNCLAIMED.changed(whom=accepted, now=now)
     others = [
         {
             "b_id": ending.id,
@@ -187,17 +185,6 @@ def store(run: Run, endings: Sequence[Ending]) -> int:
     if put_off := [row for row in others if row["b_state"] is MessageState.queued and row["b_reason"]]:
         attempts.note(put_off)
     return lost
-
-
-def _accept(ids: list[int], now: datetime, *conditions: ColumnElement[bool]) -> int:
-    """These of them are sent; how many rows that were."""
-    accepted = db.session.execute(
-        update(Message)
-        .where(among(Message.id, ids), *conditions)
-        .values(state=MessageState.sent, reason=None, reply_code=250, reply=None, changed_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return int(accepted.rowcount)  # type: ignore[attr-defined]
 
 
 def hold_all_of(contact_ids: Collection[int]) -> None:
@@ -243,7 +230,50 @@ _SKIP = (
         changed_at=bindparam("b_at"),
     )
 )
-_TAKEN: dict[str, Any] = {"state": MessageState.sending, "attempt": _TABLE.c.attempt + 1, "next_try_at": None}
+_NOW: Any = bindparam("now", type_=Message.changed_at.type)
+
+
+def _waiting_ones() -> Any:
+    waiting = (
+        select(_TABLE.c.id, _TABLE.c.contact_id, _TABLE.c.attempt, _TABLE.c.record_id)
+        .where(_TABLE.c.campaign_id == bindparam("campaign"), _TABLE.c.id > bindparam("after"))
+        .where(_TABLE.c.state == MessageState.queued, or_(_TABLE.c.next_try_at.is_(None), _TABLE.c.next_try_at <= _NOW))
+        .order_by(_TABLE.c.id)
+        .limit(bindparam("size"))
+    )
+    return waiting.with_for_update(skip_locked=True) if is_postgresql() else waiting
+
+
+def _with_what_a_text_needs(judged: Select[Any]) -> Select[Any]:
+    wanted = (
+        Contact.public_id,
+        Contact.email,
+        Contact.language,
+        Contact.link_epoch,
+        cast(Contact.attributes, Text),
+        ConsentRecord.source,
+        ConsentRecord.happened_at,
+    )
+    behind = ConsentRecord.id == judged.selected_columns.record_id
+    return judged.add_columns(*wanted).outerjoin(ConsentRecord, behind).where(among(Contact.id, "whom"))
+
+
+def _take_them() -> Any:
+    taken = {"attempt": _TABLE.c.attempt + 1, "next_try_at": null(), "run_id": bindparam("run"), "changed_at": _NOW}
+    return update(_TABLE).where(among(_TABLE.c.id, "whom")).values({"state": MessageState.sending, **taken})
+
+
+def _accept(*conditions: ColumnElement[bool]) -> Any:
+    accepted = {"state": MessageState.sent, "reason": null(), "reply_code": 250, "reply": null(), "changed_at": _NOW}
+    return update(_TABLE).where(among(_TABLE.c.id, "whom"), *conditions).values(accepted)
+
+
+_WAITING, _TAKE = Prepared(_waiting_ones), Prepared(_take_them)
+_JUDGED = eligibility.Sitting(_with_what_a_text_needs)
+_ACCEPT = Prepared(
+    lambda: _accept(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")),
+)
+_ACCEPT_UNCLAIMED = Prepared(lambda: _accept(_TABLE.c.state == MessageState.queued))
 _RECORD = update(_TABLE).where(_TABLE.c.id == bindparam("b_id")).values(record_id=bindparam("b_record"))
 _PLAIN_PLANS = Prepared(
     select(*(func.set_config(name, "off", true()) for name in ("enable_hashjoin", "enable_mergejoin", "jit")))

@@ -1,6 +1,6 @@
 """When is a campaign over? When all its messages are filled in and none of them waits or is under way."""
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 
 from preference_center import clock
 from preference_center.campaigns import timing
@@ -13,7 +13,7 @@ def finish_if_done(campaign: Campaign) -> bool:
     """Close a sending campaign whose last message has ended; True when it is closed. Hold its row."""
     if campaign.state is not CampaignState.sending:
         return campaign.state in (CampaignState.sent, CampaignState.cancelled)
-    if campaign.filled_at is None or _any(campaign, Message.state.in_([MessageState.queued, MessageState.sending])):
+    if campaign.filled_at is None or _any(campaign, Message.state == MessageState.queued, or_sending=True):
         return False
     if _any(
         campaign, Message.state.not_in(list(MessageState))
@@ -34,6 +34,10 @@ def has_due(campaign: Campaign) -> bool:
     )
 
 
-def _any(campaign: Campaign, *conditions: object) -> bool:
-    found = select(exists().where(Message.campaign_id == campaign.id, *conditions))  # type: ignore[arg-type]
-    return bool(db.session.scalar(found))
+def _any(campaign: Campaign, *conditions: ColumnElement[bool], or_sending: bool = False) -> bool:
+    """Asked by one index for each state, and all in one statement: between two, a message could go from one state to the other."""
+    own = Message.campaign_id == campaign.id
+    asked = [exists().where(own, *conditions)]
+    if or_sending:
+        asked.append(exists().where(own, Message.state == MessageState.sending))
+    return bool(db.session.scalar(select(or_(*asked))))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from flask import current_app
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import Update, bindparam, func, inspect, literal, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -26,12 +27,12 @@ from preference_center.campaigns.rendering import content
 from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import jurisdictions
-from preference_center.db import db, is_postgresql, transaction
+from preference_center.db import Base, db, is_postgresql, transaction
 from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
-from preference_center.delivery.models import MessageState, Run
+from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import clearance, domains, pacing
 from preference_center.delivery.pace.lookout import Lookout
 from preference_center.delivery.pace.pacing import Lane
@@ -42,21 +43,25 @@ from preference_center.errors import DomainError
 from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind
 from preference_center.mail.smtp import Courier
+from preference_center.prepared import Prepared
 from preference_center.topics.models import Topic
 
 log = structlog.get_logger()
+Row = TypeVar("Row", bound=Base)
 
 LEASE = timedelta(minutes=15)  # longer than the wait for a final dot's reply
 CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
 STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
-SMALLEST, LARGEST = 20, 1000
+SMALLEST, FIRST, LARGEST = 20, 100, 1000
+GROWTH = 4  # at most so many times as large as the one before
 RING_SECONDS = 5.0  # between two rings of one run for help
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a run came to, for measurements."""
+    """What a run came to."""
 
+    stays: bool = False  # more could leave at once, and nobody else waits for this worker: run again
     handed_over: int = 0
     seconds: float = 0.0
     database_seconds: float = 0.0
@@ -75,8 +80,8 @@ class _Turn:
     """What one run knows between its chunks."""
 
     run: Run
-    run_id: int
-    campaign_id: int
+    campaign: Campaign
+    topic: Topic
     journal: Journal
     courier: Courier
     composer: Composer | Composers
@@ -84,7 +89,7 @@ class _Turn:
     stop: Callable[[], bool]
     lookout: Lookout
     lane: Lane
-    size: int = 50
+    size: int = FIRST
     last_id: int = 0  # of the last chunk
     endings: list[Ending] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
@@ -103,8 +108,17 @@ class _Turn:
         return False
 
 
-def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> Tally:
-    """Send this campaign's messages for at most `seconds`, then ring again if any are left. Safe to run many at once."""
+def run(
+    campaign_id: int,
+    *,
+    seconds: float,
+    stop: Callable[[], bool] = lambda: False,
+    may_stay: Callable[[], bool] = lambda: False,
+) -> Tally:
+    """Send this campaign's messages for at most `seconds`, then ring again if any are left. Safe to run many at once.
+
+    `may_stay`: asked instead of ringing; where it says yes, the caller runs again itself.
+    """
     begun = time.perf_counter()
     turn = None if clearance.refused(campaign_id) else _begin(campaign_id, stop)
     if turn is None:
@@ -117,7 +131,7 @@ def run(campaign_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: 
         finally:
             turn.courier.close()
             turn.lookout.close()
-        _end(turn)
+        _end(turn, may_stay)
         failpoints.hit("end.committed")
     turn.tally.seconds = time.perf_counter() - begun
     return turn.tally
@@ -157,15 +171,21 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         journal = Journal(settings.journals / started.journal, campaign.public_id)
         db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
         give_up_at = campaign.gives_up_at()
+        own_run, own_campaign, own_topic = _as_now(started), _as_now(campaign), _as_now(topic)
     courier = Courier(
         relay,
         connections=relay.connections or settings.relay_connections,
         journal=journal,
-        pulse=lambda: _extend_lease(started.id),
+        pulse=lambda: _extend_lease(own_run.id),
     )
-    lane = Lane(relay, started.id, settings.relay_connections, dict(settings.domain_rates))
+    lane = Lane(relay, own_run.id, settings.relay_connections, dict(settings.domain_rates))
     lookout = Lookout(campaign_id)
-    return _Turn(started, started.id, campaign_id, journal, courier, composer, give_up_at, stop, lookout, lane)
+    return _Turn(own_run, own_campaign, own_topic, journal, courier, composer, give_up_at, stop, lookout, lane)
+
+
+def _as_now(row: Row) -> Row:
+    """A copy that no session knows, so that nothing reads it again for each chunk; what may change meanwhile is looked at by itself."""
+    return type(row)(**{one.key: getattr(row, one.key) for one in inspect(type(row)).column_attrs})
 
 
 def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
@@ -173,8 +193,9 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     failpoints.hit("store.before")
     with turn.tally.database(), transaction():
         _store(turn)
-        campaign = db.session.get_one(Campaign, turn.campaign_id)
-        if over or campaign.state is not CampaignState.sending or _relay_is_lost(turn, campaign):
+        campaign, topic = turn.campaign, turn.topic
+        ((state, decide_at, retired_at, end),) = _STANDING.rows(campaign=campaign.id)
+        if over or state is not CampaignState.sending or _relay_is_lost(turn, campaign):
             return []
         now = clock.now()
         if now >= turn.give_up_at and _database_time() >= turn.give_up_at:  # a wrong clock here must not end it for all
@@ -182,20 +203,19 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             return []
         if not timing.is_open(now):
             return []
-        topic = db.session.get_one(Topic, campaign.topic_id)
-        if topic.retired_at is not None:
+        if retired_at is not None:
             _pause(campaign.id, f"The topic {topic.key} was retired: nobody may be mailed on it.")
             return []
-        if not _extend(turn.run_id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
+        if not _extend(turn.run.id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
         turn.courier.connections = turn.lane.at_once()
-        room = turn.lane.room(turn.size)
+        room = turn.lane.room(_share(turn.size, (end or 0) - turn.last_id))
         turn.at_limit = not room
         chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, turn.lane.admit) if room else []
         turn.lane.spent(len(chunk))
         _ask_for_help(turn, chunk)
-        if campaign.decide_at is not None:
-            chunk = trials.with_contents(campaign, chunk)
+        if decide_at is not None:
+            chunk = trials.with_contents(db.session.get_one(Campaign, campaign.id), chunk)
         failpoints.hit("claim.before_commit")
     failpoints.hit("claim.committed")
     turn.claimed_at = time.monotonic()
@@ -206,12 +226,17 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     return chunk
 
 
+def _share(size: int, left: int) -> int:
+    """How many to take: towards the last message less and less, so that the workers of a campaign end together."""
+    return min(size, max(left // 4, SMALLEST)) if left > 0 else size
+
+
 def _ask_for_help(turn: _Turn, chunk: list[Claimed]) -> None:
     """A chunk as large as it may be leaves more behind: one more worker may join in, and rings for the next likewise."""
     now = time.monotonic()
     if len(chunk) == turn.size and now >= turn.rings_at:
         turn.rings_at = now + RING_SECONDS
-        jobs.one_more(jobs.DELIVER, turn.campaign_id)
+        jobs.one_more(jobs.DELIVER, turn.campaign.id)
 
 
 def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
@@ -232,7 +257,7 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     took = max(time.monotonic() - turn.claimed_at, 0.001)
     turn.tally.handed_over += started
     turn.unlearned = started
-    turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * 2)
+    turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * GROWTH)
 
 
 def _composed(turn: _Turn, chunk: list[Claimed], refused: dict[str, Reason]) -> Iterator[Envelope]:
@@ -278,14 +303,16 @@ def _pause(campaign_id: int, reason: str) -> None:
         campaign.pause(clock.now(), reason[:200])
 
 
-def _end(turn: _Turn) -> None:
+def _end(turn: _Turn, may_stay: Callable[[], bool]) -> None:
     failpoints.hit("end.before")
     with turn.tally.database(), transaction():
         _store(turn)
-        db.session.execute(update(Run).where(Run.id == turn.run_id).values(ended_at=clock.now()))
-        campaign = campaigns.lock(turn.campaign_id)
+        db.session.execute(update(Run).where(Run.id == turn.run.id).values(ended_at=clock.now()))
+        campaign = campaigns.lock(turn.campaign.id)
         if not closing.finish_if_done(campaign) and closing.has_due(campaign) and _may_go_on(turn):
-            jobs.later(jobs.DELIVER, turn.campaign_id)
+            turn.tally.stays = may_stay()
+            if not turn.tally.stays:
+                jobs.later(jobs.DELIVER, campaign.id)
 
 
 def _may_go_on(turn: _Turn) -> bool:
@@ -306,14 +333,7 @@ def _extend_lease(run_id: int) -> None:
 
 def _extend(run_id: int) -> bool:
     """Whether the run still stands. Its row is held, so a sweep cannot settle it before the claim is committed."""
-    extended = db.session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.ended_at.is_(None))
-        .values(lease_until=_lease_end())
-        .returning(Run.id)
-        .execution_options(synchronize_session=False)
-    )
-    return extended.scalar() is not None
+    return _EXTEND.changed(run=run_id, until=clock.now() + LEASE) == 1
 
 
 def _database_time() -> datetime:
@@ -327,3 +347,21 @@ def _lease_end() -> ColumnElement[datetime]:
     if is_postgresql():
         return func.now() + LEASE
     return literal(clock.now() + LEASE, Run.lease_until.type)
+
+
+def _extend_it() -> Update:
+    until = _lease_end() if is_postgresql() else bindparam("until", type_=Run.lease_until.type)
+    return update(Run).where(Run.id == bindparam("run"), Run.ended_at.is_(None)).values(lease_until=until)
+
+
+_EXTEND = Prepared(_extend_it)
+_LAST_WAITING = (
+    select(func.max(Message.id))
+    .where(Message.campaign_id == Campaign.id, Message.state == MessageState.queued)
+    .scalar_subquery()
+)
+_STANDING = Prepared(
+    select(Campaign.state, Campaign.decide_at, Topic.retired_at, _LAST_WAITING)
+    .join(Topic, Topic.id == Campaign.topic_id)
+    .where(Campaign.id == bindparam("campaign"))
+)

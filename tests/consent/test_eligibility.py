@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
 
-from preference_center import clock
+from preference_center import clock, config
 from preference_center.consent import eligibility, ledger, standing
 from preference_center.consent.eligibility import Reason
+from preference_center.consent.law import cadences, caps
 from preference_center.consent.ledger import Evidence
-from preference_center.contacts.models import AddressStatus, Contact
-from preference_center.db import db, transaction
+from preference_center.consent.models import Cadence
+from preference_center.contacts.models import AddressStatus, Attribute, AttributeKind, Contact
+from preference_center.db import among, db, transaction
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
+from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import PURPOSES, LegalBasis
 from tests.support import make
@@ -148,3 +151,51 @@ def test_the_question_holds_nothing_that_nobody_asked_for(app: Flask) -> None:
     for topic in topics:
         asked = eligibility.judge(topic, clock.now()).compile(db.engine, compile_kwargs={"render_postcompile": True})
         assert not re.search(r"WHEN (0|false)|IN \((NULL|SELECT 1)|1 != 1|1 = 1", str(asked)), topic.purpose_key
+
+
+def _set(app: Flask, **changes: object) -> None:
+    app.extensions["settings"] = config.with_(app.extensions["settings"], **changes)
+
+
+def test_a_question_spelled_once_is_asked_of_each_moment_anew(app: Flask) -> None:
+    """Whatever ends or begins with time, what is declared meanwhile, and another topic: each answer is that of a fresh question."""
+    begin, day = clock.now(), timedelta(days=1)
+    with transaction():
+        topic, other = make.topic(), make.topic("offers")
+        people = [make.contact(f"person{n}@example.org") for n in range(5)]
+        for n, one in enumerate(people):
+            ledger.grant(one, topic, LegalBasis.consent, BY_PERSON, until=begin + 2 * day if n == 1 else None)
+            one.attributes = {"age": 3}
+        suppressed, _ending, resting, weekly, often = people
+        assert suppressed.address_hash
+        register.suppress(suppressed.address_hash, Cause.bounce, "test", until=begin + day)
+        ledger.pause(resting, topic.purpose_key, begin + 3 * day, BY_PERSON)
+        ledger.set_cadence(weekly, topic, Cadence.weekly, BY_PERSON)
+        cadences.note(topic, {weekly.id}, 1, begin)
+        _set(app, frequency_caps=((1, 4),))
+        caps.note([often.id], 1, begin)
+        db.session.add(Attribute(key="city", name="City", kind=AttributeKind.text, created_at=begin))
+    sitting = eligibility.Sitting(lambda judged: judged.where(among(Contact.id, "whom")))
+    ids = [one.id for one in people]
+    seen: set[tuple[Reason | None, ...]] = set()
+
+    def same(topic: Topic, at: datetime) -> None:
+        with transaction():
+            told = {one[0]: (one[1], one[2]) for one in sitting.rows(topic, at, 2, whom=ids)}
+            fresh = eligibility.verdicts(topic, ids, at, 2)
+        assert told == {one.contact_id: (one.record_id, one.reason) for one in fresh.values()}
+        seen.add(tuple(fresh[one].reason for one in ids))
+
+    for days in (0.0, 1.5, 2.5, 3.5, 4.5, 7.5):
+        same(topic, begin + days * day)
+    assert len(seen) == 6
+    same(other, begin)
+    _set(app, frequency_caps=())
+    same(topic, begin)
+    with transaction():
+        db.session.add(Attribute(key="age", name="Age", kind=AttributeKind.number, created_at=begin))
+    same(topic, begin)
+    with transaction():
+        catalogue.retire(topic)
+    same(topic, clock.now() + day)
+    assert len(seen) == 10

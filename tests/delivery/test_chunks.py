@@ -2,17 +2,18 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import Cadence
+from preference_center.consent.models import Cadence, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import chunks
@@ -154,3 +155,43 @@ def test_each_temporary_failure_waits_longer(app: Flask) -> None:
     assert waits[0] >= 48
     assert all(earlier < later for earlier, later in pairwise(waits[:5]))
     assert waits[-1] <= 3600 * 1.2
+
+
+def _pairs(key: Any, value: Any) -> dict[Any, Any]:
+    return {row[0]: row[1] for row in db.session.execute(select(key, value))}
+
+
+def test_a_record_that_is_not_that_of_the_filling_is_the_one_that_is_named(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, _ = _sending()
+        right = _pairs(Subscription.contact_id, Subscription.record_id)
+        first, second, _third = db.session.scalars(select(Message).order_by(Message.id))
+        first.record_id, second.record_id = right[first.contact_id], 404
+    with transaction():
+        chunks.claim(run, campaign, topic, 10)
+    assert _pairs(Message.contact_id, Message.record_id) == right
+
+
+@pytest.mark.only_postgresql
+def test_only_the_transaction_of_a_claim_looks_everything_up_by_index(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, _ = _sending(1)
+    shown = text("SHOW enable_hashjoin")
+    with transaction():
+        chunks.claim(run, campaign, topic, 10)
+        assert db.session.scalar(shown) == "off"
+    assert db.session.scalar(shown) == "on"
+
+
+@pytest.mark.only_postgresql
+def test_a_claim_holds_everybody_it_judges(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, people = _sending()
+        ids = [one.id for one in people]
+    free = select(Contact.id).where(Contact.id.in_(ids)).with_for_update(skip_locked=True)
+    with transaction():
+        chunks.claim(run, campaign, topic, 10)
+        with db.engine.connect() as other:
+            assert other.execute(free).all() == []
+    with db.engine.connect() as other:
+        assert len(other.execute(free).all()) == 3

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
-from preference_center import clock
+from preference_center import clock, jobs
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
@@ -116,10 +116,28 @@ def test_a_run_that_was_taken_for_dead_claims_nothing_more(app: Flask, relay: Fa
     assert turn is not None
     with turn.journal:
         with transaction():
-            db.session.get_one(Run, turn.run_id).ended_at = clock.now()
+            db.session.get_one(Run, turn.run.id).ended_at = clock.now()
         assert sending._next_chunk(turn, over=False) == []
     assert _states() == {"anna@example.org": ("queued", None)}
     turn.courier.close()
+
+
+def test_a_run_whose_time_is_up_rings_for_the_next_unless_it_may_stay(app: Flask, relay: FakeRelay) -> None:
+    campaign = _filled("anna@example.org")
+    rung = app.extensions["bell"].rung
+    rung.clear()
+    assert sending.run(campaign.id, seconds=-1, may_stay=lambda: True).stays
+    assert rung == []
+    assert not sending.run(campaign.id, seconds=-1, may_stay=lambda: False).stays
+    assert rung == [(jobs.DELIVER.path, (campaign.id,))]
+    assert not sending.run(campaign.id, seconds=20, may_stay=lambda: True).stays  # nothing is left
+    assert _states() == {"anna@example.org": ("sent", None)}
+
+
+def test_a_worker_stays_only_while_no_job_waits_for_it(app: Flask) -> None:
+    assert jobs.nobody_waits()
+    app.extensions["bell"].ring(jobs.SWEEP, ())
+    assert not jobs.nobody_waits()
 
 
 def _while_held(app: Flask, hold: Callable[[Connection], None], campaign_id: int, then: Callable[[], None]) -> None:

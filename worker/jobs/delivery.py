@@ -1,11 +1,12 @@
 """Sending and sweeping."""
 
 import contextlib
+import time
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from preference_center import failpoints
+from preference_center import failpoints, jobs
 from preference_center.db import db, transaction
 from preference_center.delivery import sending, sweeping
 from preference_center.delivery.restoring import holding
@@ -13,13 +14,20 @@ from worker.context import job, stopping
 
 log = structlog.get_logger()
 
-SECONDS = 30.0  # RQ forks for each job, and a run begins cold; of this length, that costs next to nothing
+SECONDS = 30.0  # of a run; then whoever else waits for this worker comes first
+LONGEST = 300.0  # of a job: RQ forks for each, and what it has loaded is forgotten with it
 
 
 @job
 def deliver(campaign_id: int) -> None:
     failpoints.hit("deliver.start")
-    sending.run(campaign_id, seconds=SECONDS, stop=stopping)
+    until = time.monotonic() + LONGEST
+
+    def may_stay() -> bool:
+        return time.monotonic() < until and not stopping() and jobs.nobody_waits()
+
+    while sending.run(campaign_id, seconds=SECONDS, stop=stopping, may_stay=may_stay).stays:
+        pass
 
 
 @job

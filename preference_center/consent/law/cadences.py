@@ -8,12 +8,13 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.consent.models import Cadence, Subscription
 from preference_center.db import Base, BigId, among, db, is_postgresql
+from preference_center.prepared import Prepared
 from preference_center.topics.models import Topic
 
 GAPS = {Cadence.weekly: timedelta(days=7), Cadence.monthly: timedelta(days=30)}
@@ -50,15 +51,21 @@ def hold(topic: Topic, contact_ids: Collection[int]) -> set[int]:
     Two campaigns of one topic may claim at once, and claims do not block each other on the contact; so these few rows are locked
     until the end of the transaction, by rising id, and whoever comes second sees what the first has noted.
     """
+    db.session.flush()
+    return {contact_id for (contact_id,) in _SPACED.rows(topic=topic.id, whom=contact_ids)}
+
+
+def _spaced() -> Select[Any]:
     spaced = (
         select(Subscription.contact_id)
-        .where(Subscription.topic_id == topic.id, among(Subscription.contact_id, contact_ids))
+        .where(Subscription.topic_id == bindparam("topic"), among(Subscription.contact_id, "whom"))
         .where(Subscription.cadence != Cadence.each)
         .order_by(Subscription.contact_id)
     )
-    if is_postgresql():
-        spaced = spaced.with_for_update()
-    return set(db.session.scalars(spaced))
+    return spaced.with_for_update() if is_postgresql() else spaced
+
+
+_SPACED = Prepared(_spaced)
 
 
 def note(topic: Topic, contact_ids: Collection[int], occasion: int, at: datetime) -> None:

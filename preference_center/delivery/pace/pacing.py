@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from preference_center import clock
@@ -20,6 +20,7 @@ from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.pace.paces import FREE_AT, Pace
 from preference_center.mail.outcomes import Outcome, RelayTrouble, Result, TroubleKind
 from preference_center.mail.relay import Relay
+from preference_center.prepared import Prepared
 
 HOLD = timedelta(minutes=2)  # a run that tries a domain again and dies gives way to another after this
 _CAREFULLY = {TroubleKind.unreachable: 1, TroubleKind.closing: 1}
@@ -154,7 +155,10 @@ class Lane:
         return self._paces_of([domain]).get(domain)
 
     def _paces_of(self, domains: Iterable[str]) -> dict[str, Pace]:
-        """Held until the transaction ends, in one order for all."""
+        """Held until the transaction ends, in one order for all. Mostly there is none for this relay: that is soon said."""
+        db.session.flush()
+        if not _ANY.rows(relay=self.relay.name):
+            return {}
         wanted = select(Pace).where(Pace.relay == self.relay.name).order_by(Pace.domain)
         if is_postgresql():
             wanted = wanted.with_for_update()
@@ -173,6 +177,9 @@ class Lane:
         counts = {"failures": 0, "reason": "", "minute_used": 0, "day_used": 0}
         db.session.execute(into.values({**fresh, **counts}).on_conflict_do_nothing())
         return self._paces_of([domain])[domain]
+
+
+_ANY = Prepared(select(Pace.relay).where(Pace.relay == bindparam("relay")).limit(1))
 
 
 def _put_off(ids: Sequence[int], until: datetime, *, spread: int) -> None:

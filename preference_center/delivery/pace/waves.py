@@ -3,7 +3,7 @@
 A message carries the moment before which it does not leave, so waiting costs nothing and the figures close at every moment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +47,7 @@ def columns(campaign: Campaign, waits: dict[str | None, datetime]) -> tuple[Any,
     return due_at, case((or_(*map(lives_in, over)), reason.value), else_=null())
 
 
-def awake(campaign: Campaign, rows: Sequence[Any], now: datetime) -> Sequence[Any]:
+def awake(campaign: Campaign, rows: list[Any], now: datetime) -> list[Any]:
     """Of these claimed rows (id, contact_id), those whose contact has no quiet hours now; the others are put off until morning."""
     if timing.settings().quiet_hours is None:
         return rows
