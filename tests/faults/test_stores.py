@@ -24,6 +24,7 @@ from tests.support.databases import postgresql_control
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
 SLOWLY = ("--reply-delay", "0.005")
+RESTARTS = 2  # long_rounds.py has more
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
@@ -73,9 +74,9 @@ def test_a_queue_server_that_hangs_delays_a_page_by_two_seconds_at_most(settings
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_database_that_restarts_loses_nothing(settings: Settings, mode: str) -> None:  # D1
-    with scenario(settings, *SLOWLY, people=150) as play:
+    with scenario(settings, *SLOWLY, people=50 * RESTARTS + 50) as play:
         play.worker()
-        for wanted in (30, 80):
+        for wanted in range(30, 50 * RESTARTS, 50):
             play.until(lambda wanted=wanted: play.accepted() >= wanted, f"{wanted} messages")  # type: ignore[misc]
             db.session.remove()
             db.engine.dispose()

@@ -22,6 +22,7 @@ from tests.support import make
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
 SLOWLY = ("--reply-delay", "0.003")
+RESTARTS = 5  # long_rounds.py has more
 BIG = "A long letter with much to read in it. " * 3_000
 
 
@@ -156,15 +157,15 @@ def test_a_horse_dies_with_its_worker(settings: Settings) -> None:  # K13
 
 
 def test_workers_told_to_stop_leave_no_doubt(settings: Settings) -> None:  # K15
-    with scenario(settings, "--reply-delay", "0.01", people=120) as play:
-        for round_ in range(5):
+    with scenario(settings, "--reply-delay", "0.01", people=24 * RESTARTS) as play:
+        for round_ in range(RESTARTS):
             worker = play.worker()
-            wanted = min(20 * (round_ + 1), 100)
+            wanted = 20 * (round_ + 1)
             play.until(lambda wanted=wanted: play.accepted() >= wanted, f"{wanted} messages")  # type: ignore[misc]
             began = time.monotonic()
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(10) == 0
-            assert time.monotonic() - began < 5
+            assert worker.wait(60) == 0
+            assert time.monotonic() - began < 5 * _slowness()
             play.own.processes.pop("worker")
         play.worker()
         assert play.finish(uncertain=0).of("sent") == play.people
@@ -184,6 +185,14 @@ def test_a_worker_that_slept_through_its_lease_changes_nothing(settings: Setting
         play.until(lambda: not any(map(_lives, asleep)), "the end of its run")
         past = play.judge(uncertain=len(play.people), journal_lost=True)
         assert past.of("uncertain"), "what slept was not doubted, so nothing was proven"
+
+
+def _slowness() -> float:
+    """How much longer than alone a process takes on this machine just now, because others work too."""
+    began, spent = time.monotonic(), time.process_time()
+    while time.process_time() - spent < 0.1:
+        pass
+    return max(1.0, (time.monotonic() - began) / 0.1)
 
 
 def _letter() -> str:
