@@ -166,7 +166,7 @@ def content_of(database: Path) -> str:
         connection.close()
 
 
-def test_no_get_head_or_options_changes_a_row(app: Flask, world: World) -> None:  # S36, V3.5.3
+def test_no_get_head_or_options_changes_a_row(app: Flask, world: World) -> None:  # S34, V3.5.3
     before = content_of(world.database)
     for method in SAFE:
         for rule in rules(app, method):

@@ -116,7 +116,7 @@ def test_there_is_no_mail_with_another_number(client: FlaskClient) -> None:
 
 
 def test_the_button_posts_as_a_mailbox_provider_does(client: FlaskClient) -> None:
-    """RFC 8058 3.2: one field, no cookie. # S8"""
+    """RFC 8058 3.2: one field, no cookie (S30, S32)."""
     done = client.post("/mail/1/one-click")
     assert done.status_code == 200 and "this person has left" in done.text and "You are unsubscribed." in done.text
     assert Listener.heard == [("/u/token", "List-Unsubscribe=One-Click", "application/x-www-form-urlencoded", None)]
