@@ -24,6 +24,8 @@ def text(value: Any) -> str:
     """The same before it is cleaned."""
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     if value is None or value is False:
         return ""
     if value is True:
