@@ -9,7 +9,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import embedded, failpoints, i18n, web
+from preference_center import embedded, failpoints, i18n, lending, web
 from preference_center.accounts import signing_in
 from preference_center.config import Settings
 from preference_center.db import db
@@ -51,6 +51,8 @@ def create_app(settings: Settings | None = None, *, bell: Bell | None = None) ->
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
+        if db.engine.dialect.name != "sqlite":
+            lending.ask_the_rested(db.engine)
     Migrate(app, db, directory=str(_HERE / "migrations"), compare_type=True)
     i18n.init(app, settings.default_language)
     signing_in.init(app)
@@ -86,6 +88,5 @@ def _engine_options(settings: Settings) -> dict[str, object]:
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 5,
-        "pool_pre_ping": True,
         "connect_args": {"connect_timeout": 5, "options": "-c lock_timeout=5000 -c timezone=UTC"},
     }
