@@ -5,7 +5,7 @@ import enum
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,6 +39,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from preference_center.turns import turn
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -174,7 +176,7 @@ def transaction() -> Iterator[None]:
     session = db.session() if db.session.registry.has() else None
     if session is not None:
         session.rollback()
-    with db.engine.connect() as connection:
+    with nullcontext() if is_postgresql() else turn(), db.engine.connect() as connection:
         connection.execution_options(immediate=True).begin()
         work = g.work = _Work(connection, session)
         try:
