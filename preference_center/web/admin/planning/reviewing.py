@@ -35,12 +35,13 @@ def ticked() -> list[str]:
 
 
 def number_is_wrong(people: int, asked_above: int) -> bool:
-    """Whether the number of people, which the page said, had to be typed and was not. Digits may be grouped as one likes."""
-    said = request.form.get("people", "")
-    meant = int(said) if said.isascii() and said.isdigit() and len(said) < 12 else people
-    if max(meant, people) <= asked_above:
+    """Whether so many people, counted just now, had to be typed and were not, give or take 1 %. Digits may be grouped as one likes."""
+    if people <= asked_above:
         return False
-    return re.sub(r"[\s.,'\u2019]", "", request.form.get("number", "")) != str(meant)
+    typed = re.sub(r"[\s.,'\u2019]", "", request.form.get("number", ""))
+    if not re.fullmatch("[0-9]{1,12}", typed):
+        return True
+    return abs(int(typed) - people) * 100 > people
 
 
 def faults(to_tick: list[Check], missing: set[str], wrong_number: bool) -> dict[str, str]:

@@ -16,6 +16,7 @@ from preference_center.db import db, transaction
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import foretelling
 from preference_center.topics.models import Topic
+from preference_center.web.admin.planning import reviewing
 from tests.support import make
 from tests.web.admin.conftest import Console, words
 
@@ -31,8 +32,8 @@ def written(topic: Topic, source: str = GOOD, subject: str = "Autumn", **more: A
 def form_of(console: Console, path: str) -> dict[str, Any]:
     """What the form holds, nothing ticked; under `checks` the keys that may be."""
     html = console.get(f"{path}/review").get_data(as_text=True)
-    held = {name: re.findall(rf'name="{name}" value="([^"]*)"', html)[0] for name in ("stamp", "people")}
-    return held | {"checks": re.findall(r'name="known" value="([^"]+)"', html)}
+    [stamp] = re.findall(r'name="stamp" value="([^"]*)"', html)
+    return {"stamp": stamp, "checks": re.findall(r'name="known" value="([^"]+)"', html)}
 
 
 def state_of(path: str) -> CampaignState:
@@ -71,7 +72,7 @@ def _tomorrow() -> dict[str, str]:
 def test_what_was_typed_for_later_stays_while_things_are_ticked(marketer: Console, people: Topic) -> None:
     path = written(people, preheader="")
     found = form_of(marketer, path)
-    answer = marketer.post(f"{path}/schedule", {"stamp": found["stamp"], "people": "3"} | _tomorrow())
+    answer = marketer.post(f"{path}/schedule", {"stamp": found["stamp"]} | _tomorrow())
     html = answer.get_data(as_text=True)
     assert answer.status_code == 422 and f'value="{_tomorrow()["day"]}"' in html and "<details open>" in html
 
@@ -113,11 +114,44 @@ def test_above_a_set_size_the_number_is_typed(app: Flask, marketer: Console, peo
     assert "How many people get it?" in marketer.text(f"{path}/review")
     found = form_of(marketer, path)
     del found["checks"]
-    for typed in ({}, {"number": ""}, {"number": "4"}, {"number": "three"}, {"people": "", "number": "1"}):
+    for typed in ({}, {"number": ""}, {"number": "4"}, {"number": "three"}, {"people": "1", "number": "1"}):
         answer = marketer.post(f"{path}/send", found | typed)
         assert answer.status_code == 422 and "Type how many people get it, as the page says it." in words(answer)
     assert state_of(path) is CampaignState.draft
     assert marketer.post(f"{path}/send", found | {"number": " 3 "}).status_code == 302
+
+
+def test_the_number_is_counted_again_when_it_is_sent(app: Flask, marketer: Console, people: Topic) -> None:
+    app.extensions["settings"] = config.with_(app.extensions["settings"], ask_number_above=2)
+    path = written(people)
+    found = form_of(marketer, path)
+    del found["checks"]
+    with transaction():  # an import, between the page and the button
+        make.follower(people, "imported@example.org")
+    answer = marketer.post(f"{path}/send", found | {"people": "3", "number": "3"})
+    assert answer.status_code == 422 and "Send to 4 people" in words(answer)
+    assert state_of(path) is CampaignState.draft
+    assert marketer.post(f"{path}/send", found | {"number": "4"}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("people", "typed", "wrong"),
+    [
+        (1_000_000, "5", True),
+        (1_000_000, "989,999", True),
+        (1_000_000, "990 000", False),
+        (1_000_000, "1.010.000", False),
+        (1_000_000, "1010001", True),
+        (1_000_000, "", True),
+        (1_000_000, "-1000000", True),
+        (1_000_000, "\u0661\u0660\u0660\u0660\u0660\u0660\u0660", True),
+        (1_000_000, "9" * 5000, True),
+        (10_000, "", False),
+    ],
+)
+def test_a_few_who_came_or_left_meanwhile_are_no_other_number(app: Flask, people: int, typed: str, wrong: bool) -> None:
+    with app.test_request_context(method="POST", data={"people": typed, "number": typed}):
+        assert reviewing.number_is_wrong(people, 10_000) is wrong
 
 
 def ended(topic: Topic, people: int, seconds: int = 60, days_ago: float = 10) -> Campaign:
