@@ -26,6 +26,7 @@ from preference_center.engines import empty_the_log
 from preference_center.notices.models import Notice, NoticeState
 from preference_center.privacy import address_change, erasure
 from preference_center.privacy.models import DataRequest, RequestState, RightsLink
+from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 from preference_center.webhooks.models import HookRefusal, InboundPost
 
@@ -86,19 +87,22 @@ def _unconfirmed(before: datetime) -> Any:
 def _former(before: datetime) -> Any:
     """Consent was all we had, and it ended before that moment: nothing is on, and nobody said or asked for anything since.
 
+    What was said for a topic has ended when that is retired.
     Who never agreed to anything has no such clock, nor who was written to on any other basis too: they are a customer, or more.
     """
-    now = clock.now()
     own, said = Subscription.contact_id == Contact.id, ConsentRecord.contact_id == Contact.id
-    holds = and_(Subscription.state == State.given, or_(Subscription.until.is_(None), Subscription.until > now))
-    still = or_(holds, Subscription.until >= before)
+    retired = select(Topic.id).where(Topic.retired_at < before)
+    holds = or_(and_(Subscription.state == State.given, Subscription.until.is_(None)), Subscription.until >= before)
+    still = and_(Subscription.topic_id.not_in(retired), holds)
     begun = ConsentRecord.action.in_([Action.given, Action.confirmed, Action.renewed])
     besides = ConsentRecord.legal_basis.not_in([LegalBasis.consent, LegalBasis.double_opt_in])
+    news = or_(ConsentRecord.action != Action.expired, ConsentRecord.topic_id.not_in(retired))
+    since = and_(ConsentRecord.recorded_at >= before, news)
     asked = and_(DataRequest.contact_id == Contact.id, DataRequest.state == RequestState.open)
     return (
         select(Contact.id)
         .where(Contact.erased_at.is_(None), Contact.restricted_at.is_(None), Contact.created_at < before)
-        .where(exists().where(said, begun), ~exists().where(said, or_(besides, ConsentRecord.recorded_at >= before)))
+        .where(exists().where(said, begun), ~exists().where(said, or_(besides, since)))
         .where(exists().where(own), ~exists().where(own, still), ~exists().where(asked))
         .order_by(Contact.id)
     )

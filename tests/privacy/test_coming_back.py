@@ -24,6 +24,7 @@ from preference_center.privacy import address_change, erasure, requests, retenti
 from preference_center.privacy.models import DataRequest, RequestKind
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
+from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 from tests.contacts import files
@@ -163,6 +164,30 @@ def test_who_has_nothing_on_is_forgotten_after_the_set_time_and_stays_suppressed
     assert register.standing([gone]) == {gone: Cause.erased}
     asked = db.session.query(DataRequest).filter_by(asked_by="system").count()
     assert asked == 3 and db.session.query(ConsentRecord).filter_by(contact_id=people["anna"].id).count() == 2
+
+
+def test_a_topic_that_is_retired_ends_what_was_said_for_it(app: Flask, news: Topic) -> None:  # S74, S103
+    app.extensions["settings"] = replace(app.extensions["settings"], forget_after_days=400)
+    with time_machine.travel(START, tick=False), transaction():
+        tips = make.topic("tips", "Tips")
+        anna, both, left = (make.follower(tips, f"{name}@example.org") for name in ("anna", "both", "left"))
+        make.follower(news, "stays@example.org")
+        ledger.grant(both, news, LegalBasis.consent, BY_PERSON)
+        ledger.withdraw(left, tips, BY_PERSON)
+        limited = [make.contact(f"until{days}@example.org") for days in (300, 900)]
+        for one, days in zip(limited, (300, 900), strict=True):
+            ledger.grant(one, tips, LegalBasis.consent, BY_PERSON, until=START + timedelta(days=days))
+    assert former(app, 600) == 1, "only who left; nothing is retired yet"
+    with time_machine.travel(START + timedelta(days=200), tick=False), transaction():
+        catalogue.retire(tips)
+    with time_machine.travel(START + timedelta(days=301), tick=False), transaction():
+        assert ledger.expire() == 1, "the consent of who was limited to 300 days, which nobody was mailed on any more"
+    assert [former(app, days) for days in (401, 599, 601)] == [1, 1, 4], "the clock begins as the topic is retired"
+    with time_machine.travel(START + timedelta(days=601), tick=False), transaction():
+        (rule,) = [rule for rule in retention.RULES if rule.name == "former_contacts"]
+        assert rule.step() == 4
+    db.session.expire_all()
+    assert all(one.erased_at for one in (anna, left, *limited)) and both.erased_at is None
 
 
 def test_a_term_of_nothing_forgets_nobody(app: Flask, people: dict[str, Contact]) -> None:
