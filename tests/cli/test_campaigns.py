@@ -195,6 +195,17 @@ def test_a_row_for_each_person_says_what_was_decided_and_on_what(pc: Run, made: 
     assert [
         row["contact"] for row in json.loads(pc("campaigns", "people", made, "--reason", "no_consent", "--json").out)
     ] == [contacts[1][1]]
+    with sqlite3.connect(folder / "preference-center.db") as database:  # the first one's second try is under way
+        database.execute("UPDATE messages SET state = 'sending', reply_code = 450, reply = 'later' WHERE attempt = 2")
+        database.execute(
+            "INSERT INTO message_attempts (message_id, contact_id, number, reply_code, reply, at)"
+            " SELECT id, contact_id, 1, 450, 'later', 1796029100000000 FROM messages WHERE attempt = 2"
+        )
+    [first] = json.loads(pc("campaigns", "people", made, "--state", "sending", "--json").out)
+    assert (first["reply"], [(one["number"], one["reply"]) for one in first["attempts"]]) == (
+        "450 later",
+        [(1, "450 later")],
+    )
 
 
 def test_a_draft_is_changed_into_its_next_version(pc: Run, made: str, tmp_path: Path) -> None:

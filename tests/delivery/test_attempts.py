@@ -120,6 +120,16 @@ def test_a_mail_that_did_not_start_is_no_try(app: Flask) -> None:
     assert db.session.query(Attempt).count() == 0 and told(campaign) == {"anna@example.org": []}
 
 
+@pytest.mark.parametrize("state", [MessageState.sending, MessageState.delivered])  # known sooner from its provider
+def test_the_words_of_a_try_are_not_those_of_the_next_one_under_way(app: Flask, state: MessageState) -> None:
+    campaign = filled([PUT_OFF])
+    run(campaign)
+    with transaction():
+        db.session.execute(update(Message).values(state=state, attempt=2))
+    [said] = told(campaign)[PUT_OFF]
+    assert said.startswith("1: 450")
+
+
 def test_a_person_gets_them_and_takes_them_along(app: Flask) -> None:
     campaign = filled([PUT_OFF])
     run(campaign)

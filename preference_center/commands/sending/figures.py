@@ -60,7 +60,7 @@ def people(id: str, state: str | None, reason: str | None, limit: int, as_json: 
                 "reason": message.reason,
                 "record": records[message.record_id].public_id if message.record_id in records else None,
                 "tries": message.attempt,
-                "reply": attempts.words(message.reply_code, message.reply) or None,
+                "reply": next((one.reply for one in reversed(tried[message.id])), None),
                 "attempts": [one._asdict() for one in tried[message.id]],
                 "at": message.changed_at,
             }

@@ -56,9 +56,12 @@ def of(messages: Collection[Message]) -> dict[int, list[Told]]:
 def _all_of(message: Message, earlier: Sequence[Attempt]) -> list[Told]:
     told = [Told(one.number, one.at, words(one.reply_code, one.reply)) for one in earlier]
     last = words(message.reply_code, message.reply)
-    if last and all(one.number != message.attempt for one in earlier):
-        told.append(Told(message.attempt, message.changed_at if message.state in _AS_IT_ENDED else None, last))
-    return told
+    if not last or message.state is MessageState.sending or any(one.number == message.attempt for one in told):
+        return told
+    has_ended = message.state in _AS_IT_ENDED
+    if told and told[-1].reply == last and not has_ended:
+        return told  # still the words of the try before: a provider reported sooner than this one's were stored
+    return [*told, Told(message.attempt, message.changed_at if has_ended else None, last)]
 
 
 def words(code: int | None, reply: str | None) -> str:

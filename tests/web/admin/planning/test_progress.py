@@ -182,6 +182,29 @@ def test_a_row_shows_every_try_and_what_the_relay_said(marketer: Console, path: 
     assert [line["replies"] for line in lines] == ["450 rcpt: come back later | 250"]
 
 
+@pytest.mark.parametrize(
+    ("state", "attempt", "kept"),
+    [
+        (MessageState.sending, 2, {"reply_code": 450, "reply": "rcpt: come back later"}),  # the next try is under way
+        (MessageState.queued, 1, {}),  # the next try never began
+    ],
+)
+def test_what_the_relay_said_last_stays_with_its_own_try(
+    marketer: Console, path: str, state: MessageState, attempt: int, kept: dict[str, object]
+) -> None:
+    _end(state, attempt=attempt, **kept)
+    with transaction():
+        message = db.session.query(Message).filter_by(attempt=attempt).one()
+        told = {"reply_code": 450, "reply": "rcpt: come back later", "number": 1, "at": clock.now()}
+        db.session.add(Attempt(message_id=message.id, contact_id=message.contact_id, **told))
+    html = marketer.get(f"{path}/people?state={state}").get_data(as_text=True)
+    [row] = re.findall(r"<tr>(?:(?!</tr>).)*come back later.*?</tr>", html, re.S)
+    assert row.count("450 rcpt: come back later") == 1
+    assert ('<li value="1">' in row) == (attempt != 1), "of which try it is, where that is not the last"
+    said = [line["replies"] for line in _file(marketer, f"{path}/people.csv", state=state)]
+    assert said.count("450 rcpt: come back later") == 1 and not any(" | " in each for each in said)
+
+
 def _file(console: Console, address: str, **wanted: str) -> list[dict[str, str]]:
     answer = console.post(address, wanted)
     assert answer.mimetype == "text/csv" and "attachment" in answer.headers["Content-Disposition"]
