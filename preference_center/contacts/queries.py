@@ -54,6 +54,9 @@ class Person(NamedTuple):
     email: str | None
     jurisdiction: str | None
     jurisdiction_source: str | None
+    language: str
+    link_epoch: int
+    erased_at: datetime | None
 
 
 _person = Prepared(

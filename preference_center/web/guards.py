@@ -99,15 +99,23 @@ def open_link(power: Power, token: str) -> Link:
 
 def open_with(find: Callable[[str], _Found], power: Power, token: str) -> tuple[_Found, list[Any]]:
     """The same by a look-up of one's own (NotFound when there is nobody): what it found, and the rest of what the link carries."""
+    return known(find, power, payload_of(power, token))
+
+
+def payload_of(power: Power, token: str) -> list[Any]:
+    """What the token says; nothing when it is not one of ours."""
     try:
-        payload = ring().read(power, token)
+        return ring().read(power, token)
     except ExpiredLink:
         if power is Power.confirm:
             raise
-        payload = []
     except BadLink:
-        payload = []
-    # The look-up is made for a forged token too, so that both answers take the same time (S41).
+        pass
+    return []
+
+
+def known(find: Callable[[str], _Found], power: Power, payload: list[Any]) -> tuple[_Found, list[Any]]:
+    """Whom it was made for. The look-up is made for a forged one too, so that both answers take the same time (S41)."""
     public_id = payload[0] if payload and isinstance(payload[0], str) else "-"
     try:
         found = find(public_id)

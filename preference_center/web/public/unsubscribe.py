@@ -5,7 +5,7 @@ No log-in, no cookie, no anti-forgery value, no second question; twice is fine. 
 
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
@@ -14,6 +14,7 @@ from preference_center import clock, i18n
 from preference_center.consent import standing
 from preference_center.consent.models import State
 from preference_center.contacts import queries as contacts
+from preference_center.contacts.queries import Person
 from preference_center.db import transaction
 from preference_center.errors import Conflict, NotFound
 from preference_center.i18n import gettext as _
@@ -24,7 +25,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from preference_center.web import front
 from preference_center.web.front import Answer
-from preference_center.web.guards import DeadLink, Link, open_link, signed_link
+from preference_center.web.guards import DeadLink, Link, known, payload_of, signed_link
 from preference_center.web.public import acts, pages
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ def unsubscribe(link: Link) -> ResponseReturnValue:
 @pages.post("/u/<token>")
 @signed_link(Power.unsub)
 def leave(link: Link) -> ResponseReturnValue:
-    scope = _scope(link)
+    scope = _scope(link.carries)
     if request.form.get("List-Unsubscribe") == "One-Click":
-        return front.by_flask(_leave_at_once(link, request.environ))
+        payload = [link.held.public_id, *link.carries]
+        return front.by_flask(_leave_at_once(payload, request.environ, i18n.current_language()))
     stop = request.form.get("stop")
     if stop == "all" or (stop == "topic" and scope.topic):
-        change = _stop(link, scope if stop == "topic" else replace(scope, topic=None), "link", request.environ)
+        meant = scope if stop == "topic" else replace(scope, topic=None)
+        with transaction():
+            change = _stop(contacts.person(link.held.public_id), meant, "link", request.environ)
         return _left(link, change, all_of_it=stop == "all")
     if request.form.get("undo"):
         return _undo(link)
@@ -60,9 +64,11 @@ def one_click(environ: "WSGIEnvironment", token: str) -> Answer | None:
     """The door before Flask for what mail programs send, which is nothing but the line of RFC 8058."""
     if not front.is_plain(environ, token) or not _says_one_click(environ):
         return None
-    link = open_link(Power.unsub, token)
-    i18n.speak(link.held.language)
-    return _leave_at_once(link, environ)
+    payload = payload_of(Power.unsub, token)  # a forged one must not wait for its turn to write
+    try:
+        return _leave_at_once(payload, environ) if payload else None
+    except DeadLink:  # explained by the view, in the language of whom the link was made for
+        return None
 
 
 def _says_one_click(environ: "WSGIEnvironment") -> bool:
@@ -74,8 +80,13 @@ def _says_one_click(environ: "WSGIEnvironment") -> bool:
     return bool(body == _LINE)
 
 
-def _leave_at_once(link: Link, environ: "WSGIEnvironment") -> Answer:
-    _stop(link, _scope(link), "one_click", environ)
+def _leave_at_once(payload: list[Any], environ: "WSGIEnvironment", language: str = "") -> Answer:
+    """Whose link it is is asked where it is obeyed: this one looks up nobody before."""
+    scope = _scope(payload[1:])
+    with transaction():
+        whose, _carries = known(contacts.person, Power.unsub, payload)
+        i18n.speak(language or whose.language)
+        _stop(whose, scope, "one_click", environ)
     return Answer(_("You are unsubscribed.") + "\n")
 
 
@@ -87,29 +98,27 @@ class _Scope:
     message_id: int
 
 
-def _scope(link: Link) -> _Scope:
+def _scope(carries: list[Any]) -> _Scope:
     try:
-        key, message_id = link.carries
-        return _Scope(None if key == "*" else offer.topic(key), int(message_id))
+        key, message_id = carries
+        return _Scope(None if key == "*" else offer.topic(str(key)), int(message_id))
     except (ValueError, NotFound):
         raise DeadLink("This link opens nothing.") from None
 
 
 def _ask(link: Link) -> str:
-    scope = _scope(link)
+    scope = _scope(link.carries)
     return _page("public/unsubscribe.html", link, topic_is_on=_is_on(link, scope.topic), anything_is_on=_is_on(link))
 
 
-def _stop(link: Link, scope: _Scope, source: str, environ: "WSGIEnvironment") -> Change:
+def _stop(whose: Person, scope: _Scope, source: str, environ: "WSGIEnvironment") -> Change:
     """Somebody we have forgotten is answered as anybody else; there is nothing left to write down."""
-    if link.held.erased_at is not None:
+    if whose.erased_at is not None:
         return Change()
-    with transaction():
-        whose = contacts.person(link.held.public_id)
-        evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "", environ)
-        if scope.topic is None:
-            return choices.stop_all(whose, evidence)
-        return choices.stop_topic(whose, scope.topic, evidence)
+    evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "", environ)
+    if scope.topic is None:
+        return choices.stop_all(whose, evidence)
+    return choices.stop_topic(whose, scope.topic, evidence)
 
 
 def _left(link: Link, change: Change, *, all_of_it: bool) -> str:
@@ -147,4 +156,4 @@ def _is_on(link: Link, topic: Topic | None = None) -> bool:
 
 
 def _page(template: str, link: Link, **values: object) -> str:
-    return render_template(template, topic=_scope(link).topic, contact=link.contact, token=link.token, **values)
+    return render_template(template, topic=_scope(link.carries).topic, contact=link.contact, token=link.token, **values)
