@@ -42,6 +42,7 @@ class Wire:
         self.sock: socket.socket = socket.socket(family, socket.SOCK_STREAM)
         self._tls: ssl.SSLSocket | None = None
         self._out: list[bytes | memoryview] = []
+        self._offered = 0  # octets of a record that TLS has begun and not finished
         self.written = self.sent = 0  # octets since the beginning: given to it, and gone from this process
         self._in = b""
         self._lines: list[str] = []
@@ -119,10 +120,14 @@ class Wire:
         if self._tls is None:
             return self.sock.sendmsg(self._out)
         # A record at a time: of a longer piece parts would leave without a word until all of it has, ends of messages among them.
-        # One that has begun must be offered again as it was, so what is joined once stays joined.
+        # One that has begun must be offered again as it was, as long as before: with more behind it, it would leave without a word too.
         if len(self._out) > 1:
             self._out = [b"".join(self._out)]
-        return self._tls.send(memoryview(self._out[0])[:_RECORD])
+        record = memoryview(self._out[0])[: self._offered or _RECORD]
+        self._offered = len(record)
+        sent = self._tls.send(record)
+        self._offered = 0
+        return sent
 
     def _drop(self, octets: int) -> None:
         """So many have left."""

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
@@ -10,7 +11,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from preference_center.mail.relay import Relay
-from preference_center.mail.smtp import Outcome, Phase
+from preference_center.mail.smtp import Envelope, Outcome, Phase
+from preference_center.mail.wire import Wire
 from tests.mail.conftest import Authority
 from tests.mail.handing import Notes, hand, quick, to
 from tests.support.relay import FakeRelay
@@ -22,12 +24,21 @@ class Server:
     """Speaks just enough SMTP, and does with each whole message what `judge` says: a reply, or None to hang up."""
 
     def __init__(
-        self, judge: Callable[[str, int], bytes | None], offers: bytes = HELLO, tls: ssl.SSLContext | None = None
+        self,
+        judge: Callable[[str, int], bytes | None],
+        offers: bytes = HELLO,
+        tls: ssl.SSLContext | None = None,
+        rest: float = 0,
+        room: int = 0,
     ) -> None:
         self.judge, self.offers, self.tls = judge, offers, tls
+        self.rest = rest  # after the first message
+        self.forgets_us = False  # wants a login before the message numbered 1
         self.taken: list[tuple[str, str, bytes]] = []
         self.most_waiting = self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if room:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         self.url = f"smtp://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -53,6 +64,7 @@ class Server:
                 reply = self.offers
             elif word == b"MAIL":
                 reply = b"503 nested MAIL\r\n" if sender else reply
+                reply = b"530 5.7.0 log in again\r\n" if b"<bounce-1@" in line and self.forgets_us else reply
                 sender = sender or line.decode().strip()
             elif word == b"RCPT":
                 refused = b"nobody" in line
@@ -72,6 +84,8 @@ class Server:
                         self.taken.append((sender, recipient, data))
                         sender = recipient = ""
             sock.sendall(reply)
+            if word == b"BDAT" and len(self.taken) == 1:
+                time.sleep(self.rest)
 
     def close(self) -> None:
         self._listener.close()
@@ -134,6 +148,15 @@ def test_when_the_connection_breaks_no_more_than_those_in_flight_are_in_doubt_an
     assert set(doubtful) <= set(dots) - replied, "what is in doubt, a dead worker's journal shows too"
 
 
+def test_a_lost_login_is_no_refusal_of_the_message_in_the_journal_either() -> None:
+    notes = Notes()
+    with server() as relay, quick(Relay.from_url(f"{relay.url}?in_flight=2"), journal=notes) as courier:
+        relay.forgets_us = True
+        results = hand(courier, to("anna", "ben"))
+    assert (results[1].outcome, results[1].code) == (Outcome.not_sent, 530)
+    assert [line for line in notes.lines if line[1] == 1] == [("dot", 1), ("reply", 1, 421)]
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["in clear", "TLS"])
 def test_large_messages_that_leave_by_parts_arrive_whole_and_a_break_loses_and_repeats_none(
     secure: bool, authority: Authority
@@ -158,6 +181,43 @@ def test_large_messages_that_leave_by_parts_arrive_whole_and_a_break_loses_and_r
         arrived = {recipient: data for _, recipient, data in relay.taken}
         assert arrived == {f"RCPT TO:<{one.recipient}>": one.data for one in envelopes if one.key not in doubtful}
         assert len(results) == 12 and len(relay.taken) == len(arrived)
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["answered", "broken off"])
+@pytest.mark.parametrize("tail", [6000, 8000, 9000, 10_000])
+def test_the_end_of_a_message_never_leaves_uncounted_with_the_next_one_behind_it(
+    tail: int, breaks: bool, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of TLS that waits for room, offered again with more, would be finished and not reported: sent, and sent again."""
+    start_tls = Wire.start_tls
+
+    def with_little_room(wire: Wire, context: ssl.SSLContext, host: str) -> None:
+        wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        start_tls(wire, context, host)
+
+    monkeypatch.setattr(Wire, "start_tls", with_little_room)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue())
+    commands = len(b"MAIL FROM:<b@x.example>\r\nRCPT TO:<u0@c.example>\r\nBDAT 12345 LAST\r\n")
+    first = 15_000
+    second = 16_384 + tail - first - 2 * commands - len(b"RSET\r\n")  # one whole record, and one of `tail` octets
+    lengths = (first, second, 40_000, 300)
+    envelopes = [
+        Envelope(key, "b@x.example", f"u{key}@c.example", b"y" * size, dotless=True) for key, size in enumerate(lengths)
+    ]
+    whole: list[str] = []
+
+    def judge(recipient: str, _number: int) -> bytes | None:
+        whole.append(recipient[9:11])
+        return None if breaks and recipient[9:11] == "u1" else b"250 ok\r\n"
+
+    with server(judge, tls=tls, rest=0.3, room=1) as relay:
+        url = f"smtps://localhost:{relay.url.rpartition(':')[2]}?in_flight=2&ca_file={authority.file}"
+        with quick(Relay.from_url(url)) as courier:
+            results = hand(courier, envelopes)
+    assert sorted(whole) == ["u0", "u1", "u2", "u3"]
+    assert results.pop(1).outcome is (Outcome.uncertain if breaks else Outcome.accepted)
+    assert {result.outcome for result in results.values()} == {Outcome.accepted}
 
 
 def test_without_chunking_on_offer_one_message_a_connection_is_on_its_way_as_ever() -> None:
