@@ -71,7 +71,7 @@ class KeyRing:
     def read(self, power: Power, token: str) -> list[Any]:
         """The payload of a genuine token. BadLink when it is not; ExpiredLink when its time is over."""
         kid, _, signed = token.partition(".")
-        if len(token) > 512 or kid not in dict(self.keys):
+        if len(token) > 512 or not token.isascii() or kid not in dict(self.keys):
             raise BadLink("unknown")
         pen, life = self._pen(kid, power), _LIFE[power]
         text = pen.read(signed)

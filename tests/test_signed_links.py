@@ -83,6 +83,17 @@ def test_what_was_changed_anywhere_opens_nothing() -> None:
                 assert type(told.value) is BadLink
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "é", "\0", "١"])
+@pytest.mark.parametrize("power", Power)
+def test_what_no_token_holds_opens_nothing(power: Power, odd: str) -> None:
+    """A lone surrogate is what a browser's broken escape may become."""
+    token = RING.sign(power, ["anna", 0])
+    for changed in (odd + token, "2." + odd, token[:5] + odd + token[5:], token + odd):
+        with pytest.raises(BadLink) as told:
+            RING.read(power, changed)
+        assert type(told.value) is BadLink
+
+
 @pytest.mark.parametrize("power", [power for power in Power if power is not Power.unsub])
 def test_a_link_opens_until_its_last_second_and_not_before_it_was_made(power: Power) -> None:
     now, life = datetime(2026, 5, 3, 14, 2, tzinfo=UTC), _LIFE[power]
