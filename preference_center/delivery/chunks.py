@@ -78,6 +78,7 @@ class Ending(NamedTuple):
     reply_code: int | None = None
     reply: str | None = None
     next_try_at: datetime | None = None
+    noted: bool = False  # a journal tells of this attempt, so it counts, though nothing may have left
 
 
 def claim(
@@ -169,7 +170,7 @@ def store(run: Run, endings: Sequence[Ending]) -> int:
             "b_id": ending.id,
             "b_run": run.id,
             "b_state": ending.state,
-            "b_uncounted": int(ending.state is MessageState.queued and ending.reason is None),
+            "b_uncounted": int(ending.state is MessageState.queued and ending.reason is None and not ending.noted),
             "b_reason": ending.reason,
             "b_code": ending.reply_code,
             "b_reply": ending.reply and ending.reply[:200],

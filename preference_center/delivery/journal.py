@@ -45,6 +45,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.attempts: dict[int, int] = {}
+        self._dots: set[int] = set()  # of the chunk under way
         self._replies: list[bytes] = []  # noted, not written yet
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -55,6 +56,7 @@ class Journal:
 
         Those of the chunk before are not any more: which of them have no dot did not leave.
         """
+        self._dots.clear()
         lines = ["chunk\n"]
         for key, attempt, contact in chunk:
             self.attempts[key] = attempt
@@ -63,6 +65,7 @@ class Journal:
 
     def dot(self, *keys: int) -> None:
         """These may leave once this has returned."""
+        self._dots.update(keys)
         dots = [b"dot %d %d\n" % (key, self.attempts.get(key, 0)) for key in keys]
         noted, self._replies = self._replies, []
         self._note(b"".join(noted + dots))
@@ -70,6 +73,10 @@ class Journal:
     def reply(self, key: int, code: int) -> None:
         """Written with the next dots, or by write(): one call of the system for both."""
         self._replies.append(b"reply %d %d %d\n" % (key, self.attempts.get(key, 0), code))
+
+    def has_dot(self, key: int) -> bool:
+        """Whether one of the attempt under way is noted. Then its number is used up, also where nothing left."""
+        return key in self._dots
 
     def write(self) -> None:
         """The replies noted so far; only then may their results count."""

@@ -249,6 +249,8 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     for result in turn.courier.hand_over(_composed(turn, chunk, known.refused(named)), turn.may_start):
         held_back = result.key in turn.held_back
         ending = outcomes.ending_of(result, attempts[result.key], turn.give_up_at, held_back=held_back)
+        if ending.state is MessageState.queued and turn.journal.has_dot(result.key):
+            ending = ending._replace(noted=True)
         turn.endings.append(ending)
         turn.lane.hear(result)
         started += ending.state is MessageState.sent

@@ -14,6 +14,7 @@ from preference_center import failpoints
 from preference_center.mail.flight import PHASES, Desk, Flight, Step, Words
 from preference_center.mail.link import Address, Limits
 from preference_center.mail.outcomes import (
+    NOT_SENT,
     Journal,
     Outcome,
     Phase,
@@ -233,11 +234,15 @@ class Session(Speaker):
     def _close_case(self, flight: Flight) -> None:
         if flight.refusal is None:
             return
-        if flight.refusal.phase is not Phase.dot and flight.dot_at < math.inf and flight.refusal.code is not None:
-            self._journal.reply(
-                flight.envelope.key, flight.refusal.code
-            )  # its end is in the journal, and meant nothing
+        if flight.refusal.phase is not Phase.dot:
+            about_us = flight.refusal.outcome is Outcome.not_sent
+            self._note_nothing_left(flight, None if about_us else flight.refusal.code)
         self.desk.report(flight.refusal)
+
+    def _note_nothing_left(self, flight: Flight, code: int | None = None) -> None:
+        """Where its end is in the journal, it meant nothing."""
+        if flight.dot_at < math.inf:
+            self._journal.reply(flight.envelope.key, code or NOT_SENT)
 
     # Endings.
 
@@ -304,6 +309,8 @@ class Session(Speaker):
         outcome = Outcome.not_sent
         if self._has_left(flight):
             step, outcome = Step.dot, Outcome.uncertain
+        else:
+            self._note_nothing_left(flight)
         self.desk.report(Result(flight.envelope.key, outcome, PHASES[step], None, None, clean(words)))
 
     def _give_back_rest(self) -> None:
@@ -315,6 +322,7 @@ class Session(Speaker):
             elif self._has_left(flight):
                 self._settle_as_it_stands(Step.dot, flight, "the connection broke before the relay answered")
             else:
+                self._note_nothing_left(flight)
                 flight.dot_at = math.inf
                 self.desk.give_back(flight)
         self._expected.clear()

@@ -109,6 +109,7 @@ class Courier:
                 if not self._goes_on(desk):
                     break
                 self._wait()
+            self._journal.write()  # of these too: a dot may be noted of one that was given back
             why = self.trouble.text if self.trouble else "no connection to the relay is left"
             yield from desk.refuse_rest(why)
         finally:

@@ -314,7 +314,7 @@ def test_a_dot_that_could_not_leave_is_not_in_doubt() -> None:
         results = hand(courier, supply())
     assert (results[0].outcome, results[0].phase) == (Outcome.not_sent, Phase.dot)
     assert results[1].outcome is Outcome.not_sent
-    assert notes.lines == [("dot", 0)]
+    assert notes.lines == [("dot", 0), ("reply", 0, 421)], "a dead worker's journal shows that too"
 
 
 @pytest.mark.usefixtures("apart")
