@@ -1,10 +1,11 @@
 """How a campaign goes and how it went: one page whose figures add up, and the people behind each figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flask import Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
+from sqlalchemy import Row
 
 from preference_center import clock
 from preference_center.accounts import audit
@@ -12,9 +13,10 @@ from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import imprints
+from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
-from preference_center.delivery.models import MessageState
+from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import attempts, engagement, foretelling, totals, trials
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
@@ -111,15 +113,24 @@ def _wanted() -> tuple[MessageState | None, str | None]:
 
 
 def _lines(campaign: Campaign, state: MessageState | None, reason: str | None) -> Iterator[tuple[str, ...]]:
-    yield COLUMNS
-    after = 0
-    while rows := delivery.rows(campaign, state=state, reason=reason, after=after, limit=AT_ONCE):
-        records = delivery.records_of(message for message, _contact in rows)
-        tried = attempts.of([message for message, _contact in rows])
-        for message, contact in rows:
-            record = records.get(message.record_id or 0)
-            replies = " | ".join(one.reply for one in tried[message.id])
-            told = (message.state, message.reason or "", record.public_id if record else "", str(message.attempt))
-            at = message.changed_at.isoformat(timespec="seconds")
-            yield tuple(harmless(cell) for cell in (contact.public_id, shown(contact), *told, replies, at))
-        after = rows[-1][0].id
+    """A batch at a time. Nothing is open in the database while somebody takes it, however slowly."""
+    lines, after = [COLUMNS], 0
+    while lines:
+        db.session.rollback()
+        yield from lines
+        rows = delivery.rows(campaign, state=state, reason=reason, after=after, limit=AT_ONCE)
+        lines = _lines_of(rows)
+        after = rows[-1][0].id if rows else after
+
+
+def _lines_of(rows: Sequence[Row[Message, Contact]]) -> list[tuple[str, ...]]:
+    records = delivery.records_of(message for message, _contact in rows)
+    tried = attempts.of([message for message, _contact in rows])
+    lines = []
+    for message, contact in rows:
+        record = records.get(message.record_id or 0)
+        replies = " | ".join(one.reply for one in tried[message.id])
+        told = (message.state, message.reason or "", record.public_id if record else "", str(message.attempt))
+        at = message.changed_at.isoformat(timespec="seconds")
+        lines.append(tuple(harmless(cell) for cell in (contact.public_id, shown(contact), *told, replies, at)))
+    return lines

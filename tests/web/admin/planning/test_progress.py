@@ -4,9 +4,11 @@ import csv
 import io
 import re
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from flask import Flask
+from sqlalchemy import QueuePool
 
 from preference_center import clock, config
 from preference_center.accounts.audit import AuditEntry
@@ -25,6 +27,7 @@ from preference_center.delivery.results.tracking import TrackedMessage
 from preference_center.providers.base import Kind
 from preference_center.topics.models import Topic
 from preference_center.web.admin.planning import progress
+from tests.web.admin.conftest import SITE as HERE
 from tests.web.admin.conftest import Console, words
 
 
@@ -228,6 +231,20 @@ def test_the_rows_can_be_taken_along_as_a_file(  # screens.md 4.6: the export re
     viewer.get(f"{path}/people")
     assert all("•••" in line["email"] for line in _file(viewer, f"{path}/people.csv"))
     assert db.session.query(AuditEntry).filter_by(action="campaign.people_exported").count() == 3
+
+
+@pytest.mark.both_databases
+def test_who_takes_the_file_slowly_holds_nothing_open_in_the_database(
+    monkeypatch: pytest.MonkeyPatch, marketer: Console, path: str
+) -> None:
+    monkeypatch.setattr(progress, "AT_ONCE", 2)
+    marketer.get(f"{path}/people")
+    answer = marketer.client.post(f"{path}/people.csv", data={"csrf_token": marketer.token}, base_url=HERE)
+    db.session.rollback()
+    held, pool = [], cast(QueuePool, db.engine.pool)
+    for _line in answer.iter_encoded():
+        held.append(pool.checkedout())
+    assert held == [0] * 6, "the names of the columns, and five people"
 
 
 def test_a_viewer_sees_them_masked(viewer: Console, path: str) -> None:
