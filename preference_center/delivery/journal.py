@@ -35,6 +35,7 @@ _LINE = re.compile(
     re.ASCII,
 )
 _LATER = re.compile(r"journal \d", re.ASCII)  # how the first line of any other form than this one must begin
+_SPOILT = b" \n"  # ends half a line so that it cannot be taken for a whole one: `dot 7 12` may have lost its last digit
 _NAME = re.compile(r"\d+(-\w+)?\.journal", re.ASCII)
 
 
@@ -47,6 +48,7 @@ class Journal:
         self.attempts: dict[int, int] = {}
         self._dots: set[int] = set()  # of the chunk under way
         self._replies: list[bytes] = []  # noted, not written yet
+        self._torn = False
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._note(b"boot %s\ncampaign %s\n" % (this_boot().encode(), campaign.encode()))
@@ -67,8 +69,8 @@ class Journal:
         """These may leave once this has returned."""
         self._dots.update(keys)
         dots = [b"dot %d %d\n" % (key, self.attempts.get(key, 0)) for key in keys]
-        noted, self._replies = self._replies, []
-        self._note(b"".join(noted + dots))
+        self._note(b"".join(self._replies + dots))
+        self._replies.clear()  # not before: what a full disk did not take is written again
 
     def reply(self, key: int, code: int) -> None:
         """Written with the next dots, or by write(): one call of the system for both."""
@@ -85,8 +87,11 @@ class Journal:
 
     def _note(self, line: bytes) -> None:
         """The whole line or an error: a full disk takes the first half of one without a word, and a dot must not be lost."""
+        line = _SPOILT + line if self._torn else line
+        self._torn = True
         if os.write(self._file, line) != len(line):
             raise OSError(errno.ENOSPC, "the journal cannot be written", str(self.path))
+        self._torn = False
 
     def close(self) -> None:
         """The run ended well and its results are stored. A disk that is full now is no fault of the run."""

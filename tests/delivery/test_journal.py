@@ -1,6 +1,8 @@
 """The journal outlives its writer and says only what is certain."""
 
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,16 +85,34 @@ def test_what_a_run_that_ended_well_handed_over_is_kept_for_a_week(tmp_path: Pat
     assert [*tmp_path.glob("*.journal")] == []
 
 
+@contextmanager
+def _room_for(octets: int, journal: Journal) -> Iterator[None]:
+    """A disk that takes so many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + octets, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_dot_of_which_the_disk_took_only_half_is_an_error(tmp_path: Path) -> None:
     """Otherwise the mail leaves, the journal denies it, and after a crash it is sent again."""
     journal = Journal(tmp_path / "1.journal")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 4, hard))
-    try:
-        with pytest.raises(OSError, match="journal"), journal:
-            journal.dot(123456)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with _room_for(4, journal), pytest.raises(OSError, match="journal"), journal:
+        journal.dot(123456)
+
+
+@pytest.mark.parametrize("taken", [0, 4, 13, 14, len("reply 7 12 250\ndot 8 1")])
+def test_a_reply_that_a_full_disk_did_not_take_is_written_once_there_is_room(tmp_path: Path, taken: int) -> None:
+    journal = Journal(tmp_path / "1.journal")
+    with pytest.raises(OSError), journal:
+        journal.take([(7, 12, "anna"), (8, 12, "bo")])
+        journal.dot(7)
+        journal.reply(7, 250)
+        with _room_for(taken, journal):
+            journal.dot(8)
+    assert read_abandoned(journal.path) == Noted({(7, 12): 250}, True, "", {(7, 12): "anna", (8, 12): "bo"})
 
 
 def test_silence_after_another_boot_proves_nothing(tmp_path: Path) -> None:
