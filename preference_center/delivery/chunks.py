@@ -148,7 +148,8 @@ def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[_
 
 def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:
     """These rows, which are held and queued, are this run's from the commit on. The record is seldom another than at the filling."""
-    _TAKE.run(whom=[row.id for row, _ in allowed], run=run.id, now=now)
+    if (taken := _TAKE.changed(whom=[row.id for row, _ in allowed], run=run.id, now=now)) != len(allowed):
+        raise RuntimeError(f"{len(allowed)} messages were held for run {run.id}, and {taken} could be taken")
     if others := [
         {"b_id": row.id, "b_record": told.record_id} for row, told in allowed if row.record_id != told.record_id
     ]:
@@ -261,7 +262,8 @@ def _with_what_a_text_needs(judged: Select[Any]) -> Select[Any]:
 
 def _take_them() -> Any:
     taken = {"attempt": _TABLE.c.attempt + 1, "next_try_at": null(), "run_id": bindparam("run"), "changed_at": _NOW}
-    return update(_TABLE).where(among(_TABLE.c.id, "whom")).values({"state": MessageState.sending, **taken})
+    held = update(_TABLE).where(among(_TABLE.c.id, "whom"), _TABLE.c.state == MessageState.queued)
+    return held.values({"state": MessageState.sending, **taken})
 
 
 def _accept(*conditions: ColumnElement[bool]) -> Any:

@@ -1,5 +1,6 @@
 """Claiming: who is judged, who is taken, who is left alone."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign, CampaignState
@@ -85,6 +86,20 @@ def test_nobody_is_claimed_twice(app: Flask) -> None:
     with transaction():
         second = chunks.claim(run, campaign, topic, 2)
     assert len({one.id for one in first} | {one.id for one in second}) == 3 == len(first) + len(second)
+
+
+def test_a_message_that_does_not_wait_any_more_is_not_taken_and_nothing_of_that_chunk_leaves(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, _ = _sending()
+
+    def close_one(waiting: Sequence[tuple[int, str]]) -> list[int]:
+        gone = update(Message).where(Message.id == waiting[1][0])
+        db.session.execute(gone.values(state=MessageState.skipped, reason="cancelled"))
+        return [number for number, _ in waiting]
+
+    with pytest.raises(RuntimeError, match=r"3 messages were held .* 2 could be taken"), transaction():
+        chunks.claim(run, campaign, topic, 10, admit=close_one)
+    assert _states() == [(MessageState.queued, None)] * 3
 
 
 def test_an_ending_is_stored_once_and_only_by_the_run_that_claimed(app: Flask) -> None:  # K17
