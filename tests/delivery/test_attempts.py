@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, update
+from sqlalchemy import event, insert, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
@@ -156,3 +156,20 @@ def test_they_are_kept_for_two_years(app: Flask) -> None:
     with transaction():
         assert rule.step() == 1
     assert db.session.query(Attempt).count() == 0
+
+
+def test_those_of_whom_an_older_version_erased_go_the_same_night(app: Flask) -> None:  # P11, P12
+    run(filled([PUT_OFF, "di+450rcpt@example.org"]))
+    person, other = contacts.by_email(PUT_OFF), contacts.by_email("di+450rcpt@example.org")
+    assert person and other
+    kept = db.session.execute(select(Attempt.__table__)).mappings().all()
+    with transaction():
+        erasure.erase(person, Evidence("form"))
+        rows = [dict(row) for row in kept if row["contact_id"] == person.id]
+        db.session.execute(insert(Attempt), rows)  # it does not know the table, so they are there still
+    assert len(rows) == 1
+    rule = next(rule for rule in retention.RULES if rule.name == "message_attempts")
+    assert rule.count() == 1
+    with transaction():
+        assert rule.step() == 1
+    assert [row.contact_id for row in db.session.query(Attempt)] == [other.id]
