@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
@@ -118,33 +118,42 @@ def _drive(
 
 def _ask_all(port: int, queue: Iterator[bytes], connections: int, end: float | None) -> int:
     """How many were answered. Each connection has a request under way, and their answers are read in turn: the server never waits."""
-    waiting, done = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)], 0
-    for connection, request in zip(waiting, queue, strict=False):
-        connection.sendall(request)
+    waiting, done = [], 0
+    for request in islice(queue, connections):
+        waiting.append(socket.create_connection(("127.0.0.1", port)))
+        waiting[-1].sendall(request)
     while waiting:
         for connection in list(waiting):
             _answer(connection)
             done += 1
-            request = None if end is not None and time.perf_counter() >= end else next(queue, None)
-            if request is None:
+            following = None if end is not None and time.perf_counter() >= end else next(queue, None)
+            if following is None:
                 connection.close()
                 waiting.remove(connection)
             else:
-                connection.sendall(request)
+                connection.sendall(following)
     return done
 
 
 def _answer(connection: socket.socket) -> None:
     """Read one to its end."""
-    come = connection.recv(65536)
+    come = b""
     while b"\r\n\r\n" not in come:
-        come += connection.recv(65536)
+        come += _come(connection)
     head, _, body = come.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(head.decode())
     missing = int(re.findall(rb"(?i)\r\ncontent-length: (\d+)", head)[0]) - len(body)
     while missing > 0:
-        missing -= len(connection.recv(65536))
+        missing -= len(_come(connection))
+
+
+def _come(connection: socket.socket) -> bytes:
+    """What has come since."""
+    come = connection.recv(65536)
+    if not come:
+        raise ConnectionError("the server hung up before it had answered")
+    return come
 
 
 @contextmanager
