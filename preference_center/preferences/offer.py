@@ -19,6 +19,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.models import Topic, TopicText
 
 _SECONDS = 2
+_MOST_DRAWN = 300  # whole pages
 _Drawn = TypeVar("_Drawn")
 
 
@@ -50,9 +51,12 @@ class Offer:
 
     def once(self, key: Hashable, draw: Callable[[], _Drawn]) -> _Drawn:
         """What follows from this offer and the key alone, so it is made once and goes when the offer does."""
-        if key not in self._drawn:
-            self._drawn[key] = draw()
-        return self._drawn[key]  # type: ignore[no-any-return]
+        drawn: _Drawn | None = self._drawn.get(key)
+        if drawn is None:
+            drawn = draw()
+            if len(self._drawn) < _MOST_DRAWN:
+                self._drawn[key] = drawn
+        return drawn
 
 
 def now() -> Offer:

@@ -112,7 +112,8 @@ def html(token: str, contact: Overview, language: str, offered: Offer, choices: 
 
     if said != NOTHING:  # what is kept for everybody sees nobody
         return stencils.put_in(draw(contact=contact), values)
-    seen = (contact.time_zone, _tomorrow(zone), choices.stopped, choices.paused_until, choices.held_back)
+    break_ends = choices.paused_until and choices.paused_until.astimezone(zone).date()
+    seen = (contact.time_zone, _tomorrow(zone), choices.stopped, break_ends, choices.held_back)
     told = tuple([_told(choice, shown) for choice in choices.topics])
     ended = tuple([topic.id for topic in choices.ended])
     return stencils.put_in(offered.once((language, brand, seen, told, ended), draw), values)

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,11 +16,13 @@ from preference_center.consent.ledger import Evidence
 from preference_center.db import transaction
 from preference_center.notices.models import Kind
 from preference_center.preferences import choices
+from preference_center.preferences.offer import Offer
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics import catalogue
 from preference_center.topics.models import TopicText
 from preference_center.web import guards
+from preference_center.web.public.managing import preference_page
 from tests.support import links, make, shop
 from tests.support.database_hash import digest
 from tests.web.public.conftest import Scene
@@ -428,3 +431,17 @@ def test_what_is_sent_besides_the_choices_is_not_kept_by_the_page(page: Page, sc
     for number in range(5):
         page.press("nothing we know", **{"often-offers": f"{number}" * 1000})
     assert len(app.extensions["stencils"]) == before
+
+
+def test_breaks_that_end_on_one_day_are_shown_on_one_page(app: Flask, scene: Scene) -> None:
+    """What is kept for everybody is kept once for a day, not once for each moment of it."""
+    seen, drawn = choices.look_up(scene.anna.public_id), list[int]()
+    noon = datetime(2040, 5, 3, 12, tzinfo=UTC)
+    with app.test_request_context():
+        offered = Offer(catalogue.everything())
+        today = choices.among(offered, seen, "en")
+        for until in (noon, noon + timedelta(minutes=1), noon + timedelta(days=1)):
+            page = preference_page.html("1.link", seen, "en", offered, replace(today, paused_until=until))
+            assert f"May {until.day}, 2040" in page
+            drawn.append(len(offered._drawn))
+    assert drawn == [1, 1, 2]
