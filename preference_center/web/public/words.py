@@ -113,11 +113,14 @@ def moment_of(there: datetime, language: str) -> str:
     hour = there.hour, there.utcoffset(), there.tzinfo, language
     pattern = _hours.get(hour)
     if pattern is None:
+        if len(_hours) >= _MOST_HOURS:
+            _hours.clear()
         pattern = _hours[hour] = _pattern(there, i18n.locale(language))
     return pattern.format(day=day_of(there, language), minute=there.minute, second=there.second)
 
 
 _hours: dict[tuple[object, ...], str] = {}
+_MOST_HOURS = 4096  # a process remembers; then it begins anew
 
 
 def _pattern(there: datetime, locale: Locale) -> str:

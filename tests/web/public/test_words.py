@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from weakref import WeakSet
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,3 +25,12 @@ def test_moments_are_written_as_babel_writes_them(language: str) -> None:
         for _ in range(2):  # the first makes what the second goes by
             assert words.moment_of(there, language) == format_datetime(at, "long", tzinfo=ZoneInfo(zone), locale=locale)
         assert words.day_of(there, language) == format_date(there.date(), "long", locale=locale)
+
+
+def test_only_so_many_hours_are_remembered() -> None:
+    remembered: WeakSet[ZoneInfo] = WeakSet()
+    for _ in range(5000):
+        zone = ZoneInfo.no_cache("UTC")
+        remembered.add(zone)
+        words.moment_of(BEGIN.replace(tzinfo=zone), "en")
+    assert len(remembered) < 4500
