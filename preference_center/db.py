@@ -158,6 +158,13 @@ class _Joining(Session):
         work = _work()
         return super().get_bind(*args, **named) if work is None else work.connection
 
+    def rollback(self) -> None:
+        """Undo all that was done in the open `transaction()` so far, whoever did it; what follows is begun anew."""
+        super().rollback()
+        if (work := _work()) is not None:
+            g.pop("after_commit", None)
+            work.connection.rollback()
+
 
 # "control_fully": what the session commits or undoes is the `transaction()` itself
 db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": _Joining, "join_transaction_mode": "control_fully"})
@@ -185,10 +192,10 @@ def transaction() -> Iterator[None]:
                 work.session.commit()
             connection.commit()
         except BaseException:
+            g.pop("after_commit", None)
             if work.session is not None:
                 work.session.rollback()
             connection.rollback()
-            g.pop("after_commit", None)
             raise
         finally:
             g.pop("work")
@@ -241,6 +248,7 @@ class TimeUp(Exception):
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
     """Cut a statement of the session that only looks off after so long: TimeUp, and its transaction goes on."""
+    db.session.flush()  # else what the statement writes out before it looks would go with its savepoint
     connection = db.session.connection()
     with _cut_off_postgresql(connection, seconds) if is_postgresql() else _cut_off_sqlite(connection, seconds):
         try:

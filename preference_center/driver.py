@@ -22,8 +22,8 @@ def run(connection: Connection, statement: str, values: Any = ()) -> None:
 
 def change(connection: Connection, statement: str, values: Any = ()) -> int:
     """How many rows it changed, in whatever transaction is open on this connection."""
-    cursor = _cursor(connection.connection)
     try:
+        cursor = _cursor(connection.connection)
         cursor.execute(statement, values)
         return int(cursor.rowcount)
     except _faults(connection.dialect) as fault:
@@ -32,8 +32,8 @@ def change(connection: Connection, statement: str, values: Any = ()) -> int:
 
 def rows(connection: Connection, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
     """The rows it brings, in whatever transaction is open on this connection."""
-    cursor = _cursor(connection.connection)
     try:
+        cursor = _cursor(connection.connection)
         cursor.execute(statement, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found

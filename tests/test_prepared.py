@@ -1,5 +1,6 @@
 """Statements handed to the driver as they are: the same values and the same errors as through SQLAlchemy, on both databases."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from sqlalchemy import Table, bindparam, insert, literal, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from preference_center import driver
-from preference_center.db import db, is_postgresql, open_connection, transaction, write_out
+from preference_center.db import after_commit, db, is_postgresql, open_connection, transaction, write_out
 from preference_center.prepared import Prepared
 from preference_center.suppressions.models import Cause, Suppression
 
@@ -116,6 +117,20 @@ def test_a_connection_that_the_server_closed_is_not_used_again(app: Flask) -> No
             add()
 
 
+@pytest.mark.parametrize("call", [driver.run, driver.change, driver.rows])
+def test_a_connection_that_can_give_no_cursor_is_a_fault_of_sqlalchemy(app: Flask, call: Callable[..., Any]) -> None:
+    with app.app_context():
+        with db.engine.connect() as connection:
+            connection.info.pop("cursor", None)
+            told: Any = connection.connection.driver_connection
+            told.close()
+            with pytest.raises(SQLAlchemyError):
+                call(connection, "SELECT 1")
+            connection.invalidate()
+        with transaction():
+            add()
+
+
 def test_one_transaction_is_not_opened_inside_another(app: Flask) -> None:
     with app.app_context():
         with pytest.raises(RuntimeError, match="open already"), transaction():
@@ -140,6 +155,29 @@ def test_objects_and_prepared_statements_share_one_transaction(app: Flask) -> No
             db.session.flush()
             raise RuntimeError
         assert db.session.scalars(select(Suppression.cause)).one() is Cause.complaint
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["session used", "session unused"])
+def test_to_undo_the_session_undoes_all_of_the_open_transaction_so_far(app: Flask, used: bool) -> None:
+    rung: list[str] = []
+    with app.app_context():
+        with transaction():
+            add()
+            after_commit(lambda: rung.append("for what was undone"))
+            if used:
+                db.session.scalars(select(Suppression)).one()
+            db.session.rollback()
+            assert _bounced.rows() == []
+            add()
+            after_commit(lambda: rung.append("for what was kept"))
+        assert _bounced.look() == [(Cause.bounce, None)]
+        assert rung == ["for what was kept"]
+        with pytest.raises(RuntimeError), transaction():
+            _lengthen.run(whose=HASH, until=MOMENT)
+            db.session.rollback()
+            _lengthen.run(whose=HASH, until=MOMENT)
+            raise RuntimeError
+        assert _bounced.look() == [(Cause.bounce, None)], "what follows is undone with its transaction too"
 
 
 def test_a_value_that_only_a_default_would_give_is_refused(app: Flask) -> None:

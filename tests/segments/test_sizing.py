@@ -101,6 +101,15 @@ def test_a_statement_that_takes_too_long_is_cut_off_by_the_database_itself(topic
         db.session.execute(text("SELECT * FROM nowhere"))
 
 
+def test_what_was_changed_before_a_cut_off_statement_is_kept(topic: Topic) -> None:
+    with transaction():
+        carl = db.session.scalars(select(Contact).where(Contact.language == "en")).one()
+        carl.language = "fr"
+        with at_most(600):
+            assert db.session.scalar(select(Contact.language).where(Contact.id == carl.id)) == "fr"
+    assert db.session.scalars(select(Contact.language).where(Contact.id == carl.id)).one() == "fr"
+
+
 def test_of_few_people_every_one_is_counted(topic: Topic) -> None:
     counted = sizing.estimate(queries.read("language = pl"), topic.created_at, seconds=600)
     assert counted == sizing.Estimate(3, 0, exact=True)
