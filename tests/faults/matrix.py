@@ -12,6 +12,8 @@ NUMBERS = {"K": 17, "R": 5, "D": 10, "M": 14, "T": 6, "C": 10}
 ROWS = [f"{kind}{number}" for kind, most in NUMBERS.items() for number in range(1, most + 1)]
 # what only processes of their own can show: killed, stopped, cut off, told to go
 REAL = {row for row in ROWS if row[0] in "KR"} | {"D1", "D2", "D3", "T1", "C6"}
+# what `make faults` alone proves so: the suite has no time for it
+AT_LENGTH = {"K14"}
 _NAMED = re.compile(r'(?:#|id="|""")[^"\n]*')  # a comment, the id of a case, the first line of a docstring
 _ROW = re.compile(r"\b([KRDMTC]\d{1,2})\b")
 
@@ -29,8 +31,25 @@ def proofs() -> dict[str, set[str]]:
 
 
 def has_processes(test: str) -> bool:
-    """Whether the file of this test starts real processes."""
-    return "pytest.mark.processes" in (HOME / test.partition("::")[0]).read_text(encoding="utf-8")
+    """Whether this test, by a mark of its own or of its whole file, starts real processes."""
+    file, _, name = test.partition("::")
+    marks = _marks(ast.parse((HOME / file).read_text(encoding="utf-8")), name)
+    parts = (part for mark in marks for part in ast.walk(mark) if isinstance(part, ast.Attribute))
+    return any(ast.unparse(part) == "pytest.mark.processes" for part in parts)
+
+
+def is_long(test: str) -> bool:
+    """Whether only `make faults` runs this test."""
+    return Path(test.partition("::")[0]).name.startswith("long_")
+
+
+def _marks(file: ast.Module, name: str) -> Iterator[ast.expr]:
+    for node in file.body:
+        match node:
+            case ast.FunctionDef(name=own, decorator_list=marks) if own == name:
+                yield from marks
+            case ast.Assign(targets=[ast.Name("pytestmark")], value=marks_of_all):
+                yield marks_of_all
 
 
 def _tests(file: Path) -> Iterator[tuple[str, str]]:

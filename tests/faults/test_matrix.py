@@ -1,11 +1,12 @@
 """The fault matrix is whole: each of its rows is named by a test that proves it, and each failpoint is passed and used."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from preference_center.failpoints import POINTS
-from tests.faults.matrix import HOME, REAL, ROWS, has_processes, proofs
+from tests.faults.matrix import AT_LENGTH, HOME, REAL, ROWS, has_processes, is_long, proofs
 
 
 @cache
@@ -19,7 +20,21 @@ def test_each_row_is_named_by_a_test_that_proves_it(row: str) -> None:
     found = proofs().get(row, set())
     print(row, *sorted(found), sep="\n  ")
     assert found
-    assert row not in REAL or any(map(has_processes, found)), "one of them must have real processes"
+    proving = set(filter(has_processes, found)) if row in REAL else found
+    assert proving, "one of them must have real processes"
+    assert all(map(is_long, proving)) == (row in AT_LENGTH), "AT_LENGTH names the rows that the suite does not prove"
+
+
+def test_a_mark_counts_for_the_tests_that_bear_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "test_one.py", tmp_path / "long_other.py"
+    one.write_text(
+        '"""Not pytest.mark.processes."""\n@pytest.mark.processes\ndef test_real():\n    pass\n\n\n'
+        "def test_unmarked():\n    pytest.mark.processes\n"
+    )
+    other.write_text("pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes]\ndef test_all():\n    pass\n")
+    assert has_processes(f"{one}::test_real") and not has_processes(f"{one}::test_unmarked")
+    assert has_processes(f"{other}::test_all")
+    assert is_long(f"{other}::test_all") and not is_long(f"{one}::test_real")
 
 
 @pytest.mark.parametrize("point", POINTS)
