@@ -50,8 +50,11 @@ def settle_run(run_id: int) -> Counter[str]:
     endings = [_proven(noted, row.id, row.attempt) for row in rows]
     chunks.store(run, endings)
     # Silence after another boot puts in doubt what was under way, stored above; of other rows only an older database knows too little.
-    forgotten = reconciling.settle(noted if holding.held() else replace(noted, whole=True))
-    if forgotten and not holding.held():
+    held = holding.held()
+    forgotten = Counter[str]()
+    if noted.campaign:  # a power cut may have taken the head of the journal
+        forgotten = reconciling.settle(noted if held else replace(noted, whole=True))
+    if forgotten.total() and not held:
         holding.hold()
     failpoints.hit("sweep.settled")
     run.ended_at = clock.now()

@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from preference_center import clock, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import sweeping
 from preference_center.delivery.journal import Journal, this_boot
 from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.restoring import holding
 from tests.support import make
 from tests.support.bell import WrittenBell
 
@@ -95,6 +97,21 @@ def test_after_a_power_cut_only_what_the_journal_says_is_known(app: Flask) -> No
     with transaction():
         sweeping.settle_run(run.id)
     assert _states() == ["uncertain", "sent", "uncertain", "uncertain", "uncertain"]
+
+
+def test_a_power_cut_that_takes_the_head_of_a_journal_holds_no_mail(app: Flask) -> None:
+    with transaction():
+        run = _abandoned(None, app)
+    person = db.session.scalars(select(Contact.public_id).order_by(Contact.id)).first()
+    noted = f"\nchunk\nto 1 1 {person}\ndot 1 1\nreply 1 1 250\n"
+    path: Path = app.extensions["settings"].journals / "1.journal"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\0" * 60 + noted.encode())
+    with transaction():
+        assert not sweeping.settle_run(run.id)
+    assert _states() == ["sent", "uncertain", "uncertain", "uncertain", "uncertain"]
+    assert holding.held() is None
+    assert db.session.scalars(select(Campaign.state)).one() is CampaignState.sending
 
 
 def test_a_run_whose_worker_lives_is_left_alone(app: Flask) -> None:
