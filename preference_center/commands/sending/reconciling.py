@@ -11,7 +11,7 @@ from preference_center.commands import desk
 @click.option("--release", is_flag=True, help="Then let mail leave again. On the last machine alone.")
 @desk.as_json
 def reconcile(release: bool, as_json: bool) -> None:
-    """After a restore or a failover: settle what the journals of this machine know to have left.
+    """After a restore or a failover: hold all mail, and settle what the journals of this machine know to have left.
 
     Run it on each machine that has workers. Nothing is sent, and doing it twice changes nothing more.
     """
@@ -22,6 +22,8 @@ def reconcile(release: bool, as_json: bool) -> None:
         from preference_center.delivery import sweeping
         from preference_center.delivery.restoring import holding, reconciling
 
+        with transaction():
+            holding.reason()  # no worker may have looked yet: a restored house is mended before they start
         for run_id in sweeping.open_runs():
             with transaction():
                 found += sweeping.settle_run(run_id)
@@ -32,8 +34,9 @@ def reconcile(release: bool, as_json: bool) -> None:
         with transaction():
             found += Counter(notice=holding.drop_stale() if release else 0)
             audit.note(desk.ACTOR, "campaigns.reconciled", "installation", "", **found, released=release)
+            if release or holding.held():
+                holding.accept()
             waiting = [(one.public_id, one.name) for one in holding.release()] if release else []
-            holding.accept()
             others, why = holding.other_machines(), holding.held()
     if as_json:
         desk.print_json(
