@@ -1,5 +1,6 @@
 """D3, D10: service mail that stood queued in a backup does not go again; what a person asks for now does."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from preference_center import clock
 from preference_center.config import Settings
 from preference_center.consent import ledger
+from preference_center.consent.chain import seal
 from preference_center.consent.ledger import Evidence
 from preference_center.db import db, transaction
 from preference_center.delivery.restoring import holding
@@ -81,6 +83,47 @@ def test_after_a_restore_only_service_mail_that_is_asked_for_now_goes(  # D3, D1
     notices.send()
     assert len(relay.messages) == 1
     assert _states() == {"new_link": "dropped", "rights_link": "sent"}
+
+
+def test_what_was_asked_for_since_the_restore_goes_though_the_workers_start_long_after_it(  # D3, D10
+    app: Flask, relay: FakeRelay, travel: Any
+) -> None:
+    def passes(minutes: int) -> None:
+        travel.shift(timedelta(minutes=minutes))
+
+    with transaction():
+        anna, bo, cora = (make.follower(make.topic(name), f"{name}@example.org") for name in ("anna", "bo", "cora"))
+        seal.seal_all()
+    _sweep()
+    passes(5)
+    with transaction():
+        sending.owe(Kind.new_link, anna, {})  # it went, and the backup of that minute knows nothing of it
+    passes(5)
+    _sweep()
+    seen = app.extensions["settings"].journals / "seen.json"
+    seen.write_text(json.dumps(json.loads(seen.read_text()) | {"runs": 7}))
+    passes(30)  # the restore; from here on `web` alone
+    with transaction():
+        sending.owe(Kind.rights_link, bo, {"opens": "rights"})
+    passes(20)
+    notices.send()
+    assert [message.recipient for message in relay.messages] == ["bo@example.org"]
+    with transaction():
+        sending.owe(Kind.rights_link, cora, {"opens": "rights"})
+    passes(300)  # until a person has looked
+    with transaction():
+        assert holding.drop_stale() == 1
+        holding.release()
+        holding.accept()
+    notices.send()
+    assert [message.recipient for message in relay.messages] == ["bo@example.org", "cora@example.org"]
+
+
+def _sweep() -> None:
+    with transaction():
+        holding.watch()
+    assert holding.held() is None
+    db.session.rollback()
 
 
 def test_service_mail_that_waits_for_its_next_try_goes_on_after_a_failover(  # D3

@@ -2,7 +2,7 @@
 
 What had left since would leave again, and who withdrew since would be mailed. Service mail that a person asks for now goes.
 Seen are the highest numbers of runs and of seals, at each sweep, and the run that ended here last (journal.py). The hold is a row
-that all workers share, until a person ends it.
+that all workers share, until a person ends it; its `changed_at` is the last moment known to be before the database went back.
 """
 
 import json
@@ -36,7 +36,7 @@ OLDER = (
     + _REMEDY
     + " It is another database on purpose? The same command accepts it. No two installations may share the folder of journals."
 )
-_FRESH = timedelta(minutes=10)  # before the hold: a person may have asked for it between the restore and that
+_FRESH = timedelta(minutes=10)  # before the hold, unless this machine knows better when the database went back
 _SKIP = 1_000_000_000  # numbers of messages: those of a time that is forgotten stand in mail that is out
 
 
@@ -79,11 +79,11 @@ def watch() -> None:
 
 
 def remember() -> None:
-    """Note how far the database is now."""
-    if (now := _counted()) != _seen() and any(now.values()):
+    """Note how far the database is now, and when that was."""
+    if any((now := _counted()).values()):
         _folder().mkdir(parents=True, exist_ok=True)
         fresh = _file().with_suffix(".new")
-        fresh.write_text(json.dumps(now), encoding="ascii")
+        fresh.write_text(json.dumps(now | {"at": int(clock.now().timestamp())}), encoding="ascii")
         fresh.replace(_file())
 
 
@@ -96,8 +96,7 @@ def accept() -> None:
 
 def stale_before() -> datetime | None:
     """While mail is held: service mail that was due before this has most likely left, though the database knows nothing of it."""
-    held_at = db.session.scalar(select(Pace.changed_at).where(Pace.relay == ALL_RELAYS, Pace.domain == ""))
-    return held_at and held_at - _FRESH
+    return db.session.scalar(select(Pace.changed_at).where(Pace.relay == ALL_RELAYS, Pace.domain == ""))
 
 
 def drop_stale() -> int:
@@ -123,8 +122,8 @@ def other_machines() -> list[str]:
 
 def _hold(why: str) -> None:
     now = clock.now()
-    fresh = {"relay": ALL_RELAYS, "domain": "", "paused_until": _FOR_GOOD, "reason": why, "changed_at": now}
-    db.session.merge(Pace(**fresh))
+    fresh = {"relay": ALL_RELAYS, "domain": "", "paused_until": _FOR_GOOD, "reason": why}
+    db.session.merge(Pace(**fresh, changed_at=min(now - _FRESH, _seen_at() or now)))
     for campaign_id in db.session.scalars(select(Campaign.id).where(Campaign.state == CampaignState.sending)).all():
         campaign = campaigns.lock(campaign_id)
         if campaign.state is CampaignState.sending:
@@ -174,6 +173,12 @@ def _seen() -> dict[str, int]:
     with suppress(FileNotFoundError, ValueError):
         return {str(name): int(number) for name, number in json.loads(_file().read_text(encoding="ascii")).items()}
     return {}
+
+
+def _seen_at() -> datetime | None:
+    """When this machine last saw that the database had forgotten nothing."""
+    at = _seen().get("at")
+    return datetime.fromtimestamp(at, UTC) if at else None
 
 
 def _file() -> Path:
