@@ -25,7 +25,7 @@ from preference_center.web.admin.imports import as_csv, harmless
 
 PAGE = 50
 AT_ONCE = 1000  # rows of a file
-COLUMNS = ("contact", "email", "state", "reason", "record", "tries", "replies", "at")
+COLUMNS: tuple[str, ...] = ("contact", "email", "state", "reason", "record", "tries", "replies", "at")
 IMPRINT = {
     "organisation": _l("the organisation"),
     "postal_address": _l("the postal address"),
