@@ -24,11 +24,13 @@ class Receipt:
     elsewhere: list[list[Any]]
 
 
-def evidence(source: str, source_ref: str = "", environ: Mapping[str, Any] | None = None) -> Evidence:
+def evidence(
+    source: str, source_ref: str = "", environ: Mapping[str, Any] | None = None, language: str = ""
+) -> Evidence:
     """Who says so, from where, in which language; by Flask's request, or by a bare one that came no further than its door."""
     said = request.environ if environ is None else environ
     detail = {"network": said.get("REMOTE_ADDR") or "", "agent": said.get("HTTP_USER_AGENT", "")[:200]}
-    return Evidence(source=source, source_ref=source_ref, language=i18n.current_language(), detail=detail)
+    return Evidence(source=source, source_ref=source_ref, language=language or i18n.current_language(), detail=detail)
 
 
 def receipt(link: Link, act: str, change: Change) -> str:

@@ -4,6 +4,7 @@ No log-in, no cookie, no anti-forgery value, no second question; twice is fine. 
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,15 @@ def _leave_at_once(payload: list[Any], environ: "WSGIEnvironment", language: str
     scope = _scope(payload[1:])
     with transaction():
         whose, _carries = known(contacts.person, Power.unsub, payload)
-        i18n.speak(language or whose.language)
-        _stop(whose, scope, "one_click", environ)
-    return Answer(_("You are unsubscribed.") + "\n")
+        spoken = i18n.speak(language or whose.language)
+        _stop(whose, scope, "one_click", environ, spoken)
+    return Answer(_goodbye(spoken))
+
+
+@cache
+def _goodbye(language: str) -> str:
+    with i18n.in_language(language):
+        return _("You are unsubscribed.") + "\n"
 
 
 @dataclass(frozen=True)
@@ -111,11 +118,11 @@ def _ask(link: Link) -> str:
     return _page("public/unsubscribe.html", link, topic_is_on=_is_on(link, scope.topic), anything_is_on=_is_on(link))
 
 
-def _stop(whose: Person, scope: _Scope, source: str, environ: "WSGIEnvironment") -> Change:
+def _stop(whose: Person, scope: _Scope, source: str, environ: "WSGIEnvironment", language: str = "") -> Change:
     """Somebody we have forgotten is answered as anybody else; there is nothing left to write down."""
     if whose.erased_at is not None:
         return Change()
-    evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "", environ)
+    evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "", environ, language)
     if scope.topic is None:
         return choices.stop_all(whose, evidence)
     return choices.stop_topic(whose, scope.topic, evidence)
