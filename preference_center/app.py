@@ -21,6 +21,7 @@ from preference_center.signed_links import KeyRing
 from preference_center.webhooks import hooks, inbox, ringing
 
 _HERE = Path(__file__).parent
+_LOOKED_AT = 20  # rings that wait: more are not all for the same work
 
 
 def create_app(settings: Settings | None = None, *, bell: Bell | None = None) -> Flask:
@@ -74,6 +75,11 @@ class RedisBell:
 
     def is_heard(self, job: Job) -> bool:
         return not self._queue(job).count
+
+    def rings_only_for(self, job: Job, args: tuple[int | str, ...]) -> bool:
+        queue = self._queue(job)
+        same = [one for one in queue.get_jobs(length=_LOOKED_AT) if (one.func_name, *one.args) == (job.path, *args)]
+        return len(same) == queue.count
 
     def _queue(self, job: Job) -> Queue:
         return Queue(job.queue, connection=self.redis, serializer=JSONSerializer)

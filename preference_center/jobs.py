@@ -55,17 +55,27 @@ class Bell(Protocol):
         """Whether nothing waits in the job's queue: then a worker may be idle."""
         ...
 
+    def rings_only_for(self, job: Job, args: tuple[int | str, ...]) -> bool:
+        """Whether nothing but this very work waits in the job's queue."""
+        ...
+
 
 def later(job: Job, *args: int | str) -> None:
     """Ring for `job` after the open transaction has committed."""
     after_commit(lambda: _ring(job, args))
 
 
-def nobody_waits() -> bool:
-    """Whether no job at all waits for a worker. Without an answer somebody may."""
+def at_once(job: Job, *args: int | str) -> None:
+    """The same where no transaction is open."""
+    _ring(job, args)
+
+
+def nobody_else_waits(job: Job, *args: int | str) -> bool:
+    """Whether no job waits for a worker but rings for this one, as a run's own for help. Without an answer somebody may."""
     bell: Bell = current_app.extensions["bell"]
+    others = [one for one in _ONE_OF_EACH_QUEUE if one.queue != job.queue]
     try:
-        return all(bell.is_heard(job) for job in _ONE_OF_EACH_QUEUE)
+        return all(map(bell.is_heard, others)) and bell.rings_only_for(job, args)
     except (RedisError, OSError):
         return False
 

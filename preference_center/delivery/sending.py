@@ -311,10 +311,11 @@ def _end(turn: _Turn, may_stay: Callable[[], bool]) -> None:
         _store(turn)
         db.session.execute(update(Run).where(Run.id == turn.run.id).values(ended_at=clock.now()))
         campaign = campaigns.lock(turn.campaign.id)
-        if not closing.finish_if_done(campaign) and closing.has_due(campaign) and _may_go_on(turn):
-            turn.tally.stays = may_stay()
-            if not turn.tally.stays:
-                jobs.later(jobs.DELIVER, campaign.id)
+        goes_on = not closing.finish_if_done(campaign) and closing.has_due(campaign) and _may_go_on(turn)
+    if goes_on:  # the queue is asked now, for it may be slow, and nobody may wait for a row of ours meanwhile (P4)
+        turn.tally.stays = may_stay()
+        if not turn.tally.stays:
+            jobs.at_once(jobs.DELIVER, turn.campaign.id)
 
 
 def _may_go_on(turn: _Turn) -> bool:

@@ -3,15 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from rq import Queue
+from rq.serializers import JSONSerializer
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
-from preference_center import clock, jobs
+from preference_center import clock, embedded, jobs
+from preference_center.app import RedisBell
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
@@ -23,8 +27,11 @@ from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from tests.conftest import make_settings
+from tests.faults import inside
 from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
+from worker import context
+from worker.jobs import delivery
 
 
 @pytest.fixture
@@ -134,10 +141,65 @@ def test_a_run_whose_time_is_up_rings_for_the_next_unless_it_may_stay(app: Flask
     assert _states() == {"anna@example.org": ("sent", None)}
 
 
-def test_a_worker_stays_only_while_no_job_waits_for_it(app: Flask) -> None:
-    assert jobs.nobody_waits()
-    app.extensions["bell"].ring(jobs.SWEEP, ())
-    assert not jobs.nobody_waits()
+@pytest.mark.both_databases
+def test_nothing_is_open_any_more_when_the_queue_is_asked(app: Flask, relay: FakeRelay) -> None:  # P4
+    campaign_id = _filled("anna@example.org").id
+
+    def may_stay() -> bool:
+        with db.engine.connect() as other, other.begin():
+            if db.engine.dialect.name == "sqlite":
+                other.exec_driver_sql("PRAGMA busy_timeout = 0")
+            else:
+                other.exec_driver_sql("SET LOCAL lock_timeout = 1")
+            other.execute(update(Campaign).where(Campaign.id == campaign_id).values(name="Winter"))
+        return True
+
+    assert sending.run(campaign_id, seconds=-1, may_stay=may_stay).stays
+    db.session.rollback()
+    assert db.session.get_one(Campaign, campaign_id).name == "Winter"
+
+
+@pytest.fixture
+def queues(app: Flask, tmp_path: Path) -> Iterator[dict[str, Queue]]:
+    """Real ones, which the app rings from now on."""
+    settings = replace(app.extensions["settings"], redis_url=None)
+    with embedded.running(settings):
+        bell = app.extensions["bell"] = RedisBell(settings)
+        yield {name: Queue(name, connection=bell.redis, serializer=JSONSerializer) for name in jobs.QUEUES}
+        bell.redis.close()
+
+
+def test_a_worker_stays_only_while_no_other_work_waits_for_it(app: Flask, queues: dict[str, Queue]) -> None:
+    bell = app.extensions["bell"]
+    assert jobs.nobody_else_waits(jobs.DELIVER, 7)
+    for _ in range(3):
+        bell.ring(jobs.DELIVER, (7,))
+    assert jobs.nobody_else_waits(jobs.DELIVER, 7)
+    for job, args in ((jobs.DELIVER, (77,)), (jobs.SWEEP, ()), (jobs.SEND_NOTICE, ("7",))):
+        bell.ring(job, args)
+        assert not jobs.nobody_else_waits(jobs.DELIVER, 7)
+        queues[job.queue].empty()
+        assert jobs.nobody_else_waits(jobs.DELIVER, 7)
+
+
+def test_a_run_that_has_called_for_help_goes_on_when_nobody_comes(
+    app: Flask, queues: dict[str, Queue], relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own ring is no other work. What nobody has heard is left over, and harms nothing."""
+    campaign = _filled(*(f"person{number}@example.org" for number in range(4 * sending.FIRST)))
+    for queue in queues.values():
+        queue.empty()
+    monkeypatch.setattr(context, "_app", app)
+    monkeypatch.setattr(delivery, "SECONDS", 0.05)  # a run's time is up after its first chunk
+    delivery.deliver(campaign.id)
+    assert inside.look(campaign.id).state is CampaignState.sent
+    assert len(db.session.scalars(select(Run.id)).all()) > 1
+    [ring] = queues["delivery"].get_jobs()
+    assert (ring.func_name, ring.args) == (jobs.DELIVER.path, [campaign.id])
+    delivery.deliver(*ring.args)
+    assert queues["delivery"].count == 1
+    assert len(relay.messages) == 4 * sending.FIRST
+    assert sweeping.open_runs() == []
 
 
 def _while_held(app: Flask, hold: Callable[[Connection], None], campaign_id: int, then: Callable[[], None]) -> None:

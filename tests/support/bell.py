@@ -12,3 +12,6 @@ class WrittenBell:
 
     def is_heard(self, job: Job) -> bool:
         return job.path not in [path for path, _ in self.rung]
+
+    def rings_only_for(self, job: Job, args: tuple[int | str, ...]) -> bool:
+        return all(rung == args for path, rung in self.rung if path == job.path)

@@ -24,7 +24,7 @@ def deliver(campaign_id: int) -> None:
     until = time.monotonic() + LONGEST
 
     def may_stay() -> bool:
-        return time.monotonic() < until and not stopping() and jobs.nobody_waits()
+        return time.monotonic() < until and not stopping() and jobs.nobody_else_waits(jobs.DELIVER, campaign_id)
 
     while sending.run(campaign_id, seconds=SECONDS, stop=stopping, may_stay=may_stay).stays:
         pass
