@@ -124,7 +124,11 @@ def test_what_left_after_the_backup_leaves_no_second_time(
         sending.run(campaign_id, seconds=5)
         assert inside.look(campaign_id).state is CampaignState.paused
         assert len(relay.messages) == 60
+        with transaction():  # the backup was made after they had been put off once
+            waiting = update(Message).where(Message.state == MessageState.queued)
+            db.session.execute(waiting.values(reply_code=450, reply="rcpt: come back later"))
         assert _reconcile() == {"sent": 60 - before}
+        assert not db.session.query(Message).filter(Message.reply.is_not(None)).count(), "said at an earlier attempt"
         assert _reconcile() == {}
         assert db.session.scalar(select(func.count()).select_from(Mailing)) == 60, "caps count it too"
         assert _watch() is None

@@ -140,6 +140,6 @@ _END = (
     .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.attempt < bindparam("b_attempt"))
     .values(
         {name: bindparam(f"b_{name}") for name in ("state", "reason", "reply_code", "attempt", "changed_at")}
-        | {"next_try_at": None}
+        | {"next_try_at": None, "reply": None}  # the words were said at an earlier attempt
     )
 )
