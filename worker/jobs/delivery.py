@@ -4,7 +4,7 @@ import contextlib
 import time
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from preference_center import failpoints, jobs
 from preference_center.db import db, transaction
@@ -41,11 +41,14 @@ def sweep() -> None:
         try:
             with transaction():
                 sweeping.settle_run(run_id)
-        except (OSError, OperationalError) as trouble:  # one that cannot be read now must not keep the others waiting
+        except (OSError, DBAPIError) as trouble:  # one that cannot be settled now must not keep the others waiting
             log.warning("run.not_settled", run=run_id, trouble=type(trouble).__name__)
     for campaign_id in sweeping.open_campaigns():
-        with transaction():
-            sweeping.tend(campaign_id)
+        try:
+            with transaction():
+                sweeping.tend(campaign_id)
+        except DBAPIError as trouble:  # a row that somebody holds
+            log.warning("campaign.not_tended", campaign=campaign_id, trouble=type(trouble).__name__)
     with contextlib.suppress(OSError):  # a full disk; the next sweep does it
         sweeping.tidy_journals()
     db.session.remove()
