@@ -3,7 +3,7 @@
 import pytest
 
 from preference_center.config import Settings
-from tests.faults import test_failover, test_stores, test_workers
+from tests.faults import long_failover, test_stores, test_workers
 
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
@@ -24,5 +24,5 @@ def test_twenty_restarts_of_the_database_lose_nothing(  # D1
 
 
 def test_a_failover_under_a_single_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # D3
-    monkeypatch.setattr(test_failover, "WORKERS", 1)
-    test_failover.test_a_failover_that_loses_the_last_commits_is_noticed_held_and_reconciled(settings)
+    monkeypatch.setattr(long_failover, "WORKERS", 1)
+    long_failover.test_a_failover_that_loses_the_last_commits_is_noticed_held_and_reconciled(settings)
