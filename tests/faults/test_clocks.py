@@ -26,13 +26,12 @@ SLOTS = 100
 def test_workers_whose_clock_is_wrong_claim_nothing_twice_and_doubt_nobody(settings: Settings, hours: int) -> None:
     """T1. Leases are by the time of the database: one that sweeps by a wrong clock takes nobody for dead."""
     wrong = [sys.executable, "-m", "tests.faults.wrong_clock", str(hours)]
-    with scenario(settings, "--reply-delay", "0.1", people=150, started=False) as play:
+    with scenario(settings, "--reply-delay", "0.1", people=150) as play:  # started by the right time, before anybody sweeps
         play.own.start_worker("right", "delivery")
         play.own.start("wrong", [*wrong, "delivery"])
         play.own.start("sweeper", [*wrong, "campaigns", "housekeeping"])
         bell = play.own.app.extensions["bell"]
         play.until(lambda: len(Worker.all(connection=bell.redis)) == 3, "the workers")
-        play.start()
         play.until(lambda: _two_at_work(play), "two at work")
         for journal in play.own.settings.journals.glob("*.journal"):
             journal.unlink()  # as if each worked on a machine of its own: only its lease tells that it lives
