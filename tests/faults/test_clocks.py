@@ -26,7 +26,9 @@ SLOTS = 100
 def test_workers_whose_clock_is_wrong_claim_nothing_twice_and_doubt_nobody(settings: Settings, hours: int) -> None:
     """T1. Leases are by the time of the database: one that sweeps by a wrong clock takes nobody for dead."""
     wrong = [sys.executable, "-m", "tests.faults.wrong_clock", str(hours)]
-    with scenario(settings, "--reply-delay", "0.1", people=150) as play:  # started by the right time, before anybody sweeps
+    with scenario(
+        settings, "--reply-delay", "0.1", people=150
+    ) as play:  # started by the right time, before anybody sweeps
         play.own.start_worker("right", "delivery")
         play.own.start("wrong", [*wrong, "delivery"])
         play.own.start("sweeper", [*wrong, "campaigns", "housekeeping"])
