@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from preference_center.db import Base, db
 from preference_center.delivery.pace import paces  # noqa: F401 - so that its table is made, whichever tests run
 from tests.support.bell import WrittenBell
 from tests.support.databases import create_database
+from tests.support.relay import FakeRelay
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -76,8 +78,24 @@ def make_settings(folder: Path, database_url: str, **more: object) -> Settings:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database: str) -> Settings:
-    return make_settings(tmp_path, database)
+def relay(request: pytest.FixtureRequest) -> Iterator[FakeRelay]:
+    """It takes our mail where a test is marked `relay`; `reply_delay` in the mark makes each of its answers take so many seconds."""
+    with FakeRelay(reply_delay=_of_relay(request).get("reply_delay", 0.0)) as relay:
+        yield relay
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Settings:
+    """What else stands in the mark `relay` is a setting."""
+    if request.node.get_closest_marker("relay") is None:
+        return make_settings(tmp_path, database)
+    own = {name: value for name, value in _of_relay(request).items() if name != "reply_delay"}
+    return make_settings(tmp_path, database, relay_url=request.getfixturevalue("relay").url, **own)
+
+
+def _of_relay(request: pytest.FixtureRequest) -> dict[str, Any]:
+    marked = request.node.get_closest_marker("relay")
+    return marked.kwargs if marked else {}
 
 
 @pytest.fixture

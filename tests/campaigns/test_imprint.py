@@ -1,6 +1,5 @@
 """What stands in each mail beside its content is approved with it: who sends it, from where, what the topic is called (P7)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,6 @@ from tests.support.relay import FakeRelay
 
 pytestmark = pytest.mark.both_databases
 BEFORE, AFTER = ("Shop Ltd", "1 Long Street", "Product news"), ("Other Ltd", "9 Short Street", "All the news")
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ class Ended:
 
 
 Run = Callable[..., Ended]
+ROWS = "E-mail,Name,Consent date\nanna@example.org,=Anna,2024-05-31\nbert@example.org,Bert,\nnobody,X,2024-01-01\n"
 
 
 def settings_in(folder: Path, **more: str) -> dict[str, str]:
@@ -88,3 +89,30 @@ def ended(environ: dict[str, str], *arguments: str, seconds: float = 60) -> Ende
     with process(environ, *arguments) as running:
         out, err = running.communicate(timeout=seconds)
     return Ended(running.returncode, out, err)
+
+
+@pytest.fixture
+def people(pc: Run, tmp_path: Path) -> Run:
+    """A topic and two people: anna agreed, bert did not."""
+    file = tmp_path / "people.csv"
+    file.write_text(ROWS)
+    assert pc("topics", "add", "news", "--name", "Product news").status == 0
+    done = pc(
+        "contacts", "import", file, "--map", "email=E-mail,first_name=Name", "--source", "shop", "--basis", "consent",
+        "--topic", "news", "--wording", "I want news.",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    return pc
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mail.md"
+    file.write_text(text)
+    return file
+
+
+def draft(pc: Run, tmp_path: Path, *more: str) -> str:
+    file = write(tmp_path, "# Hi\n\nHello {{ first_name }}")
+    made = pc("campaigns", "create", "--name", "One", "--topic", "news", "--subject", "Hi", "--markdown", file, *more)
+    assert made.status == 0, made.err
+    return made.out.strip()

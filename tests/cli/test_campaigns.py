@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from preference_center.delivery import sweeping
-from tests.cli.conftest import Run
-from tests.cli.test_commands import draft, people  # noqa: F401 a fixture
+from tests.cli.conftest import Run, draft
 
 
 @pytest.fixture
-def made(people: Run, tmp_path: Path) -> str:  # noqa: F811
+def made(people: Run, tmp_path: Path) -> str:
     return draft(people, tmp_path)
 
 
@@ -77,7 +76,7 @@ def test_approving_from_the_command_line_is_written_down(pc: Run, made: str, env
         assert database.execute("SELECT version, by FROM campaign_approvals").fetchall() == [(1, "cli")]
 
 
-def test_blocks_and_an_experiment_are_written_from_files(people: Run, pc: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_blocks_and_an_experiment_are_written_from_files(people: Run, pc: Run, tmp_path: Path) -> None:
     blocks, plan = tmp_path / "mail.json", tmp_path / "try.json"
     blocks.write_text('{"blocks": [{"type": "heading", "text": "Hello"}, {"type": "footer"}]}')
     plan.write_text('{"share": 50, "metric": "person", "wait_minutes": 60, "variants": [{"subject": "B"}]}')

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.test_commands import people  # noqa: F401 a fixture
 
 SOURCE = "[DRAFT] Hello {{ first_name }}\n\nThe new coats are [here](http://shop.example.com), come and see.\n"
 
 
 @pytest.fixture
-def made(people: Run, tmp_path: Path) -> str:  # noqa: F811
+def made(people: Run, tmp_path: Path) -> str:
     (tmp_path / "mail.md").write_text(SOURCE)
     done = people(
         "campaigns", "create", "--name", "One", "--topic", "news", "--subject", "Hi", "--markdown", tmp_path / "mail.md"

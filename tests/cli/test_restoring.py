@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.cli.test_commands import draft, people  # noqa: F401 a fixture
+from tests.cli.conftest import Run, draft
 
 
 @pytest.fixture
-def sending(people: Run, tmp_path: Path, folder: Path) -> str:  # noqa: F811
+def sending(people: Run, tmp_path: Path, folder: Path) -> str:
     """A campaign that was under way in the backup, and a letter that was due."""
     made = draft(people, tmp_path)
     with sqlite3.connect(folder / "preference-center.db") as line:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.cli.test_commands import ROWS
+from tests.cli.conftest import ROWS, Run
 
 
 @pytest.fixture

@@ -18,60 +18,18 @@ from sqlalchemy import func, select, text
 from preference_center import clock
 from preference_center.config import Settings
 from preference_center.consent import keys, ledger
-from preference_center.consent.chain import checkpoints, links, merkle, rows, seal, verifying
+from preference_center.consent.chain import checkpoints, links, merkle, rows, seal
 from preference_center.consent.chain.signed import Checkpoint
-from preference_center.consent.chain.verifying import Finding
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import ConsentRecord, ConsentSeal, SealGap
 from preference_center.db import db, is_postgresql, transaction
 from preference_center.errors import Invalid
 from preference_center.topics.purposes import LegalBasis
+from tests.consent.conftest import change, take, verify
 from tests.support import make
 from tests.support.sources import ROOT
 
 pytestmark = pytest.mark.both_databases
-
-
-@pytest.fixture
-def history(app: Flask) -> list[str]:
-    """Six sealed records, with every column filled somewhere; their public ids in the order of sealing."""
-    with transaction():
-        topic = make.topic()
-        anna, ben = make.contact("anna@example.org"), make.contact("ben@example.org")
-        soon = clock.now() + timedelta(days=30)
-        shown = Evidence("form", "sign-up", language="en", wording_id=_wording(topic), detail={"address": "192.0.2.1"})
-        for person in (anna, ben):
-            ledger.request(person, topic, shown)
-            ledger.confirm(person, topic, Evidence("link", detail={"address": "192.0.2.2"}))
-        ledger.pause(anna, topic.purpose_key, soon, Evidence("link"))
-        ledger.withdraw(anna, topic, Evidence("one_click"))
-    with transaction():
-        assert seal.seal() == 6
-    return list(db.session.scalars(select(ConsentRecord.public_id).order_by(ConsentRecord.id)))
-
-
-def _wording(topic: object) -> int:
-    from preference_center.consent import wordings
-
-    return wordings.publish(topic, "en", "I want news.").id  # type: ignore[arg-type]
-
-
-def verify(*kept: Checkpoint) -> Finding:
-    db.session.rollback()
-    with rows.snapshot() as connection:
-        return verifying.verify(connection, kept)
-
-
-def take(app: Flask) -> Checkpoint:
-    db.session.rollback()
-    with rows.snapshot() as connection:
-        return checkpoints.take(connection, app.extensions["settings"])
-
-
-def change(statement: str, **values: object) -> None:
-    """As somebody does who has the database and nothing else."""
-    with transaction():
-        db.session.execute(text(statement), values)
 
 
 def test_an_untouched_chain_verifies(history: list[str], app: Flask) -> None:

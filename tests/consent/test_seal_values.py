@@ -1,7 +1,5 @@
 """The chain, to the byte; and values that no record can hold, which SQLite keeps in any column: found and named like any change."""
 
-# ruff: noqa: F811 - the fixture that this file borrows
-import hmac
 import json
 
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.consent.chain import links
-from tests.consent.test_seal import change, history, take, verify  # noqa: F401 - a fixture
+from tests.consent.conftest import change, take, verify
 
 
 @pytest.mark.parametrize(
@@ -38,11 +36,6 @@ def test_a_value_that_no_record_can_hold_is_found_and_named(
 def test_a_seal_that_holds_no_hash_is_found(history: list[str], value: str) -> None:  # S70
     change(f"UPDATE consent_seals SET hash = {value} WHERE seq = 3")
     assert verify().faults[0].startswith(f"Consent record {history[2]} (number 3) is not what was sealed")
-
-
-@given(key=st.binary(min_size=32, max_size=32), message=st.binary(max_size=300))
-def test_a_link_is_an_hmac(key: bytes, message: bytes) -> None:
-    assert links._hmac(key, message) == hmac.digest(key, message, "sha256")
 
 
 @given(st.lists(st.none() | st.integers() | st.text(), min_size=len(links.FIELDS), max_size=len(links.FIELDS)))

@@ -1,8 +1,6 @@
 """Each try at a message and what the relay said: kept where a mail was put off, nothing written where it was taken at once."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -10,7 +8,6 @@ from sqlalchemy import event, insert, select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
-from preference_center.config import Settings
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts import queries as contacts
 from preference_center.db import db, transaction
@@ -20,32 +17,11 @@ from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.results import attempts
 from preference_center.delivery.results.attempts import Attempt
 from preference_center.privacy import erasure, export, retention
-from tests.conftest import make_settings
-from tests.support.campaigns import filled
-from tests.support.relay import FakeRelay
+from tests.support.campaigns import filled, send_what_waits
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.relay]
 
 PUT_OFF = "eve+450x2@example.org"
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
-
-
-def run(campaign: Campaign) -> None:
-    """As if the wait of whatever waits were over."""
-    with transaction():
-        waiting = update(Message).where(Message.state == MessageState.queued)
-        db.session.execute(waiting.values(next_try_at=clock.now() - timedelta(seconds=1)))
-    sending.run(campaign.id, seconds=20)
 
 
 def told(campaign: Campaign) -> dict[str, list[str]]:
@@ -57,10 +33,10 @@ def told(campaign: Campaign) -> dict[str, list[str]]:
 
 def test_each_try_keeps_its_reply_and_only_who_was_put_off_has_rows(app: Flask) -> None:
     campaign = filled(["anna@example.org", PUT_OFF, "di+450rcpt@example.org", "bo+550rcpt@example.org"])
-    run(campaign)
+    send_what_waits(campaign)
     assert [reply[:10] for reply in told(campaign)[PUT_OFF]] == ["1: 450 rcp"]
     for _ in range(2):
-        run(campaign)
+        send_what_waits(campaign)
     found = told(campaign)
     assert [reply[:6] for reply in found[PUT_OFF]] == ["1: 450", "2: 450", "3: 250"]
     assert [reply[:6] for reply in found["di+450rcpt@example.org"]] == ["1: 450", "2: 450", "3: 450"]
@@ -123,7 +99,7 @@ def test_a_mail_that_did_not_start_is_no_try(app: Flask) -> None:
 @pytest.mark.parametrize("state", [MessageState.sending, MessageState.delivered])  # known sooner from its provider
 def test_the_words_of_a_try_are_not_those_of_the_next_one_under_way(app: Flask, state: MessageState) -> None:
     campaign = filled([PUT_OFF])
-    run(campaign)
+    send_what_waits(campaign)
     with transaction():
         db.session.execute(update(Message).values(state=state, attempt=2))
     [said] = told(campaign)[PUT_OFF]
@@ -132,7 +108,7 @@ def test_the_words_of_a_try_are_not_those_of_the_next_one_under_way(app: Flask, 
 
 def test_a_person_gets_them_and_takes_them_along(app: Flask) -> None:
     campaign = filled([PUT_OFF])
-    run(campaign)
+    send_what_waits(campaign)
     person = contacts.by_email(PUT_OFF)
     assert person
     [row] = export.of(person)["held"]["message_attempts"]
@@ -147,7 +123,7 @@ def test_a_person_gets_them_and_takes_them_along(app: Flask) -> None:
 
 
 def test_they_are_kept_for_two_years(app: Flask) -> None:
-    run(filled([PUT_OFF]))
+    send_what_waits(filled([PUT_OFF]))
     rule = next(rule for rule in retention.RULES if rule.name == "message_attempts")
     assert rule.count() == 0
     with transaction():
@@ -159,7 +135,7 @@ def test_they_are_kept_for_two_years(app: Flask) -> None:
 
 
 def test_those_of_whom_an_older_version_erased_go_the_same_night(app: Flask) -> None:  # P11, P12
-    run(filled([PUT_OFF, "di+450rcpt@example.org"]))
+    send_what_waits(filled([PUT_OFF, "di+450rcpt@example.org"]))
     person, other = contacts.by_email(PUT_OFF), contacts.by_email("di+450rcpt@example.org")
     assert person and other
     kept = db.session.execute(select(Attempt.__table__)).mappings().all()

@@ -1,6 +1,5 @@
 """S90: a large campaign waits for the DNS to be in order; a small one, and what is not known, does not."""
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
@@ -38,12 +37,6 @@ RIGHT: Zone = {
     "25.2.0.192.in-addr.arpa PTR": ["kiosk.shop."],
 }
 WRONG = {name: records for name, records in RIGHT.items() if not name.startswith("_dmarc")}
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
 
 
 @pytest.fixture

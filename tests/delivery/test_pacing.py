@@ -1,7 +1,6 @@
 """How fast mail leaves: a domain that asks for rest, a relay in trouble, rates, warm-up, and relays by weight."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,24 +21,12 @@ from preference_center.delivery.pace.paces import Pace
 from preference_center.delivery.pace.pacing import Lane
 from preference_center.mail.outcomes import RelayTrouble, TroubleKind
 from preference_center.mail.relay import Relay, WarmUp
-from tests.conftest import make_settings
 from tests.support.bell import WrittenBell
 from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.relay(relay_connections=1)]
 TOO_FAST = "421 4.7.28 Our system has detected an unusual rate of mail from you"
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url, relay_connections=1)
 
 
 def _filled(*emails: str) -> Campaign:

@@ -1,8 +1,6 @@
 """S87: what the relay refused for good is never tried again; what it put off is, and not for ever."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -10,32 +8,12 @@ from sqlalchemy import update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
-from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery import queries, sending
-from preference_center.delivery.models import Message, MessageState
-from tests.conftest import make_settings
-from tests.support.campaigns import filled
+from preference_center.delivery import queries
+from tests.support.campaigns import filled, send_what_waits
 from tests.support.relay import FakeRelay
 
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
-
-
-def _run_again(campaign: Campaign) -> None:
-    """As if the wait of whatever waits were over."""
-    with transaction():
-        waiting = update(Message).where(Message.state == MessageState.queued)
-        db.session.execute(waiting.values(next_try_at=clock.now() - timedelta(seconds=1)))
-    sending.run(campaign.id, seconds=20)
+pytestmark = pytest.mark.relay
 
 
 @pytest.mark.both_databases
@@ -47,7 +25,7 @@ def test_a_final_no_is_tried_once_and_a_temporary_one_until_its_day_is_over(
     )
     tries = []
     for _ in range(4):
-        _run_again(campaign)
+        send_what_waits(campaign)
         rows = sorted(queries.rows(campaign), key=lambda row: str(row[1].email))
         tries.append([(message.attempt, str(message.state)) for message, _contact in rows])
     assert tries[0] == [(1, "failed"), (1, "failed"), (1, "queued"), (1, "queued")]
@@ -59,6 +37,6 @@ def test_a_final_no_is_tried_once_and_a_temporary_one_until_its_day_is_over(
         begun = clock.now() - timedelta(days=1, seconds=1)
         db.session.execute(update(Campaign).values(started_at=begun, updated_at=begun))
     db.session.expire_all()
-    _run_again(campaign)
+    send_what_waits(campaign)
     figures = queries.figures(campaign)
     assert (figures.failed, figures.sent, figures.skipped, figures.queued) == (2, 1, {"too_late": 1}, 0)

@@ -26,23 +26,13 @@ from preference_center.delivery import queries, sending, sweeping
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
-from tests.conftest import make_settings
 from tests.faults import inside
 from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 from worker import context
 from worker.jobs import delivery
 
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
+pytestmark = pytest.mark.relay
 
 
 def _filled(*emails: str) -> Campaign:

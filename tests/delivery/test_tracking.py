@@ -28,7 +28,7 @@ from preference_center.preferences import choices
 from preference_center.privacy import erasure
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
-from tests.flows.test_send import _campaign, _send, relay, settings  # noqa: F401 - fixtures
+from tests.flows.test_send import _campaign, _send, settings  # noqa: F401 - a fixture
 from tests.support import links as ways_in
 from tests.support import make
 from tests.support.relay import FakeRelay

@@ -16,7 +16,6 @@ from preference_center import failpoints
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
-from preference_center.config import Settings
 from preference_center.consent import ledger
 from preference_center.consent.chain import rows, seal, verifying
 from preference_center.consent.ledger import Evidence
@@ -28,25 +27,15 @@ from preference_center.delivery.results import reach
 from preference_center.privacy import erasure
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
-from tests.conftest import make_settings
 from tests.faults import inside
 from tests.support import links, make
 from tests.support.campaigns import fill
 from tests.support.relay import FakeRelay
 
+pytestmark = pytest.mark.relay(reply_delay=0.005)
+
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 PERSON = Evidence(source="link")
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay(reply_delay=0.005) as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Any, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from flask import Flask
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.config import Settings
 from preference_center.consent import ledger
 from preference_center.consent.chain import seal
 from preference_center.consent.ledger import Evidence
@@ -20,24 +19,12 @@ from preference_center.delivery.restoring import holding
 from preference_center.notices import sending
 from preference_center.notices.models import Kind, Notice
 from preference_center.topics.purposes import LegalBasis
-from tests.conftest import make_settings
 from tests.support import make
 from tests.support.relay import FakeRelay
 from worker import context
 from worker.jobs import consent, notices
 
-pytestmark = pytest.mark.both_databases
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Any, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
+pytestmark = [pytest.mark.both_databases, pytest.mark.relay]
 
 
 @pytest.fixture
@@ -155,3 +142,14 @@ def test_nobody_is_asked_to_renew_while_it_is_forgotten_who_was_asked(app: Flask
         holding.accept()
     consent.ask_to_renew()
     assert _states() == {"consent_ending": "queued"}
+
+
+def test_a_second_find_while_mail_is_held_makes_no_later_letter_stale(app: Flask, travel: Any) -> None:
+    with transaction():
+        why = holding.hold()
+    before = holding.stale_before()
+    db.session.rollback()
+    travel.shift(timedelta(hours=1))
+    with transaction():
+        assert holding.hold() == why
+    assert before is not None and holding.stale_before() == before

@@ -27,7 +27,6 @@ from preference_center.delivery.marks import Place
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.restoring import holding, reconciling
 from preference_center.providers.base import Event, Kind
-from tests.conftest import make_settings
 from tests.faults import inside
 from tests.support import make
 from tests.support.bell import WrittenBell
@@ -35,20 +34,9 @@ from tests.support.campaigns import fill
 from tests.support.databases import copy_database
 from tests.support.relay import FakeRelay
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.relay(reply_delay=0.005, frequency_caps=((5, 7),))]
 
 PEOPLE = {f"person{number}@example.org" for number in range(60)}
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay(reply_delay=0.005) as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Any, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url, frequency_caps=((5, 7),))
 
 
 @pytest.fixture

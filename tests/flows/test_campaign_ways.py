@@ -2,9 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -12,30 +10,17 @@ from sqlalchemy import select
 
 from preference_center import clock, config
 from preference_center.campaigns.models import Campaign, CampaignState
-from preference_center.config import Settings
 from preference_center.db import db, transaction
 from preference_center.delivery import queries, sending
 from preference_center.delivery.models import Message
 from preference_center.delivery.results import trials
 from preference_center.wall_clock import SendingCalendar
-from tests.conftest import make_settings
 from tests.support import campaigns
 from tests.support.relay import FakeRelay
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.relay]
 PEOPLE = 20
 TRY = {"share": 50, "metric": "person", "wait_minutes": 60, "variants": [{"subject": "Other"}]}
-
-
-@pytest.fixture
-def relay() -> Iterator[FakeRelay]:
-    with FakeRelay() as relay:
-        yield relay
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: str, relay: FakeRelay) -> Settings:
-    return make_settings(tmp_path, database, relay_url=relay.url)
 
 
 def filled(source: str = "Hello", **more: object) -> Campaign:

@@ -8,27 +8,15 @@ from flask import Flask
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
-from preference_center.config import Settings
 from preference_center.db import db, transaction
 from preference_center.delivery import queries, sending, sweeping
-from tests.conftest import make_settings
 from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
 
-pytestmark = pytest.mark.both_databases
 PEOPLE = 300
 CONNECTIONS = 4
 
-
-@pytest.fixture
-def relay() -> FakeRelay:
-    with FakeRelay(reply_delay=0.01) as relay:
-        yield relay  # type: ignore[misc]
-
-
-@pytest.fixture
-def settings(tmp_path, database: str, relay: FakeRelay) -> Settings:  # type: ignore[no-untyped-def]
-    return make_settings(tmp_path, database, relay_url=relay.url, relay_connections=CONNECTIONS)
+pytestmark = [pytest.mark.both_databases, pytest.mark.relay(reply_delay=0.01, relay_connections=CONNECTIONS)]
 
 
 def _started() -> int:

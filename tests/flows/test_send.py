@@ -41,12 +41,6 @@ BODY = "Hello {{ first_name|default('there') }},\n\nnew [things](https://shop.ex
 
 
 @pytest.fixture
-def relay() -> FakeRelay:
-    with FakeRelay() as relay:
-        yield relay  # type: ignore[misc]
-
-
-@pytest.fixture
 def settings(tmp_path, database: str, relay: FakeRelay) -> Settings:  # type: ignore[no-untyped-def]
     (tmp_path / "dkim.pem").write_bytes(generate_key())
     return make_settings(
