@@ -70,6 +70,11 @@ def at_once(job: Job, *args: int | str) -> None:
     _ring(job, args)
 
 
+def one_more(job: Job, *args: int | str) -> None:
+    """The same for one more worker to join in; not while another ring waits, for then all of them are busy."""
+    after_commit(lambda: _ring(job, args, only_if_heard=True))
+
+
 def nobody_else_waits(job: Job, *args: int | str) -> bool:
     """Whether no job waits for a worker but rings for this one, as a run's own for help. Without an answer somebody may."""
     bell: Bell = current_app.extensions["bell"]
@@ -78,11 +83,6 @@ def nobody_else_waits(job: Job, *args: int | str) -> bool:
         return all(map(bell.is_heard, others)) and bell.rings_only_for(job, args)
     except (RedisError, OSError):
         return False
-
-
-def one_more(job: Job, *args: int | str) -> None:
-    """The same for one more worker to join in; not while another ring waits, for then all of them are busy."""
-    after_commit(lambda: _ring(job, args, only_if_heard=True))
 
 
 def _ring(job: Job, args: tuple[int | str, ...], *, only_if_heard: bool = False) -> None:

@@ -105,13 +105,12 @@ class KeyRing:
 
 
 class _Pen:
-    """Writes tokens of one power as itsdangerous does, for two in each mail, and knows its own hand: the key is derived and hashed
-    once (RFC 2104). Short payloads are not compressed."""
+    """Writes tokens of one power as itsdangerous does, for two in each mail, and knows its own hand: the key is derived once. Short
+    payloads are not compressed."""
 
     def __init__(self, kid: str, serializer: _Serializer) -> None:
         signer = serializer.make_signer(serializer.salt)
-        key = signer.derive_key().ljust(_BLOCK, b"\0")
-        self._inner, self._outer = (hashlib.sha256(bytes(octet ^ mask for octet in key)) for mask in (0x36, 0x5C))
+        self._keyed = hmac.new(signer.derive_key(), digestmod="sha256")
         self._kid = kid.encode()
         self._dated = isinstance(signer, TimestampSigner)
         self._second: Callable[[], int] = getattr(signer, "get_timestamp", int)
@@ -135,13 +134,11 @@ class _Pen:
         return payload, self._second() - bytes_to_int(base64_decode(stamp))
 
     def _signature(self, signed: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(signed)
-        outer.update(inner.digest())
-        return _base64(outer.digest())
+        keyed = self._keyed.copy()
+        keyed.update(signed)
+        return _base64(keyed.digest())
 
 
-_BLOCK = 64  # octets that SHA-256 takes at once
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _WRITTEN: dict[type, Callable[[Any], str]] = {str: encode_basestring, int: str}

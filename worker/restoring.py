@@ -9,9 +9,6 @@ from preference_center.delivery.restoring import holding
 
 def look() -> datetime | None:
     """None when all is well; else only what became due after this may go."""
-    with (
-        suppress(OSError),
-        transaction(),
-    ):  # what cannot be read keeps campaigns waiting, and nobody who asks for a mail
-        holding.reason()
+    with suppress(OSError), transaction():
+        holding.reason()  # what cannot be read keeps campaigns waiting, and nobody who asks for a mail
     return holding.stale_before()

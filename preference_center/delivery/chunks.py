@@ -273,9 +273,7 @@ def _accept(*conditions: ColumnElement[bool]) -> Any:
 
 _WAITING, _TAKE = Prepared(_waiting_ones), Prepared(_take_them)
 _JUDGED = eligibility.Sitting(_with_what_a_text_needs)
-_ACCEPT = Prepared(
-    lambda: _accept(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")),
-)
+_ACCEPT = Prepared(lambda: _accept(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")))
 _ACCEPT_UNCLAIMED = Prepared(lambda: _accept(_TABLE.c.state == MessageState.queued))
 _RECORD = update(_TABLE).where(_TABLE.c.id == bindparam("b_id")).values(record_id=bindparam("b_record"))
 _PLAIN_PLANS = Prepared(

@@ -1,6 +1,6 @@
 """When is a campaign over? When all its messages are filled in and none of them waits or is under way."""
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from preference_center import clock
 from preference_center.campaigns import timing
@@ -13,11 +13,10 @@ def finish_if_done(campaign: Campaign) -> bool:
     """Close a sending campaign whose last message has ended; True when it is closed. Hold its row."""
     if campaign.state is not CampaignState.sending:
         return campaign.state in (CampaignState.sent, CampaignState.cancelled)
-    if campaign.filled_at is None or _any(campaign, Message.state == MessageState.queued, or_sending=True):
-        return False
-    if _any(
-        campaign, Message.state.not_in(list(MessageState))
-    ):  # a later version's: that one knows when it has ended (P12)
+    later_version = Message.state.not_in(list(MessageState))  # that one knows when it has ended (P12)
+    if campaign.filled_at is None or _any(
+        campaign, Message.state == MessageState.queued, Message.state == MessageState.sending, later_version
+    ):
         return False
     campaign.finish(clock.now())
     return True
@@ -30,14 +29,11 @@ def has_due(campaign: Campaign) -> bool:
     return (
         campaign.state is CampaignState.sending
         and timing.is_open(now)
-        and _any(campaign, Message.state == MessageState.queued, due)
+        and _any(campaign, and_(Message.state == MessageState.queued, due))
     )
 
 
-def _any(campaign: Campaign, *conditions: ColumnElement[bool], or_sending: bool = False) -> bool:
-    """Asked by one index for each state, and all in one statement: between two, a message could go from one state to the other."""
+def _any(campaign: Campaign, *alternatives: ColumnElement[bool]) -> bool:
+    """Asked by the index of each, and all in one statement: between two, a message could go from one state to the other."""
     own = Message.campaign_id == campaign.id
-    asked = [exists().where(own, *conditions)]
-    if or_sending:
-        asked.append(exists().where(own, Message.state == MessageState.sending))
-    return bool(db.session.scalar(select(or_(*asked))))
+    return bool(db.session.scalar(select(or_(*(exists().where(own, one) for one in alternatives)))))

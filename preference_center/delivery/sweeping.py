@@ -54,7 +54,7 @@ def settle_run(run_id: int) -> Counter[str]:
     forgotten = Counter[str]()
     if noted.campaign:  # a power cut may have taken the head of the journal
         forgotten = reconciling.settle(noted if held else replace(noted, whole=True))
-    if forgotten.total() and not held:
+    if forgotten.total():
         holding.hold()
     failpoints.hit("sweep.settled")
     run.ended_at = clock.now()

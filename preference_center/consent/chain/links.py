@@ -12,9 +12,9 @@ Each link has a key of its own, so that a proof can give one away: the hash can 
 link can be forged with it. Numbers are 8 bytes, big-endian; the first link follows 32 zero bytes.
 """
 
+import hmac
+import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
-from json import JSONEncoder, encoder
 from struct import Struct
 from typing import Any
 
@@ -45,28 +45,14 @@ MEANINGS = ("topic_key", "wording_sha256")  # not columns: what topic_id and wor
 MOMENTS = ("until", "happened_at", "recorded_at")
 START = bytes(32)
 
-_json = JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-# What `_json.encode` makes anew for each array, which takes longer than writing one. Python without its C half has it not.
-_make = getattr(encoder, "c_make_encoder", None)
-_chunks = _make and _make(
-    None,
-    _json.default,
-    encoder.encode_basestring_ascii,
-    None,
-    ":",
-    ",",
-    False,
-    False,
-    False,  # type: ignore[attr-defined]
-)
+_dump = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 _pack = Struct(">qq").pack
 _number = Struct(">q").pack
 
 
 def record_bytes(values: Sequence[Any]) -> bytes:
     """The bytes of a record, from its values in the order of `FIELDS`."""
-    array = [V1, *values[:-1]] if values[-1] is None else [V2, *values]
-    return ("".join(_chunks(array, 0)) if _chunks else _json.encode(array)).encode("ascii")
+    return _dump([V1, *values[:-1]] if values[-1] is None else [V2, *values]).encode()
 
 
 def bytes_of(record: Mapping[str, Any]) -> bytes:
@@ -74,20 +60,9 @@ def bytes_of(record: Mapping[str, Any]) -> bytes:
 
 
 def link_key(chain_key: bytes, seq: int) -> bytes:
-    return _hmac(chain_key, b"pc.seal.key.v1" + _number(seq))
+    return hmac.digest(chain_key, b"pc.seal.key.v1" + _number(seq), "sha256")
 
 
 def link_hash(key: bytes, seq: int, sealed_at: int, previous: bytes, record: bytes) -> bytes:
     """The hash of one link. `key` is that link's own; `sealed_at` in microseconds."""
-    return _hmac(key, b"pc.seal.v1" + _pack(seq, sealed_at) + previous + record)
-
-
-_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
-_INNER_REST, _OUTER_REST = b"\x36" * 32, b"\x5c" * 32
-
-
-def _hmac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) with a key of 32 bytes. Written out, since `hmac.digest` looks up SHA-256 anew at each call, which
-    takes twice as long as all the rest."""
-    inside = sha256(key.translate(_INNER) + _INNER_REST + message).digest()
-    return sha256(key.translate(_OUTER) + _OUTER_REST + inside).digest()
+    return hmac.digest(key, b"pc.seal.v1" + _pack(seq, sealed_at) + previous + record, "sha256")

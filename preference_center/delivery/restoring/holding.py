@@ -47,12 +47,13 @@ def held() -> str | None:
 
 def reason() -> str | None:
     """The same, after a look whether the database has become older. Inside a `transaction()`."""
-    why = held()
-    return hold() if why is None and is_older() else why
+    return held() or (hold() if is_older() else None)
 
 
 def hold() -> str:
-    """Nothing leaves from the commit on: this machine knows of what the database has forgotten."""
+    """Nothing leaves from the commit on: this machine knows of what the database has forgotten. One hold is enough, and the first."""
+    if there := held():
+        return there
     why = (_WHY.format(host=socket.gethostname()[:40]) + _REMEDY)[:200]
     _hold(why)
     log.error("database.older", why=why)

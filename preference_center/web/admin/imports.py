@@ -1,8 +1,5 @@
 """Importing a file of contacts: upload, say what it holds and where consent comes from, try it without storing, then do it."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Response, flash, redirect, render_template, request, url_for
@@ -27,6 +24,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.purposes import LegalBasis
 from preference_center.web.admin import words
 from preference_center.web.admin.gate import allowed, me, pages
+from preference_center.web.admin.spreadsheets import as_csv, harmless
 from preference_center.web.admin.words import options, put_faults
 
 SHOWN_FAULTS = 200
@@ -217,15 +215,3 @@ def _said_before(found: Import) -> dict[str, Any]:
     said = {name: found.declared.get(name) for name in (*_TERMS, "overwrite")} if found.declared else {}
     said.pop("consented_on", None)
     return {name: value for name, value in said.items() if value}
-
-
-def as_csv(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    for row in rows:
-        line = io.StringIO()
-        csv.writer(line).writerow(row)
-        yield line.getvalue()
-
-
-def harmless(text: str) -> str:
-    """No cell is a formula in anybody's spreadsheet (ASVS V1.2.10)."""
-    return f"'{text}" if text[:1] in "=+-@\t\r\0＝＋－＠" and text else text

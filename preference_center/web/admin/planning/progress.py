@@ -21,7 +21,7 @@ from preference_center.delivery.results import attempts, engagement, foretelling
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
-from preference_center.web.admin.imports import as_csv, harmless
+from preference_center.web.admin.spreadsheets import as_csv, harmless
 
 PAGE = 50
 AT_ONCE = 1000  # rows of a file
