@@ -40,6 +40,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from preference_center import clock
 from preference_center.turns import turn
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -302,6 +303,12 @@ def plain(value: Any) -> Any:
 
 def is_postgresql() -> bool:
     return db.engine.dialect.name == "postgresql"
+
+
+def shared_time() -> datetime:
+    """By the clock that all machines share: the database's. SQLite is on one machine, which has its own."""
+    now = db.session.scalar(select(func.now())) if is_postgresql() else None
+    return now or clock.now()
 
 
 class _Numbers(TypeDecorator[list[int]]):

@@ -27,7 +27,7 @@ from preference_center.campaigns.rendering import content
 from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import jurisdictions
-from preference_center.db import Base, db, is_postgresql, transaction
+from preference_center.db import Base, db, is_postgresql, shared_time, transaction
 from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending
 from preference_center.delivery.composing import Composer, UnwritableAddress
@@ -52,7 +52,7 @@ Row = TypeVar("Row", bound=Base)
 LEASE = timedelta(minutes=15)  # longer than the wait for a final dot's reply
 CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
 STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
-SMALLEST, FIRST, LARGEST = 20, 100, 1000
+SMALLEST, FIRST, LARGEST = 20, 100, 2000
 GROWTH = 4  # at most so many times as large as the one before
 RING_SECONDS = 5.0  # between two rings of one run for help
 
@@ -192,13 +192,14 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     """Store the last chunk and claim the next in one commit. Only an acknowledged commit makes messages ours."""
     failpoints.hit("store.before")
     with turn.tally.database(), transaction():
+        campaign, topic, lane = turn.campaign, turn.topic, turn.lane
+        standing = _STANDING.rows(campaign=campaign.id, relay=lane.relay.name)
+        ((state, decide_at, retired_at, end, lane.has_paces),) = standing
         _store(turn)
-        campaign, topic = turn.campaign, turn.topic
-        ((state, decide_at, retired_at, end),) = _STANDING.rows(campaign=campaign.id)
         if over or state is not CampaignState.sending or _relay_is_lost(turn, campaign):
             return []
         now = clock.now()
-        if now >= turn.give_up_at and _database_time() >= turn.give_up_at:  # a wrong clock here must not end it for all
+        if now >= turn.give_up_at and shared_time() >= turn.give_up_at:  # a wrong clock here must not end it for all
             chunks.close_waiting(campaign.id, Reason.too_late)
             return []
         if not timing.is_open(now):
@@ -208,11 +209,11 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             return []
         if not _extend(turn.run.id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
-        turn.courier.connections = turn.lane.at_once()
-        room = turn.lane.room(_share(turn.size, (end or 0) - turn.last_id))
+        turn.courier.connections = lane.at_once()
+        room = lane.room(_share(turn.size, (end or 0) - turn.last_id))
         turn.at_limit = not room
-        chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, turn.lane.admit) if room else []
-        turn.lane.spent(len(chunk))
+        chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, lane.admit) if room else []
+        lane.spent(len(chunk))
         _ask_for_help(turn, chunk)
         if decide_at is not None:
             chunk = trials.with_contents(db.session.get_one(Campaign, campaign.id), chunk)
@@ -227,8 +228,11 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
 
 
 def _share(size: int, left: int) -> int:
-    """How many to take: towards the last message less and less, so that the workers of a campaign end together."""
-    return min(size, max(left // 4, SMALLEST)) if left > 0 else size
+    """How many to take: towards the last message less and less, so that the workers of a campaign end together.
+
+    Not less than leaves in a tenth of the time: each chunk costs the database some ten journeys, however small it is.
+    """
+    return min(size, max(left // 4, size // 10, SMALLEST)) if left > 0 else size
 
 
 def _ask_for_help(turn: _Turn, chunk: list[Claimed]) -> None:
@@ -339,12 +343,6 @@ def _extend(run_id: int) -> bool:
     return _EXTEND.changed(run=run_id, until=clock.now() + LEASE) == 1
 
 
-def _database_time() -> datetime:
-    """By the clock that all workers share."""
-    now = db.session.scalar(select(func.now())) if is_postgresql() else None
-    return now or clock.now()
-
-
 def _lease_end() -> ColumnElement[datetime]:
     """The end of a lease by the clock of the database, which all workers share."""
     if is_postgresql():
@@ -364,7 +362,7 @@ _LAST_WAITING = (
     .scalar_subquery()
 )
 _STANDING = Prepared(
-    select(Campaign.state, Campaign.decide_at, Topic.retired_at, _LAST_WAITING)
+    select(Campaign.state, Campaign.decide_at, Topic.retired_at, _LAST_WAITING, pacing.HAS_PACES)
     .join(Topic, Topic.id == Campaign.topic_id)
     .where(Campaign.id == bindparam("campaign"))
 )

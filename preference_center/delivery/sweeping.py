@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 from flask import current_app
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from preference_center import clock, failpoints, jobs
 from preference_center.accounts import audit
@@ -14,7 +14,7 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.consent.eligibility import Reason
-from preference_center.db import db, is_postgresql
+from preference_center.db import db, is_postgresql, shared_time
 from preference_center.delivery import chunks, closing, journal
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.journal import Noted
@@ -138,8 +138,7 @@ def _journal_of(run: Run) -> Noted | None:
     # The lock tells that its writer is dead, if that was on this machine: by name, or by the boot, for a container changes its name.
     if noted is not None and (noted.whole or run.host == socket.gethostname()[:80]):
         return noted
-    now = db.session.scalar(select(func.now())) if is_postgresql() else clock.now()
-    if now is not None and now > run.lease_until:
+    if shared_time() > run.lease_until:
         return noted or Noted({}, whole=False)
     return None
 

@@ -92,7 +92,7 @@ def ended(campaign: Campaign, variant: int, state: MessageState, most: int = 100
 
 def look(campaign: Campaign) -> None:
     with transaction():
-        trials.look(campaign.id)
+        trials.look(campaign.id, clock.now())
 
 
 def test_the_share_tries_and_the_rest_waits_and_the_sum_closes(topic: Topic) -> None:

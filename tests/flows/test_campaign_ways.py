@@ -39,7 +39,7 @@ def test_an_experiment_mails_each_person_once_and_the_winner_to_the_rest(app: Fl
     assert subjects(relay) == Counter({"Hello": tries[0], "Other": tries[1]})
     assert queries.figures(campaign).queued == tries[None] and campaign.state is CampaignState.sending
     with transaction():
-        trials.look(campaign.id)
+        trials.look(campaign.id, clock.now())
         trials.pick(campaign, 1)
     sending.run(campaign.id, seconds=20)
     db.session.rollback()

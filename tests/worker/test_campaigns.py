@@ -1,6 +1,9 @@
 """The doorbells for campaigns: one starts what is due, the other fills the outbox."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from flask import Flask
 
 from preference_center import clock, jobs
@@ -32,3 +35,20 @@ def test_a_due_campaign_is_started_and_its_outbox_filled(app: Flask, bell: Writt
     db.session.rollback()
     assert queries.by_public_id(public_id).filled_at is not None
     assert [path for path, _ in bell.rung] == [jobs.START_DUE.path, jobs.FILL.path, jobs.DELIVER.path]
+
+
+@pytest.mark.only_postgresql
+@pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(days=-1)], ids=["a day ahead", "a day behind"])
+def test_what_is_due_is_told_by_the_clock_of_the_database(app: Flask, wrong: timedelta) -> None:  # T1, P9
+    with transaction():
+        topic = make.topic()
+        made = [scheduling.create(name, topic, "News", "markdown", "Hello") for name in ("due", "in an hour")]
+        for campaign, wait in zip(made, (0, 1), strict=True):
+            scheduling.schedule(campaign, clock.now() + timedelta(hours=wait))
+    with time_machine.travel(clock.now() + wrong):
+        campaigns.start_due()
+    db.session.rollback()
+    due, later = (queries.by_public_id(campaign.public_id) for campaign in made)
+    assert (due.state, later.state) == (CampaignState.sending, CampaignState.scheduled)
+    assert due.started_at is not None
+    assert abs(due.started_at - clock.now()) < timedelta(minutes=5)

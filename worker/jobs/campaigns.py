@@ -1,8 +1,7 @@
 """Doorbells for campaigns: start what is due, fill the outbox of one."""
 
-from preference_center import clock
 from preference_center.campaigns import scheduling
-from preference_center.db import transaction
+from preference_center.db import shared_time, transaction
 from preference_center.delivery import outbox
 from preference_center.delivery.results import trials
 from worker.context import job, repeat
@@ -11,10 +10,11 @@ from worker.context import job, repeat
 @job
 def start_due() -> None:
     with transaction():
-        scheduling.start_due(clock.now())
+        now = shared_time()  # a machine with a wrong clock must not start anything early, nor take it for missed (T1)
+        scheduling.start_due(now)
     for campaign_id in trials.open_ones():
         with transaction():
-            trials.look(campaign_id)
+            trials.look(campaign_id, now)
 
 
 @job

@@ -84,12 +84,11 @@ def open_ones() -> list[int]:
     return list(db.session.scalars(select(Campaign.id).where(*undecided)))
 
 
-def look(campaign_id: int) -> None:
+def look(campaign_id: int, now: datetime) -> None:
     """When all who try it have it, the wait begins; when that is over, the winner is chosen, unless a person wants to pick."""
     campaign = queries.lock(campaign_id)
     if campaign.state is not CampaignState.sending or campaign.winner is not None or campaign.filled_at is None:
         return
-    now = clock.now()
     version = queries.version(campaign, campaign.approved_version)
     if campaign.decide_at == NEVER:
         if _tried(campaign, Message.state.in_(_UNDER_WAY)):
