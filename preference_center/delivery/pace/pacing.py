@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from preference_center import clock
@@ -20,7 +20,6 @@ from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.pace.paces import FREE_AT, Pace
 from preference_center.mail.outcomes import Outcome, RelayTrouble, Result, TroubleKind
 from preference_center.mail.relay import Relay
-from preference_center.prepared import Prepared
 
 HOLD = timedelta(minutes=2)  # a run that tries a domain again and dies gives way to another after this
 _CAREFULLY = {TroubleKind.unreachable: 1, TroubleKind.closing: 1}
@@ -51,12 +50,16 @@ def _a_day(relay: Relay, now: datetime) -> int | None:
 
 @dataclass
 class Lane:
-    """One run's use of one relay. Order in each claim: learned(), room(), admit(), spent()."""
+    """One run's use of one relay. Order in each claim: learned(), room(), admit(), spent().
+
+    `has_paces`: whether there is any row for this relay. Mostly there is none; it is asked for once in each claim (HAS_PACES).
+    """
 
     relay: Relay
     run_id: int
     connections: int
     domain_rates: dict[str, int]
+    has_paces: bool = True
     _domains: dict[int, str] = field(default_factory=dict)  # of the messages under way
     _complaints: dict[str, str] = field(default_factory=dict)  # domains that told us to slow down, and in which words
     _thanks: set[str] = field(default_factory=set)  # domains that took something
@@ -109,9 +112,13 @@ class Lane:
 
     def admit(self, messages: Sequence[tuple[int, str]]) -> set[int]:
         """Of these messages (id, address), those whose domain may be written to now. The others wait for their time."""
+        domains = {id_: email.rpartition("@")[2].lower() for id_, email in messages}
+        self._domains |= domains
+        if not self.has_paces and not self.domain_rates:
+            return set(domains)
         by_domain: dict[str, list[int]] = defaultdict(list)
-        for id_, email in messages:
-            by_domain[email.rpartition("@")[2].lower()].append(id_)
+        for id_, domain in domains.items():
+            by_domain[domain].append(id_)
         paces = self._paces_of([*by_domain])
         admitted: set[int] = set()
         for domain, ids in by_domain.items():
@@ -119,7 +126,6 @@ class Lane:
             if pace is None and domain in self.domain_rates:
                 pace = self._pace(domain)
             admitted.update(ids if pace is None else self._some(pace, ids))
-            self._domains.update(dict.fromkeys(ids, domain))
         return admitted
 
     def spent(self, messages: int) -> None:
@@ -155,10 +161,10 @@ class Lane:
         return self._paces_of([domain]).get(domain)
 
     def _paces_of(self, domains: Iterable[str]) -> dict[str, Pace]:
-        """Held until the transaction ends, in one order for all. Mostly there is none for this relay: that is soon said."""
-        db.session.flush()
-        if not _ANY.rows(relay=self.relay.name):
+        """Held until the transaction ends, in one order for all."""
+        if not self.has_paces:
             return {}
+        db.session.flush()
         wanted = select(Pace).where(Pace.relay == self.relay.name).order_by(Pace.domain)
         if is_postgresql():
             wanted = wanted.with_for_update()
@@ -176,10 +182,11 @@ class Lane:
         fresh = {"relay": self.relay.name, "domain": domain, "changed_at": clock.now()}
         counts = {"failures": 0, "reason": "", "minute_used": 0, "day_used": 0}
         db.session.execute(into.values({**fresh, **counts}).on_conflict_do_nothing())
+        self.has_paces = True
         return self._paces_of([domain])[domain]
 
 
-_ANY = Prepared(select(Pace.relay).where(Pace.relay == bindparam("relay")).limit(1))
+HAS_PACES = exists().where(Pace.relay == bindparam("relay"))
 
 
 def _put_off(ids: Sequence[int], until: datetime, *, spread: int) -> None:

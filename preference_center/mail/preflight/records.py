@@ -13,6 +13,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # RFC 2606, 6761: names for examples and tests, which no DNS knows
 _RESERVED = ("example", "test", "invalid", "localhost", "local", "example.com", "example.org", "example.net")
+_BELOW_RESERVED = tuple(f".{name}" for name in _RESERVED)
 
 
 class Silent(Exception):
@@ -74,4 +75,4 @@ class Records:
 
 
 def is_reserved(domain: str) -> bool:
-    return domain in _RESERVED or domain.endswith(tuple(f".{name}" for name in _RESERVED))
+    return domain in _RESERVED or domain.endswith(_BELOW_RESERVED)
