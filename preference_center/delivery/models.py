@@ -63,6 +63,15 @@ class Run(Base):
     """One turn of one worker process at one campaign. Its journal file tells, after a crash, what had left and what not."""
 
     __tablename__ = "delivery_runs"
+    __table_args__ = (
+        Index("ix_delivery_runs_campaign_id", "campaign_id", "id"),
+        Index(
+            "ix_delivery_runs_open",
+            "id",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     campaign_id: Mapped[int]

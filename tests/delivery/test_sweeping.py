@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from preference_center import clock, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.contacts.models import Contact
-from preference_center.db import db, transaction
+from preference_center.db import db, is_postgresql, transaction
 from preference_center.delivery import sweeping
 from preference_center.delivery.journal import Journal, this_boot
 from preference_center.delivery.models import Message, MessageState, Run
@@ -243,3 +243,18 @@ def test_a_sweep_closes_what_a_cancelled_campaign_left_waiting(app: Flask) -> No
         sweeping.tend(sweeping.open_campaigns()[0])
     assert _states() == ["sending", "sending", "skipped", "skipped", "skipped"]
     assert sweeping.open_campaigns() == []
+
+
+def test_runs_are_found_without_reading_all_that_ever_were(app: Flask) -> None:
+    explain = "EXPLAIN QUERY PLAN" if not is_postgresql() else "EXPLAIN"
+    if is_postgresql():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))  # an empty table is read as a whole whatever it has
+    for condition, index in (
+        (Run.campaign_id == 1, "ix_delivery_runs_campaign_id"),
+        (Run.ended_at.is_(None), "ix_delivery_runs_open"),
+    ):
+        asked = select(Run.id).where(condition).order_by(Run.id.desc()).limit(1)
+        wanted = asked.compile(db.engine, compile_kwargs={"literal_binds": True})
+        plan = str(db.session.execute(text(f"{explain} {wanted}")).all())
+        assert index in plan
+        assert "Sort" not in plan
