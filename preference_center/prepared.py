@@ -72,8 +72,7 @@ class _Spelled:
     text: str
     given: list[tuple[str, _Process | None]]  # the values it takes, in their order
     always: dict[str, Any]  # those that the statement itself brings
-    found: list[_Process | None]  # for each place in a row
-    processes: bool  # whether there is any
+    found: list[tuple[int, _Process]]  # by place in a row
     by_name: bool  # PostgreSQL's driver takes values by name, SQLite's by place
 
     def arguments(self, values: dict[str, Any]) -> Any:
@@ -87,12 +86,12 @@ class _Spelled:
         return {name: value + by for name, value in self.always.items() if isinstance(value, datetime)}
 
     def read(self, found: list[tuple[Any, ...]]) -> list[Any]:
-        if not self.processes:
+        if not self.found or not found:
             return found
-        return [
-            tuple([process(value) if process else value for process, value in zip(self.found, row, strict=True)])
-            for row in found
-        ]
+        columns: list[Iterable[Any]] = [*zip(*found, strict=True)]
+        for place, process in self.found:
+            columns[place] = map(process, columns[place])
+        return [*zip(*columns, strict=True)]
 
 
 def _spell(statement: Any, sets: list[str] | None, dialect: Dialect) -> _Spelled:
@@ -106,12 +105,11 @@ def _spell(statement: Any, sets: list[str] | None, dialect: Dialect) -> _Spelled
     types = {name: bind.type.dialect_impl(dialect) for name, bind in compiled.binds.items()}
     types |= {one: types[name] for name, several in spread.parameter_expansion.items() for one in several}
     names = spread.positiontup if compiled.positional else list(spread.parameters)
-    into = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns]
+    into = (column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns)
     return _Spelled(
         text=spread.statement,
         given=[(name, types[name].bind_processor(dialect)) for name in names],
         always={name: value for name, value in spread.parameters.items() if name not in required},
-        found=into,
-        processes=any(into),
+        found=[(place, process) for place, process in enumerate(into) if process],
         by_name=not compiled.positional,
     )
