@@ -45,6 +45,7 @@ class Choice:
     agreed: Wording | None  # the text of that record, as shown then
     wording: Wording | None  # the text that turning it on would rest on; none: not offered in this language
     cadence: Cadence = Cadence.each
+    until: datetime | None = None  # when it ends by itself
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _choice(topic: Topic, said: Said | None, on: bool, offered: Offer, language:
     if said is None:
         return Choice(topic, None, on, None, None, wording)
     agreed = offered.text(said.record.wording_id) if said.record else None
-    return Choice(topic, said.state, on, said.record, agreed, wording, said.cadence)
+    return Choice(topic, said.state, on, said.record, agreed, wording, said.cadence, said.until if on else None)
 
 
 def apply(

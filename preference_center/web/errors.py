@@ -30,7 +30,9 @@ def init(app: Flask) -> None:
 
 def domain_error(error: DomainError) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
-    return page(status, error.message)
+    # what says that nothing is there is in English, for staff; people are told so in their language
+    of_staff = isinstance(error, NotFound) and request.blueprint == "public"
+    return page(status, "" if of_staff else error.message)
 
 
 def http_error(error: HTTPException) -> Response:

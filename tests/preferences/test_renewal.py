@@ -121,6 +121,8 @@ def test_a_press_renews_on_the_text_that_was_shown(client: FlaskClient, topics: 
         "I want to get Product news from Example Shop Ltd by email." in shown
         and "Keep sending me Product news" in shown
     )
+    own = links.manage(contact)
+    assert "<dt>Holds until</dt>" in client.get(own).text, "as this page says when nothing ends soon"
     answer = client.post(path, data=fields)
     assert answer.status_code == 303
     assert "You go on getting it." in client.get(answer.location).text
@@ -128,7 +130,10 @@ def test_a_press_renews_on_the_text_that_was_shown(client: FlaskClient, topics: 
     last = standing.all_records(contact)[-1]
     assert (last.action, last.source, last.until) == (Action.renewed, "link", None)
     assert last.wording_id == int(fields["renew"].partition(":")[2])
-    assert client.post(path, data=fields).status_code == 409, "nothing ends soon any more"
+    assert "Holds until" not in client.get(own).text
+    again = client.post(path, data=fields)
+    assert again.status_code == 409 and "<title>Error:" in again.text
+    assert "This does not end soon any more, or has ended." in again.text
     (told,) = db.session.query(Notice).all()
     letter = letters.write(told, contact)
     assert letter.subject == "You extended Product news"

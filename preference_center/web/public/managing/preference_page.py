@@ -52,6 +52,7 @@ class Row:
     cadence: Cadence
     cadence_choice: bool
     often: str  # which cadence is ticked
+    ends: bool  # by itself, on a day that is filled in
     fact: Fact | None
 
 
@@ -103,6 +104,8 @@ def html(token: str, contact: Overview, language: str, offered: Offer, choices: 
             key, at = choice.topic.key, choice.record.happened_at.astimezone(zone)
             values[f"day-{key}"], values[f"moment-{key}"] = words.day_of(at, language), words.moment_of(at, language)
             values[f"record-{key}"] = choice.record.public_id
+        if choice.until:
+            values[f"end-{choice.topic.key}"] = words.day_of(choice.until.astimezone(zone), language)
     brand, shown = look.current(), examples.newest()
 
     def draw(**more: object) -> list[str]:
@@ -123,7 +126,7 @@ def _told(choice: Choice, shown: dict[str, str]) -> tuple[object, ...]:
     """All that a row shows which does not follow from the offer: many people have said the same."""
     topic, record = choice.topic, choice.record
     alike = record and (record.action, record.source, record.legal_basis, record.wording_id)
-    return topic.id, choice.on, choice.cadence, alike, shown.get(topic.key)
+    return topic.id, choice.on, choice.cadence, choice.until is not None, alike, shown.get(topic.key)
 
 
 def _draw_frame(frame: Frame, brand: look.Shown, said: Said, **more: object) -> list[str]:
@@ -183,11 +186,12 @@ def _draw_row(choice: Choice, language: str, shown: dict[str, str], said: Said) 
         cadence=choice.cadence,
         cadence_choice=topic.cadence_choice,
         often=_often(choice, said),
+        ends=choice.until is not None,
         fact=_fact(choice, record) if record else None,
     )
 
     def render() -> str:
-        own = {name: blank(f"{name}-{row.key}") for name in ("day", "moment", "record")}
+        own = {name: blank(f"{name}-{row.key}") for name in ("day", "moment", "record", "end")}
         own["href"] = examples.address(row.key, row.example, language)
         return render_template("public/managing/preferences_topic.html", row=row, language=language, words=words, **own)
 

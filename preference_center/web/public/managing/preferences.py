@@ -176,8 +176,9 @@ def _refused(link: Link, act: str, refused: DomainError) -> ResponseReturnValue:
     """The page again, with what was typed and what is wrong."""
     if isinstance(refused, Conflict):
         return _again(link, fault=_("This cannot be taken back any more. Below is how it stands now.")), 409
-    faults = refused.faults if isinstance(refused, Invalid) else {}
-    fault = "" if faults else _("This page has changed since you opened it. Choose again.")
+    told = refused.faults if isinstance(refused, Invalid) else {}
+    faults = {field: fault for field, fault in told.items() if field == "until"}  # the only field one can be led to
+    fault = "" if faults else told.get("topic") or _("This page has changed since you opened it. Choose again.")
     chosen = set(request.form.getlist("topic")) if act == "save" else None
     return _again(link, fault=fault, faults=faults, chosen=chosen), 400
 

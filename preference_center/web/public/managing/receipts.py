@@ -8,6 +8,8 @@ from flask.typing import ResponseReturnValue
 
 from preference_center import i18n
 from preference_center.db import transaction
+from preference_center.errors import Unavailable
+from preference_center.i18n import gettext as _
 from preference_center.preferences import receipts
 from preference_center.signed_links import Power
 from preference_center.web.guards import Link, LinkForm, limiter, refuse_other_sites, signed_link
@@ -17,12 +19,17 @@ from preference_center.web.public import pages, words
 @pages.get("/p/<token>/consents")
 @signed_link(Power.manage)
 def consents(link: Link) -> ResponseReturnValue:
+    return _consents(link)
+
+
+def _consents(link: Link, fault: str = "") -> str:
     return render_template(
         "public/managing/preferences_consents.html",
         contact=link.contact,
         token=link.token,
         history=receipts.history(link.contact),
         provable=receipts.provable(link.contact),
+        fault=fault,
         language=i18n.current_language(),
         words=words,
     )
@@ -60,7 +67,14 @@ def receipt_file(link: Link, record: str) -> ResponseReturnValue:
 @limiter.limit("20 per hour")
 @signed_link(Power.manage)
 def proof_file(link: Link, key: str) -> ResponseReturnValue:
-    return _file(receipts.proof(link.contact, key), "application/json", f"proof-{key}.json")
+    try:
+        content = receipts.proof(link.contact, key)
+    except Unavailable:
+        late = _(
+            "This proof file cannot be made at the moment. What you said last may need some seconds: try again then."
+        )
+        return _consents(link, late), 503, {"Retry-After": "10"}
+    return _file(content, "application/json", f"proof-{key}.json")
 
 
 def _receipt(link: Link, record: str) -> str:

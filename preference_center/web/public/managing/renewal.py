@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from preference_center import i18n
 from preference_center.db import transaction
 from preference_center.errors import Conflict
+from preference_center.i18n import gettext as _
 from preference_center.preferences import renewal
 from preference_center.signed_links import Power
 from preference_center.web.guards import Link, LinkForm, refuse_other_sites, signed_link
@@ -24,22 +25,23 @@ def renew(link: Link) -> ResponseReturnValue:
     refuse_other_sites()
     key, _colon, wording = request.form.get("renew", "").partition(":")
     if not LinkForm(link).validate() or not (wording.isascii() and wording.isdecimal() and len(wording) < 10):
-        return _page(link), 400
+        return _page(link, fault=_("This page was open for too long or was not complete. Choose again.")), 400
     try:
         with transaction():
             renewal.renew(link.contact, key, int(wording), acts.evidence("link"))
     except Conflict:
-        return _page(link), 409
+        return _page(link, fault=_("This does not end soon any more, or has ended. Below is how it stands now.")), 409
     return redirect(url_for("public.what_ends", token=link.token, renewed=1), 303)
 
 
-def _page(link: Link, *, renewed: bool = False) -> str:
+def _page(link: Link, *, renewed: bool = False, fault: str = "") -> str:
     return render_template(
         "public/managing/renew.html",
         contact=link.contact,
         token=link.token,
         endings=renewal.endings(link.contact, i18n.current_language()),
         renewed=renewed,
+        fault=fault,
         form=LinkForm(link),
         words=words,
     )

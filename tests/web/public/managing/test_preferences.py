@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 
 from preference_center.consent import eligibility, ledger, wordings
 from preference_center.consent.ledger import Evidence
-from preference_center.db import transaction
+from preference_center.contacts.models import Attribute, AttributeKind
+from preference_center.db import db, transaction
 from preference_center.notices.models import Kind
 from preference_center.preferences import choices
 from preference_center.preferences.offer import Offer
@@ -136,6 +137,16 @@ def test_a_stale_tab_does_not_undo_how_often(client: FlaskClient, scene: Scene) 
     stale.press("save", **{"shown": stale.shown, "topic": ["offers"], "often-offers": "each"})
     assert scene.on() == {"offers"}
     assert 'name="often-offers" value="monthly" checked' in stale.text
+
+
+def test_who_is_too_young_is_told_on_the_page_and_nothing_is_turned_on(page: Page, scene: Scene) -> None:  # S79
+    with transaction():
+        db.session.add(Attribute(key="age", name="Age", kind=AttributeKind.number, created_at=datetime.now(UTC)))
+        scene.anna.attributes = {"age": 9}
+    assert page.save("news", "offers", "events").status_code == 400
+    assert "This person is too young to agree alone." in page.text and "<title>Error:" in page.text
+    assert 'href="#topic"' not in page.text, "there is no such place on the page"
+    assert scene.on() == {"news", "offers"} and scene.records() == []
 
 
 def test_saving_without_a_change_says_so(page: Page, scene: Scene) -> None:

@@ -172,7 +172,9 @@ def test_a_proof_file_from_the_page_holds_and_names_nobody(
     client: FlaskClient, scene: Scene, everything: list[str]
 ) -> None:  # S53, S71
     own = links.manage(scene.anna)
-    assert client.get(f"{own}/proof/news.json").status_code == 503, "its records wait for their seal"
+    waits = client.get(f"{own}/proof/news.json")
+    assert waits.status_code == 503, "its records wait for their seal"
+    assert waits.headers["Retry-After"] == "10" and "This proof file cannot be made at the moment." in waits.text
     with transaction():
         seal.seal_all()
     assert f"{own}/proof/news.json" in client.get(f"{own}/consents").text
@@ -185,4 +187,6 @@ def test_a_proof_file_from_the_page_holds_and_names_nobody(
         other = shop.customer(scene.topics, email="other@example.org")
     db.session.rollback()
     assert client.get(f"{links.manage(other)}/proof/news.json").status_code == 404
-    assert client.get(f"{own}/proof/nothing.json").status_code == 404
+    for nothing in ("proof/nothing.json", "consents/nothing", "consents/nothing.json"):
+        answer = client.get(f"{own}/{nothing}?lang=pl")
+        assert answer.status_code == 404 and "There is no" not in answer.text and '<html lang="pl">' in answer.text
