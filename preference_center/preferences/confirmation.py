@@ -103,7 +103,8 @@ def _look_at(contact: Contact, wanted: list[Wanted], *, blocked: bool) -> _Asked
 
 def _write(contact: Contact, wanted: list[Wanted], wish: str, evidence: Evidence) -> None:
     for topic, wording in wanted:
-        ledger.request(contact, topic, replace(evidence, source_ref=_ref(wish), wording_id=wording.id))
+        shown = replace(evidence, wording_id=wording.id, language=wording.language)
+        ledger.request(contact, topic, replace(shown, source_ref=_ref(wish)))
 
 
 def _write_and_take_back(wanted: list[Wanted], source: str, evidence: Evidence) -> None:
@@ -185,8 +186,8 @@ def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentReco
     made = []
     for topic in found.topics:
         text = found.wordings.get(topic.id)
-        own = replace(evidence, source_ref=_ref(wish), wording_id=text.id if text else None)
-        record = ledger.confirm(contact, topic, own)
+        own = replace(evidence, wording_id=text.id, language=text.language) if text else evidence
+        record = ledger.confirm(contact, topic, replace(own, source_ref=_ref(wish)))
         made += [record] if record else []
     if made and contact.address_hash:
         register.let_back(contact.address_hash)

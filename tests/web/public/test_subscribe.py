@@ -20,7 +20,7 @@ from preference_center.notices.models import Kind, NoticeState
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.web.guards import limiter
-from tests.support import links, make
+from tests.support import links, make, shop
 from tests.support.bell import WrittenBell
 from tests.support.database_hash import digest
 from tests.support.statements import heard
@@ -118,6 +118,23 @@ def test_a_sign_up_is_a_wish_until_its_owner_confirms(client: FlaskClient, scene
     assert [r.action for r in records] == ["requested", "requested", "confirmed", "confirmed"]
     assert {r.legal_basis for r in records} == {"double_opt_in"}
     assert all(r.wording_id and r.source == "form" and r.source_ref.startswith("subscribe:") for r in records)
+
+
+def test_a_wish_and_its_confirmation_keep_the_language_of_the_text_that_was_shown(
+    client: FlaskClient, scene: Scene
+) -> None:
+    """S69: whatever language the person's own pages and mails are in."""
+    with transaction():
+        polish = shop.customer(scene.topics, "news", "offers", email=NEW, language="pl")
+    client.post("/subscribe?lang=en", data={"email": NEW, "topic": "events"})
+    client.post(confirm_path(scene))
+    asked, confirmed = scene.records(polish)
+    assert (asked.action, asked.language, confirmed.action, confirmed.language) == (
+        "requested",
+        "en",
+        "confirmed",
+        "en",
+    )
 
 
 def test_a_used_link_says_so_and_writes_nothing(client: FlaskClient, scene: Scene) -> None:
