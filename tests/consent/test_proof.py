@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,16 @@ def test_a_forger_with_a_key_of_his_own_fails_against_the_named_key(people: None
     assert checking.check(made(), real.upper()).key == real
 
 
+@pytest.mark.parametrize("part", ["records", "checkpoint", "person", "topic"])
+def test_a_file_of_another_form_is_refused_whoever_signed_it(people: None, app: Flask, part: str) -> None:
+    forged = _signed_again(lambda data: data.pop(part), app.extensions["settings"])
+    with pytest.raises(Invalid):
+        checking.check(forged)
+    receipt = signed.sign(Ed25519PrivateKey.generate(), {"@type": checking.RECEIPT, part: {}})
+    with pytest.raises(Invalid, match="form of a receipt"):
+        checking.check_receipt(signed.render(receipt))
+
+
 def test_the_earliest_kept_checkpoint_that_covers_all_is_shown(people: None, app: Flask) -> None:
     own: Settings = app.extensions["settings"]
     with rows.snapshot() as connection:
@@ -237,6 +248,15 @@ def test_the_check_needs_no_settings_and_no_database(people: None, tmp_path: Pat
     good = subprocess.run(command, capture_output=True, text=True, env=bare, cwd=tmp_path)
     assert good.returncode == 0, good.stderr
     assert "holds: not a byte was changed" in good.stdout and "anna@example.org" in good.stdout
+    assert "; written down" not in good.stdout
+    with transaction():
+        long_ago = datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
+        ledger.grant(anna(), catalogue.by_key("news"), LegalBasis.consent, Evidence("import", happened_at=long_ago))
+        seal.seal_all()
+    file.write_bytes(proof.make(anna(), catalogue.by_key("news"), personal=False))
+    nameless = subprocess.run(command, capture_output=True, text=True, env=bare, cwd=tmp_path)
+    assert "A person whom the file does not name, topic news" in nameless.stdout
+    assert "  2020-02-03 04:05:06 UTC  given, consent, from import; written down 20" in nameless.stdout
     file.write_bytes(made().replace(b"confirmed", b"Confirmed"))
     bad = subprocess.run(command, capture_output=True, text=True, env=bare, cwd=tmp_path)
     assert (bad.returncode, bad.stdout) == (1, "")

@@ -1,6 +1,6 @@
 """`ledger`: is the consent ledger as it was sealed, and is the state of every contact what it says? Checkpoints and proofs of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,13 +187,15 @@ def check(file: Path, key: str | None, as_json: bool) -> None:
     click.echo(
         f"{file} holds: not a byte was changed since {data['controller']['name']} signed it on {data['made_at']}."
     )
-    click.echo(f"Person {data['person']['email']}, topic {data['topic']['key']} ({data['topic']['name']}):")
+    click.echo(
+        f"{data['person']['email'] or 'A person whom the file does not name'}, topic {data['topic']['key']} ({data['topic']['name']}):"
+    )
     for record in found.records:
-        at = datetime.fromtimestamp(record["recorded_at"] / 1e6, UTC)
+        at, noted = (datetime.fromtimestamp(record[when] / 1e6, UTC) for when in ("happened_at", "recorded_at"))
         basis = f", {record['legal_basis']}" if record["legal_basis"] else ""
-        click.echo(
-            f"  {at:%Y-%m-%d %H:%M:%S} UTC  {record['action']}{basis}, from {record['source']} {record['source_ref']}".rstrip()
-        )
+        said = f"{record['action']}{basis}, from {record['source']} {record['source_ref']}".rstrip()
+        later = f"; written down {noted:%Y-%m-%d %H:%M:%S} UTC" if noted - at > timedelta(seconds=1) else ""
+        click.echo(f"  {at:%Y-%m-%d %H:%M:%S} UTC  {said}{later}")
     click.echo(f"All were in the ledger by {checkpoint.at}, within the first {checkpoint.seq} records.")
     if key is None:
         click.echo(

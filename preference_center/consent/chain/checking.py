@@ -30,7 +30,7 @@ def check(content: bytes, key: str | None = None) -> Checked:
     if not signed.is_signed(data):
         raise Invalid("The signature does not belong to the content: something was changed.")
     try:
-        checkpoint = Checkpoint.read(data["checkpoint"])
+        checkpoint = Checkpoint.read(data.get("checkpoint"))
     except Invalid as wrong:
         raise Invalid(f"The checkpoint in it is not sound: {wrong.message}.")
     if checkpoint.key != data["key"]:
@@ -73,8 +73,12 @@ def check_receipt(content: bytes, key: str | None = None) -> dict[str, Any]:
         raise Invalid("It is not written as it was signed: a space, a line break or a spelling was changed.")
     if not signed.is_signed(data):
         raise Invalid("The signature does not belong to the content: something was changed.")
-    wording = data["record"].get("wording")
-    if wording and hashlib.sha256(wording["text"].encode()).hexdigest() != wording["sha256"]:
+    try:
+        wording = data["record"].get("wording")
+        whole = not wording or hashlib.sha256(wording["text"].encode()).hexdigest() == wording["sha256"]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise Invalid("It does not have the form of a receipt.")
+    if not whole:
         raise Invalid("The text in it is not the one that was shown.")
     return data
 
