@@ -39,6 +39,7 @@ class Message(Base):
             postgresql_where=text("state = 'sending'"),
         ),
         Index("ix_messages_contact_id", "contact_id"),
+        {"postgresql_with": {"fillfactor": 50}},  # each row is written three times: queued, sending, sent
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
