@@ -16,7 +16,10 @@ from preference_center.db import Base, db
 from preference_center.delivery.pace import paces  # noqa: F401 - so that its table is made, whichever tests run
 from tests.support.bell import WrittenBell
 from tests.support.databases import create_database
+from tests.support.made_once import keep_what_apps_share
 from tests.support.relay import FakeRelay
+
+keep_what_apps_share()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
