@@ -207,6 +207,16 @@ def test_a_row_for_each_person_says_what_was_decided_and_on_what(pc: Run, made: 
     )
 
 
+def test_an_ended_campaign_is_compared_and_tells_who_left(pc: Run, made: str, folder: Path) -> None:
+    refused = pc("campaigns", "compare", made)
+    assert (refused.status, refused.err) == (1, "This campaign is draft; only one that has ended can be compared.\n")
+    with sqlite3.connect(folder / "preference-center.db") as database:
+        database.execute("UPDATE campaigns SET state = 'sent', started_at = 1, finished_at = 2")
+    found = json.loads(pc("campaigns", "compare", made, "--json").out)
+    assert [(one["id"], one["handed_over"], one["left"]) for one in found] == [(made, 0, 0)]
+    assert "Of those who got it, 0 left the topic since." in pc("campaigns", "show", made).out
+
+
 def test_a_draft_is_changed_into_its_next_version(pc: Run, made: str, tmp_path: Path) -> None:
     file = tmp_path / "next.md"
     file.write_text("Another content.")

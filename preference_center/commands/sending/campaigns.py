@@ -179,6 +179,7 @@ for look in (looking.check, looking.preview, looking.content, looking.versions):
     campaigns.add_command(look)
 campaigns.add_command(figures.show)
 campaigns.add_command(figures.people)
+campaigns.add_command(figures.compare)
 
 
 @campaigns.command(epilog='Example: preference-center campaigns duplicate 4fq2m7c3x5k6zr2a --name "Autumn, again"')

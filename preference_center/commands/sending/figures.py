@@ -18,10 +18,12 @@ def show(id: str, as_json: bool) -> None:
     with desk.app():
         from preference_center.campaigns import queries
         from preference_center.delivery import queries as delivery
+        from preference_center.delivery.results import comparing
 
         campaign = queries.by_public_id(id)
         figures: dict[str, Any] = {"state": str(campaign.state), **delivery.figures(campaign).as_dict()}
         lines, has_begun = _about(campaign), campaign.started_at is not None
+        left = comparing.left_since(campaign) if has_begun else None
     if as_json:
         desk.print_json(figures)
         return
@@ -29,6 +31,40 @@ def show(id: str, as_json: bool) -> None:
         click.echo(line)
     if has_begun:
         _tell({name: count for name, count in figures.items() if name != "state"})
+    if left is not None:
+        click.echo(f"Of those who got it, {left} left the topic since.")
+
+
+@click.command(epilog="Example: preference-center campaigns compare 4fq2m7c3x5k6zr2a")
+@click.argument("id")
+@desk.as_json
+def compare(id: str, as_json: bool) -> None:
+    """An ended campaign beside the last five on its topic. `left`: those who got it and left the topic within a week."""
+    with desk.app():
+        from preference_center.campaigns import queries
+        from preference_center.delivery.results import comparing
+        from preference_center.errors import Conflict
+
+        campaign = queries.by_public_id(id)
+        if campaign.started_at is None or campaign.finished_at is None:
+            raise Conflict(f"This campaign is {campaign.state}; only one that has ended can be compared.")
+        found: list[dict[str, Any]] = [
+            {
+                "id": one.campaign.public_id,
+                "name": one.campaign.name,
+                "started_at": one.campaign.started_at,
+                "handed_over": one.handed,
+                "bounced": one.figures.bounced,
+                "complained": one.figures.complained,
+                "left": one.left,
+            }
+            for one in comparing.with_the_last(campaign)
+        ]
+    if as_json:
+        desk.print_json(found)
+        return
+    columns = ("id", "name", "handed_over", "bounced", "complained", "left")
+    desk.print_table(columns, [["–" if one[name] is None else one[name] for name in columns] for one in found], "")
 
 
 @click.command(epilog="Example: preference-center campaigns people 4fq2m7c3x5k6zr2a --state skipped --json")

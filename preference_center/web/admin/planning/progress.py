@@ -17,7 +17,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import Message, MessageState
-from preference_center.delivery.results import attempts, engagement, foretelling, totals, trials
+from preference_center.delivery.results import attempts, comparing, engagement, foretelling, totals, trials
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
@@ -67,6 +67,8 @@ def progress(public_id: str) -> ResponseReturnValue:
         resting=(resting := foretelling.resting(clock.now()) if is_live and figures.queued else []),
         rest_takes=foretelling.rest_takes(campaign, figures, clock.now()) if is_live and not resting else None,
         seen=engagement.seen(campaign) if campaign.finished_at and not tried else None,
+        left=comparing.left_since(campaign) if campaign.finished_at else None,
+        beside=comparing.with_the_last(campaign) if campaign.finished_at else [],
         plan=timing.plan_of(campaign),
         approval=approvals.newest(campaign),
         starts_in=max(ahead, 0) if ahead <= timing.settings().hold_seconds and campaign.wall_time is None else None,

@@ -13,8 +13,11 @@ from sqlalchemy import QueuePool
 from preference_center import clock, config
 from preference_center.accounts.audit import AuditEntry
 from preference_center.campaigns import queries, scheduling
-from preference_center.campaigns.models import Campaign
+from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.consent import ledger
+from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import ConsentRecord
+from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import outbox
 from preference_center.delivery.events.models import PROVEN, SITE, DeliveryEvent, Effect
@@ -123,6 +126,26 @@ def test_who_agreed_to_be_seen_is_counted_in_the_report_and_nobody_else(viewer: 
                 )
             )  # fmt: skip
     assert "Of the 2 who agreed to be seen, 1 opened it and 1 followed a link." in viewer.text(f"{path}/progress")
+
+
+def test_a_report_tells_who_left_since_and_stands_beside_the_last_one(
+    viewer: Console, path: str, people: Topic
+) -> None:
+    for _ in range(3):
+        _end(MessageState.sent)
+    with transaction():
+        campaign = queries.by_public_id(path.rpartition("/")[2])
+        campaign.started_at = clock.now() - timedelta(minutes=1)
+        campaign.finish(clock.now())
+        before = scheduling.create("Summer", people, "Summer", "markdown", "Hello")
+        before.state, before.started_at = CampaignState.sent, clock.now() - timedelta(days=30)
+        got = db.session.query(Message).filter_by(state=MessageState.sent).order_by(Message.id).first()
+        assert got
+        ledger.withdraw(db.session.get_one(Contact, got.contact_id), people, Evidence("link"))
+    text = viewer.text(f"{path}/progress")
+    assert "1 person who got it has left this topic since." in text
+    assert "Autumn (this one)" in text and "3 0 (0.0 %) 0 (0.0 %) 1 (33.3 %)" in text
+    assert "Summer" in text.partition("Autumn (this one)")[2]
 
 
 def test_only_a_page_that_moves_carries_the_script(app: Flask, viewer: Console, path: str) -> None:
