@@ -40,6 +40,12 @@ def speak(language: str) -> str:
     return spoken
 
 
+def chosen_language() -> str | None:
+    """The one chosen on this page, which the pages it leads to go on with; none: they speak as they would anyway."""
+    wished = request.args.get("lang") if has_request_context() else None
+    return wished if wished in LANGUAGES else None
+
+
 def gettext(text: str, **values: object) -> str:
     """The text in the language spoken now. (Flask-Babel's own, with a type.)"""
     return str(get_domain().gettext(text, **values))
@@ -63,7 +69,9 @@ def init(app: Flask, default: str) -> None:
         default_locale=default.replace("-", "_"),
         locale_selector=lambda: locale(_wanted(default)),
     )
-    app.jinja_env.globals.update(languages=LANGUAGES, current_language=current_language)
+    app.jinja_env.globals.update(
+        languages=LANGUAGES, current_language=current_language, chosen_language=chosen_language
+    )
 
 
 def current_language() -> str:

@@ -57,7 +57,7 @@ def archive_feed(key: str) -> Response:
 def archive_issue(key: str, issue: str) -> ResponseReturnValue:
     topic = archive.topic_with(key)
     campaign, version = archive.one(topic, issue)
-    frame = url_for("public.archive_mail", key=key, issue=issue)
+    frame = url_for("public.archive_mail", key=key, issue=issue, lang=i18n.chosen_language())
     page = render_template(
         "public/archive_mail.html", subject=_subject(topic, version), topic=topic, day=_day(campaign), frame=frame
     )

@@ -241,12 +241,12 @@ def test_every_page_is_light_and_holds_nothing_of_others(site: Site, language: s
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_is_valid_html(site: Site, language: str) -> None:
-    """Parsed strictly; each id once; each label, description and fragment leads somewhere; one h1; the language is said."""
+    """Parsed strictly; each id once; each label, description and fragment leads somewhere; one h1; the language is said, and kept."""
     client = site.app.test_client(use_cookies=False)
     wrong = {}
     for name, (path, data) in site.states.at(language).items():
         answer = client.get(path.partition("#")[0]) if data is None else client.post(path, data=data)
-        if found := invalid(answer.text, language):
+        if found := invalid(answer.text, language) + forgotten(answer.text, language):
             wrong[name] = found
     assert wrong == {}
 
@@ -273,6 +273,13 @@ def invalid(text: str, language: str) -> list[str]:
     root = tree if tree.tag == "html" else tree.find("html")
     found += [f"h1, main, title: {heads}"] if heads != [1, 1, 1] else []
     return found + ([] if root is not None and root.get("lang") == language else ["the language is not said"])
+
+
+def forgotten(text: str, language: str) -> list[str]:
+    """Forms whose answer would not be in the language chosen for the page. The preference page writes it down instead."""
+    actions = re.findall(r'<form [^>]*action="([^"]*)"', text)
+    kept = re.compile(rf"/p/[^/?]+(/data)?|.*[?;]lang={language}")
+    return [f"{action} forgets the language" for action in actions if not kept.fullmatch(action)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What we hold on a person, in plain groups and in the words of their language (S96): for the page and for the readable file."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -136,6 +137,9 @@ def purposes() -> dict[str, str]:
     }
 
 
+_MERGED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")  # what stood there was the reader's own, and no word for people
+
+
 def _messages(contact: Contact, held: dict[str, Rows]) -> list[tuple[str, str]]:
     states = {
         "sent": _("sent"),
@@ -149,7 +153,7 @@ def _messages(contact: Contact, held: dict[str, Rows]) -> list[tuple[str, str]]:
     return [
         (
             _at(row["changed_at"], contact),
-            f"{row['subject'] or row['campaign'] or ''}: {states.get(row['state'], _('waiting'))}",
+            f"{_MERGED.sub('…', row['subject'] or row['campaign'] or '')}: {states.get(row['state'], _('waiting'))}",
         )
         for row in held.get("messages", [])
     ]

@@ -185,9 +185,13 @@ def test_a_link_for_the_address_shows_and_erases_nothing(client: FlaskClient, sc
 def test_everything_is_shown_in_plain_groups(client: FlaskClient, scene: Scene, path: str) -> None:
     """S96."""
     page = client.get(path).text
+    heading = "Emails we sent you"
     for words in ("About you", "anna@example.org", "Product news", "Emails we sent you", "agreed", "Who gets it"):
         assert words in page
     assert "<dt><code>address_hash</code></dt>" in page
+    mail = {"subject": '{{ first_name|default("You") }}, hello', "state": "sent", "changed_at": clock.now().isoformat()}
+    (sent,) = [group for group in data_words.groups(scene.anna, {"messages": [mail]}) if group.title == heading]
+    assert [words for _at, words in sent.lines] == ["…, hello: sent"]
 
 
 def test_all_that_was_said_is_told_in_words_with_who_gets_it_and_how_long(
