@@ -9,11 +9,16 @@ import pytest
 import time_machine
 from playwright.sync_api import Browser, Page, expect
 
-from preference_center.db import db
+from preference_center.consent import ledger
+from preference_center.consent.ledger import Evidence
+from preference_center.db import db, transaction
 from preference_center.notices import sending
+from preference_center.preferences import renewal
 from preference_center.privacy.models import DataRequest
+from preference_center.topics.purposes import LegalBasis
 from tests.notices.test_sending import Relay, relay  # noqa: F401 - a fixture
 from tests.support import links
+from tests.web.public import acted
 from tests.web.public.conftest import Scene
 from tests.web.public.test_in_browser import AT_400_PERCENT, browser, opened, press, site  # noqa: F401 - fixtures
 
@@ -49,7 +54,7 @@ def mailed(relay: Relay, to: str) -> str:
     mail = relay.last()
     body = mail.get_body(("plain",))
     assert mail["To"] == to and body is not None
-    found = re.search(r"http://127\.0\.0\.1(/[cdp]/\S+)", body.get_content())
+    found = re.search(r"http://127\.0\.0\.1(/[cdpu]/\S+)", body.get_content())
     assert found, body.get_content()
     return found[1]
 
@@ -201,3 +206,51 @@ def unfold_languages(page: Page) -> None:
             page.keyboard.press("Enter")
             return
     raise AssertionError("the languages cannot be reached by keyboard")
+
+
+def test_a_consent_that_ends_soon_is_extended_once_and_can_be_taken_back(
+    page: Page, scene: Scene, relay: Relay
+) -> None:
+    """S49, S59, S74: from the mail that tells of it to the one that tells of the press."""
+    with transaction():
+        until = datetime.now(UTC) + timedelta(days=20)
+        ledger.grant(scene.anna, scene.topics["events"], LegalBasis.consent, Evidence("link"), until=until)
+        assert renewal.ask() == 1
+    path = mailed(relay, "anna@example.org")
+    page.goto(path)
+    headed(page, "What ends soon")
+    expect(page.get_by_text("I want to get Events from Example Shop Ltd by email.")).to_be_visible()
+    stale = page.context.new_page()
+    stale.goto(path)
+    press(page, "button", "Keep sending me Events", "Enter")
+    expect(page.get_by_role("status")).to_contain_text("Saved. You go on getting it.")
+    headed(page, "What ends soon")
+    press(stale, "button", "Keep sending me Events", "Enter")
+    expect(stale.get_by_role("alert")).to_contain_text("This does not end soon any more")
+    headed(stale, "What ends soon")
+    assert [record.action for record in scene.records()] == ["given", "renewed"]
+    page.goto(mailed(relay, "anna@example.org"))
+    press(page, "button", "Stop Events", "Enter")
+    headed(page, "Stopped. You will no longer get Events.")
+    assert scene.on() == {"news", "offers"}
+
+
+def test_the_archive_is_read_and_leads_to_the_sign_up_in_the_language_chosen(page: Page, scene: Scene) -> None:
+    """S49, S57, S59: from the example beside a topic to the mail in its frame, the topic, all topics, and the form."""
+    issue = acted.published(scene.topics["news"])["a mail of the archive"]
+    page.goto(links.manage(scene.anna))
+    press(page, "link", "Example ?: Product news", "Enter")
+    headed(page, "Autumn & more")
+    assert page.frame_locator("iframe").get_by_role("heading", name="Hello").text_content() == "Hello"
+    page.goto(f"{issue}?lang=pl")
+    press(page, "link", "Product news", "Enter")
+    headed(page, "Product news")
+    press(page, "link", "Wcześniejsze wiadomości e-mail", "Enter")
+    headed(page, "Wcześniejsze wiadomości e-mail")
+    press(page, "link", "Product news", "Enter")
+    press(page, "link", "Autumn & more", "Enter")
+    headed(page, "Autumn & more")
+    assert "?lang=pl" in page.url
+    page.go_back()
+    press(page, "link", "Otrzymuj je e-mailem", "Enter")
+    expect(page.locator("html")).to_have_attribute("lang", "pl")
