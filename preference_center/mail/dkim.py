@@ -5,12 +5,14 @@ are over-signed, so that none can be added afterwards.
 """
 
 import base64
+import binascii
 import hashlib
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -53,11 +55,12 @@ _WHITE = re.compile(rb"[ \t]+")
 _PADDING, _DIGEST = padding.PKCS1v15(), Prehashed(hashes.SHA256())
 
 
-class _Fields(NamedTuple):
-    """The header fields that are signed: their names in small letters, and their lines in relaxed form."""
+class _Form(NamedTuple):
+    """How the header fields of many messages are signed: listed in the signature, and in relaxed form with `%b` for own values."""
 
-    names: tuple[str, ...]
-    lines: tuple[bytes, ...]
+    names: str
+    lines: bytes
+    order: tuple[int, ...]  # of the own values therein
 
 
 class UnusableKey(ValueError):
@@ -99,7 +102,10 @@ class Signer:
             raise ValueError("the DKIM domain must be a full host name in ASCII (A-labels), such as example.org")
         if not _SELECTOR.match(self.selector):
             raise ValueError("the DKIM selector must be letters, digits, hyphens and dots, such as s2026")
-        self._key = _load(private_key_pem)
+        self._key = key = _load(private_key_pem)
+        self._sign: Callable[[bytes], bytes] = (
+            partial(key.sign, padding=_PADDING, algorithm=_DIGEST) if isinstance(key, RSAPrivateKey) else key.sign
+        )
         self.algorithm: Literal["rsa-sha256", "ed25519-sha256"] = (
             "rsa-sha256" if isinstance(self._key, RSAPrivateKey) else "ed25519-sha256"
         )
@@ -125,10 +131,8 @@ class Signer:
         begun, relaxed = _begun(self.algorithm, self.domain, self.selector, time, hashed.names)
         digest = hashlib.sha256(b"".join((hashed.fields, relaxed, hashed.body_hash, b"; b="))).digest()
         # RFC 8463 3: Ed25519 too signs the SHA-256 of the data, not the data.
-        key = self._key
-        signature = key.sign(digest, _PADDING, _DIGEST) if isinstance(key, RSAPrivateKey) else key.sign(digest)
-        encoded = base64.b64encode(signature)
-        folded = b"\r\n ".join([encoded[start : start + 72] for start in range(0, len(encoded), 72)])
+        encoded = _base64(self._sign(digest))
+        folded = b"\r\n ".join(_cut(len(encoded)).unpack(encoded))
         return b"".join((begun, hashed.body_hash, b";\r\n b=", folded, b"\r\n"))
 
 
@@ -154,9 +158,7 @@ class Signers:
 
         The shared ones are read once.
         """
-        mine, theirs = _fields(own), _known_fields(shared)
-        hashed = _of_fields(_Fields(mine.names + theirs.names, mine.lines + theirs.lines), body)
-        return b"".join((self._signatures(hashed, at), own, shared, body))
+        return b"".join((self._signatures(_in_parts(own, shared, body), at), own, shared, body))
 
     def _signatures(self, hashed: _Hashed, at: datetime | None) -> bytes:
         return b"".join([signer._signature(hashed, at) for signer in self._signers])
@@ -207,51 +209,49 @@ def _hashed(message: bytes) -> _Hashed:
     head, gap, body = message.partition(b"\r\n\r\n")
     if not gap:
         raise ValueError("a message has an empty line between headers and body, and CRLF line endings")
-    return _of_fields(_fields(head + b"\r\n"), body)
+    return _in_parts(head + b"\r\n", b"", body)
 
 
-def _fields(lines: bytes) -> _Fields:
-    """Those of these header lines that are signed."""
+def _in_parts(own: bytes, shared: bytes, body: bytes) -> _Hashed:
+    names, values = _fields(own)
+    form = _form(names, shared)
+    return _Hashed(form.names, form.lines % tuple([values[number] for number in form.order]), _body_hash(body))
+
+
+def _fields(lines: bytes) -> tuple[tuple[bytes, ...], list[bytes]]:
+    """The names of these header lines as they are written, and their values in relaxed form."""
     unfolded = lines.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")
     if b"  " in unfolded or b"\t" in unfolded:
         unfolded = _WHITE.sub(b" ", unfolded)
-    names, relaxed = [], []
+    names, values = [], []
     for line in unfolded.split(b"\r\n"):
-        written, colon, value = line.partition(b":")
-        name, begun = _signed_name(written)
-        if name and colon:
+        name, colon, value = line.partition(b":")
+        if colon:
             names.append(name)
-            relaxed.append(begun + value.strip(b" ") + b"\r\n")
-    return _Fields(tuple(names), tuple(relaxed))
-
-
-_known_fields = lru_cache(maxsize=64)(_fields)
-
-
-@lru_cache(maxsize=128)
-def _signed_name(written: bytes) -> tuple[str, bytes]:
-    """The name of a header in small letters, and how its relaxed line begins; nothing for one that is not signed."""
-    name = written.rstrip(b" ").decode("ascii", "replace").lower()
-    return (name, f"{name}:".encode()) if name in SIGNED else ("", b"")
-
-
-def _of_fields(fields: _Fields, body: bytes) -> _Hashed:
-    listed, order = _signing(fields.names)
-    return _Hashed(listed, b"".join([fields.lines[number] for number in order]), _body_hash(body))
+            values.append(value.strip(b" "))
+    return tuple(names), values
 
 
 @lru_cache(maxsize=64)
-def _signing(names: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
-    """How these fields are listed in a signature, and in which order they are signed."""
+def _form(written: tuple[bytes, ...], shared: bytes) -> _Form:
+    """For messages with own headers of these names, before others that are the same in all."""
+    theirs, values = _fields(shared)
+    values = [b"%b"] * len(written) + [value.replace(b"%", b"%%") for value in values]
+    all_names = [name.rstrip(b" ").decode("ascii", "replace").lower() for name in written + theirs]
+    names = [name for name in all_names if name in SIGNED]
     if "from" not in names:
         raise ValueError("a message without From cannot be signed")
     # Of a repeated header the lowest is signed first (RFC 6376 5.4.2); names beyond the last one stand for "no more".
     places: dict[str, list[int]] = {}
-    for number, name in enumerate(names):
+    for number, name in enumerate(all_names):
         places.setdefault(name, []).append(number)
-    all_names = (*names, *OVER_SIGNED)
-    lines = [":".join(all_names[start : start + 4]) for start in range(0, len(all_names), 4)]
-    return ":\r\n  ".join(lines), tuple(places[name].pop() for name in names)
+    order = [places[name].pop() for name in names]
+    listed = (*names, *OVER_SIGNED)
+    return _Form(
+        ":\r\n  ".join([":".join(listed[start : start + 4]) for start in range(0, len(listed), 4)]),
+        b"".join([b"%b:%b\r\n" % (all_names[number].encode(), values[number]) for number in order]),
+        tuple(number for number in order if number < len(written)),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -261,10 +261,20 @@ def _begun(algorithm: str, domain: str, selector: str, time: str, names: str) ->
     return f"DKIM-Signature: {value}".encode(), f"dkim-signature:{' '.join(value.split())}".encode()
 
 
+@lru_cache(maxsize=8)
+def _cut(length: int) -> struct.Struct:
+    """A signature of this length, as lines of 72 characters."""
+    full, rest = divmod(length, 72)
+    return struct.Struct("72s" * full + (f"{rest}s" if rest else ""))
+
+
 def _body_hash(body: bytes) -> bytes:
     # Simple canonical form: empty lines at the end do not count, and the body ends with one CRLF (RFC 6376 3.4.3).
     if not body.endswith(b"\r\n"):
         body += b"\r\n"
     while body.endswith(b"\r\n\r\n"):
         body = body[:-2]
-    return base64.b64encode(hashlib.sha256(body).digest())
+    return _base64(hashlib.sha256(body).digest())
+
+
+_base64 = partial(binascii.b2a_base64, newline=False)

@@ -263,14 +263,24 @@ def test_new_rsa_keys_are_not_short_and_a_signer_is_needed() -> None:
         dkim.Signers([])
 
 
+@pytest.mark.parametrize("bits", [1024, 1280])  # with 1280 the lines of the signature come out even
+def test_a_signature_is_folded_into_lines_of_72_characters(bits: int) -> None:
+    signed = dkim.Signer("a.example", "s", pem(rsa.generate_private_key(65537, bits))).sign(campaign_letter())
+    found = re.search(rb" b=((?:[^\r\n]+\r\n )*[^\r\n]+)\r\n", signed)
+    assert found
+    lines = found[1].split(b"\r\n ")
+    assert {len(line) for line in lines[:-1]} == {72} and 0 < len(lines[-1]) <= 72
+    assert len(base64.b64decode(b"".join(lines))) == bits // 8
+
+
 def test_a_message_in_parts_gets_the_signatures_of_the_whole_wherever_it_is_cut() -> None:
     # also where a header stands in both parts
     head, _, body = campaign_letter().partition(b"\r\n\r\n")
     lines = re.findall(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*", b"Reply-To: a@c.example\r\n" + head + b"\r\n")
-    lines.append(b"Reply-To: b@c.example\r\n")
+    lines += b"Reply-To: b@c.example\r\n", b"CFBL-Feedback-ID: 50 %b off, 100%\r\n"
     whole = b"".join((*lines, b"\r\n", body))
     for cut in range(len(lines)):
         own, shared = b"".join(lines[:cut]), b"".join(lines[cut:]) + b"\r\n"
         signed = BOTH.sign_parts(own, shared, body)
         assert signed == BOTH.sign(whole)
-    assert verifies(signed)
+        assert verifies(signed)
