@@ -7,7 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from jinja2 import Template, TemplateError
@@ -28,6 +28,7 @@ from preference_center.mail.header_lines import header_text
 from preference_center.topics.models import Topic
 
 _KEPT = 32  # renderers a process keeps
+_KEPT_LINES = 1024  # of each language
 
 
 class RenderError(Invalid):
@@ -100,8 +101,11 @@ class Spoken:
 
     def __init__(self, compiled: Mapping[str, Any], fixed: Mapping[str, str]) -> None:
         self._html, self._text, self._fixed = compiled["html"], compiled["text"], fixed
-        lines = (Source(compiled[name], autoescape=False) for name in ("subject", "preheader"))
-        self._lines = Slots(*lines, fixed=fixed, encoded=False)
+        lines = Slots(
+            *(Source(compiled[name], autoescape=False) for name in ("subject", "preheader")), fixed=fixed, encoded=False
+        )
+        self._in_lines = tuple(lines.names)
+        self._lines = lru_cache(maxsize=_KEPT_LINES)(partial(_written, lines, self._in_lines))
         self._parts = self._slots(self._html)
         self._followed: Slots | None = None
         self.names = self._parts.names  # the fields that its parts speak of
@@ -117,13 +121,13 @@ class Spoken:
         if ways is not None:
             fields, parts = {**fields, **ways}, self._followed or self._follow()
         try:
-            subject, preheader = self._lines.fill(fields)
-            fields["subject"], fields["preheader"] = _subject(subject.decode()), preheader.decode()
+            subject, fields["preheader"] = self._lines(*[values.text(fields.get(name)) for name in self._in_lines])
+            fields["subject"] = subject
             html, text = parts.fill(fields)
         except _FAULTS as fault:
             raise _named(fault) from None
         _check_size(html, text)
-        return Encoded(fields["subject"], html, text)
+        return Encoded(subject, html, text)
 
     def _follow(self) -> Slots:
         self._followed = self._slots(following.followed(self._html))
@@ -140,7 +144,12 @@ def _with_footer(html: str, text: str, language: str) -> tuple[str, str]:
     return html.replace(compiling.FOOTER, spoken.html, 1), text.replace(compiling.FOOTER, spoken.text, 1)
 
 
-@lru_cache(maxsize=1024)
+def _written(lines: Slots, names: tuple[str, ...], *said: str) -> tuple[str, str]:
+    """Subject and preheader when this is said of these fields, which comes again for many: often it is a first name alone."""
+    subject, preheader = lines.fill(dict(zip(names, said, strict=True)))
+    return _subject(subject.decode()), preheader.decode()
+
+
 def _subject(rendered: str) -> str:
     subject = header_text(rendered, compiling.MAX_SUBJECT)
     if not subject:
@@ -148,8 +157,8 @@ def _subject(rendered: str) -> str:
     return subject
 
 
-def _check_size(*parts: str | bytes) -> None:
-    if max(map(len, parts)) > markup.MAX_OUTPUT:
+def _check_size(html: str | bytes, text: str | bytes) -> None:
+    if len(html) > markup.MAX_OUTPUT or len(text) > markup.MAX_OUTPUT:
         raise RenderError("The mail is larger than 1 MB for this contact.")
 
 

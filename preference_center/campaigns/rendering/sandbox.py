@@ -44,10 +44,26 @@ def encoded(text: str) -> bytes:
     """A piece of a body as quoted-printable. It ends at the beginning of a line, so pieces fit together in any order."""
     if len(text) <= 75 and _PLAIN.match(text):
         return text.encode("ascii") + SOFT_BREAK
-    if _FLAT.match(text) and ".." not in text:
-        return "=\r\n".join([*_LINES.findall(text), ""]).encode("ascii")
+    if (flat := encoded_flat(text)) is not None:
+        return flat
     piece = quoted_printable(text)
     return piece if piece.endswith(b"\r\n") else piece + SOFT_BREAK
+
+
+def encoded_flat(text: str) -> bytes | None:
+    """The same of a text as links are, which may be cut anywhere as long as no line begins with a dot; None for any other."""
+    if not text.isascii() or not 1 <= len(text) <= 1000:
+        return None
+    signs = text.encode("ascii")
+    if signs.translate(None, _OF_LINKS) or b".." in signs or signs.startswith(b"."):
+        return None
+    lines, start, last = [], 0, len(signs) - 75
+    while start < last:
+        end = start + (74 if signs[start + 75] == _DOT else 75)
+        lines.append(signs[start:end])
+        start = end
+    lines += signs[start:], b""
+    return SOFT_BREAK.join(lines)
 
 
 SOFT_BREAK = b"=\r\n"  # the last one of a body is cut off
@@ -72,9 +88,8 @@ _WRITTEN = (
 )
 
 
-# As links are: such a text may be cut anywhere, as long as no line begins with a dot.
-_FLAT = re.compile(r"(?!\.)[A-Za-z0-9:/?&#,;_%+~.-]{1,1000}\Z")
-_LINES = re.compile(r".{1,75}(?!\.)")
+_OF_LINKS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/?&#,;_%+~.-"
+_DOT = ord(".")
 
 
 def _is_plain(value: object) -> bool:

@@ -8,6 +8,7 @@ set of decisions has its own finished row of pieces.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import eq, ge, gt, itemgetter, le, lt, ne
 from typing import Any, NamedTuple, TypeVar
 
@@ -36,15 +37,14 @@ class Source(NamedTuple):
 
 
 class _Known(dict[str, Made]):
-    """What each value of a field comes to. The same first names and cities come again and again; links never do."""
+    """What each value of a field comes to. The same first names and cities come again and again."""
 
-    def __init__(self, name: str, work: Callable[[str], Made]) -> None:
-        self._is_ours, self._comes_again = name in values.OURS, name not in values.UNLIKE_ANY_OTHER
-        self._work = work
+    def __init__(self, work: Callable[[str], Made], *, clean: bool) -> None:
+        self._work, self._is_clean = work, clean
 
     def __missing__(self, value: str) -> Made:
-        made = self._work(value if self._is_ours else values.cleaned(value))
-        if self._comes_again and len(value) <= _SHORT:
+        made = self._work(value if self._is_clean else values.cleaned(value))
+        if len(value) <= _SHORT:
             if len(self) >= _KEPT_VALUES:
                 self.clear()
             self[value] = made
@@ -59,7 +59,8 @@ class _Choice:
 
 
 _Body = list[bytes | int | _Choice]  # fixed bytes, the number of a slot, or a choice
-_Slot = tuple[str, _Known[list[bytes]]]  # its field, and how each text writes a value
+_Written = tuple[bytes, ...]  # by each text
+_Slot = tuple[str, Callable[[str], _Written]]  # its field, and how its values are written
 
 
 @dataclass(slots=True)
@@ -93,12 +94,9 @@ class Slots:
         """The texts for one contact."""
         row = self._plain or self._chosen(fields)
         get, text = fields.get, values.text
-        written = [known[value if type(value := get(name)) is str else text(value)] for name, known in row.slots]
-        columns = list(zip(*written, strict=True)) or [()] * len(row.forms)
-        end = self._end
-        return [
-            (form % pick(column)).removesuffix(end) for (form, pick), column in zip(row.forms, columns, strict=True)
-        ]
+        written = [write(value if type(value := get(name)) is str else text(value)) for name, write in row.slots]
+        end, values_of_all = self._end, list(chain.from_iterable(written))
+        return [(form % pick(values_of_all)).removesuffix(end) for form, pick in row.forms]
 
     # Decisions.
 
@@ -116,14 +114,14 @@ class Slots:
     def _row(self, decisions: Sequence[int]) -> _Row:
         row, decided = _Row(), iter(decisions)
         places: dict[int, int] = {}  # the slots that occur, each once
-        for body in self._bodies:
+        for text, body in enumerate(self._bodies):
             form, order = bytearray(), []
             for part in _flat(body, decided):
                 if isinstance(part, bytes):
                     form += part.replace(b"%", b"%%")
                 else:
                     form += b"%b"
-                    order.append(places.setdefault(part, len(places)))
+                    order.append(places.setdefault(part, len(places)) * len(self._bodies) + text)
             row.forms.append((bytes(form), itemgetter(*order) if order else _nothing))
         row.slots = [self._slots[number] for number in places]
         return row
@@ -151,11 +149,24 @@ class Slots:
             return self._bytes(self._read(self._expression(node, text)(""), text))
         number = self._numbers.setdefault(repr(node), len(self._slots))
         if number == len(self._slots):
-            ways = [self._expression(node, each) for each in range(len(self._sources))]
-            self._slots.append(self._about_one_field(node, lambda said: self._in_each(ways, said)))
+            self._slots.append(self._about_one_field(node, self._writing(node)))
         return number
 
-    def _in_each(self, ways: list[Expression], said: str) -> list[bytes]:
+    def _writing(self, node: nodes.Node) -> Callable[[str], _Written]:
+        """How each text writes what is said."""
+        count = len(self._sources)
+        ways = [self._expression(node, each) for each in range(count)]
+
+        def written(said: str) -> _Written:
+            return self._in_each(ways, said)
+
+        def link(said: str) -> _Written:
+            flat = None if "&" in said else sandbox.encoded_flat(said)
+            return written(said) if flat is None else (flat,) * count
+
+        return link if self._encoded and isinstance(node, nodes.Name) else written
+
+    def _in_each(self, ways: list[Expression], said: str) -> _Written:
         """As each text writes it. Most of what is said reads the same in HTML, and is encoded once."""
         found: list[bytes] = []
         before, written = None, b""
@@ -164,7 +175,7 @@ class Slots:
             if reads != before:
                 before, written = reads, self._bytes(reads)
             found.append(written)
-        return found
+        return tuple(found)
 
     def _read(self, value: Any, text: int) -> str:
         if self._sources[text].autoescape and (type(value) is not str or _MEANT.search(value)):
@@ -190,16 +201,18 @@ class Slots:
             always = answer("")
             return lambda fields: always
         name, known = self._about_one_field(node, answer)
-        return lambda fields: known[values.text(fields.get(name))]
+        return lambda fields: known(values.text(fields.get(name)))
 
-    def _about_one_field(self, node: nodes.Node, work: Callable[[str], Made]) -> tuple[str, _Known[Made]]:
-        """The one field that an expression speaks of, beside the fixed ones, and what its values come to."""
+    def _about_one_field(self, node: nodes.Node, work: Callable[[str], Made]) -> tuple[str, Callable[[str], Made]]:
+        """The one field that an expression speaks of, beside the fixed ones, and what its values come to. Links never come again."""
         names = _names(node) - self._fixed.keys()
         if len(names) != 1:
             raise ValueError("an expression in a compiled template speaks of one field")
         (name,) = names
         self.names.add(name)
-        return name, _Known(name, work)
+        if name in values.UNLIKE_ANY_OTHER:
+            return name, work
+        return name, _Known(work, clean=name in values.OURS).__getitem__
 
     def _expression(self, node: nodes.Node, text: int) -> Expression:
         match node:
