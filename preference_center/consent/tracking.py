@@ -34,7 +34,7 @@ def offer() -> Topic:
         with i18n.in_language(language):
             texts[language] = TopicText(
                 language=language,
-                name=_("Let us see whether you open and click"),
+                name=_("Counting opens and clicks"),
                 description=_("We use it to write less of what nobody reads. Your emails are the same without it."),
             )
     earlier = db.session.scalar(select(func.count()).where(Topic.purpose_key == PURPOSE)) or 0

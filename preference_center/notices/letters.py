@@ -41,7 +41,9 @@ _Facts = tuple[str, dict[str, Any]]
 def confirm_subscription(contact: Contact, payload: dict[str, Any]) -> _Facts:
     """Asks the owner of the address whether the sign-up was theirs."""
     url = signed_links.url(Power.confirm, [contact.public_id, payload["wish"]])
-    return _("Confirm your subscription"), {"url": url, "topics": _topics(payload)}
+    topics = _topics(payload)
+    wishes = [(mails, [topic for topic in topics if topic["mails"] is mails]) for mails in (True, False)]
+    return _("Confirm your subscription"), {"url": url, "wishes": [wish for wish in wishes if wish[1]]}
 
 
 def new_link(contact: Contact, payload: dict[str, Any]) -> _Facts:
@@ -148,10 +150,11 @@ def _day(moment: str) -> str:
     return str(format_date(datetime.fromisoformat(moment), "long"))
 
 
-def _topics(payload: dict[str, Any]) -> list[dict[str, str]]:
+def _topics(payload: dict[str, Any]) -> list[dict[str, Any]]:
     language = i18n.current_language()
     found = []
     for key in payload["topics"]:
-        text = catalogue.by_key(key).text(language)
-        found.append({"key": key, "name": text.name, "cadence": text.cadence})
+        topic = catalogue.by_key(key)
+        text = topic.text(language)
+        found.append({"key": key, "name": text.name, "cadence": text.cadence, "mails": topic.purpose.mails})
     return found

@@ -59,6 +59,7 @@ def _page(template: str, link: Link, wish: Wish, **values: Any) -> str:
         wish=wish,
         token=link.token,
         contact=link.contact,
-        names=[topic.name(i18n.current_language()) for topic in wish.topics],
+        names=[topic.name(i18n.current_language()) for topic in wish.topics if topic.purpose.mails],
+        besides=[topic.name(i18n.current_language()) for topic in wish.topics if not topic.purpose.mails],
         **values,
     )

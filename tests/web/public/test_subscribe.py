@@ -11,11 +11,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center import clock, jobs
+from preference_center.consent import tracking
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import addresses
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
+from preference_center.notices import letters
 from preference_center.notices.models import Kind, NoticeState
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -135,6 +137,25 @@ def test_a_wish_and_its_confirmation_keep_the_language_of_the_text_that_was_show
         "confirmed",
         "en",
     )
+
+
+def test_what_is_no_mail_is_asked_and_confirmed_in_words_of_its_own(client: FlaskClient, scene: Scene) -> None:
+    """S63: nobody agrees to be counted by a button that speaks of mail."""
+    with transaction():
+        tracking.offer()
+    sign_up(client, "news", "tracking")
+    letter = letters.write(scene.notices()[-1], newcomer())
+    assert "to send these emails to this address:\n\n- Product news" in letter.text
+    assert "agreed to this at Example Shop Ltd, with this address:\n\n- Counting opens and clicks\n" in letter.text
+    assert letter.html.index("agreed to this at") < letter.html.index("Counting opens and clicks")
+    path = confirm_path(scene)
+    asked = client.get(path).text
+    assert (
+        "Yes, I agree to this" in asked and "may count which of its emails I open" in asked and "send me" not in asked
+    )
+    told = client.post(path).text
+    assert "Confirmed. You will get Product news." in told and "You agreed to: Counting opens and clicks." in told
+    assert "You get Product news. There is nothing more to do." in client.get(path).text
 
 
 def test_a_used_link_says_so_and_writes_nothing(client: FlaskClient, scene: Scene) -> None:
