@@ -95,6 +95,8 @@ def proof(contact: Contact, key: str) -> bytes:
 
 
 def provable(contact: Contact) -> list[Topic]:
-    """The topics on which there is something to prove."""
+    """The topics on which there is something to prove; none where this process may not sign."""
+    if not checkpoints.may_sign(current_app.extensions["settings"]):
+        return []
     said = {record.topic_id for record in consents.all_records(contact)}
     return [topic for topic in catalogue.everything() if topic.id in said]

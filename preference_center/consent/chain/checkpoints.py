@@ -53,6 +53,12 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey:
     return key
 
 
+def may_sign(settings: Settings) -> bool:
+    """Whether this process can read the key that signs, or would make it."""
+    file = key_file(settings)
+    return os.access(file, os.R_OK) or not (settings.checkpoint_key_file or file.exists())
+
+
 def own_key(settings: Settings) -> str | None:
     """The public key of this installation, where its file can be read; makes none."""
     if not key_file(settings).is_file() or not os.access(key_file(settings), os.R_OK):

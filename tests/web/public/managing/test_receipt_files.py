@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def test_a_receipt_can_be_had_by_mail_once(
 
 
 def test_a_proof_file_from_the_page_holds_and_names_nobody(
-    client: FlaskClient, scene: Scene, everything: list[str]
+    app: Flask, client: FlaskClient, scene: Scene, everything: list[str]
 ) -> None:  # S53, S71
     own = links.manage(scene.anna)
     waits = client.get(f"{own}/proof/news.json")
@@ -178,6 +179,10 @@ def test_a_proof_file_from_the_page_holds_and_names_nobody(
     with transaction():
         seal.seal_all()
     assert f"{own}/proof/news.json" in client.get(f"{own}/consents").text
+    settings = app.extensions["settings"]
+    app.extensions["settings"] = replace(settings, checkpoint_key_file="/nowhere/key.pem")
+    assert "Proof files" not in client.get(f"{own}/consents").text, "this process may not sign"
+    app.extensions["settings"] = settings
     answer = client.get(f"{own}/proof/news.json")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="proof-news.json"'
     checked = checking.check(answer.data)
