@@ -246,7 +246,7 @@ def _format(given: ContentFormat | str) -> ContentFormat:
 
 def _name(given: str) -> str:
     name = " ".join(given.split())
-    if not name or len(name) > 120:
+    if not name or len(name) > 120 or not name.isprintable():
         raise Invalid("Give the campaign a name of 1 to 120 characters.", {"name": "1 to 120 characters."})
     return name
 

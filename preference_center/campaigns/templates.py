@@ -128,6 +128,6 @@ def _add(template: Template, ready: dict[str, Any], actor: str) -> TemplateVersi
 
 def _name(given: str) -> str:
     name = " ".join(given.split())
-    if not name or len(name) > 120:
+    if not name or len(name) > 120 or not name.isprintable():
         raise Invalid("Give the template a name of 1 to 120 characters.", {"name": "1 to 120 characters."})
     return name

@@ -1,6 +1,7 @@
 """The hostile list of templates against hard limits: refused with a line number in under 2 s and 200 MB each, in a process of its own.
 
-All of it is refused while it is read, so nothing hostile is ever run and no child process is needed for rendering.
+Templates are refused while they are read, so nothing hostile is ever run and no child process is needed for rendering. What is
+heavy work for the readers of Markdown, HTML and styles is refused as well, or done within the same limits.
 """
 
 import subprocess
@@ -9,7 +10,7 @@ import sys
 CHILD = """
 import resource, time
 from pathlib import Path
-from preference_center.campaigns.rendering import templating
+from preference_center.campaigns.rendering import compiling, templating
 from preference_center.errors import Invalid
 from tests.campaigns.test_templating import HOSTILE, KNOWN
 
@@ -23,6 +24,8 @@ more = {
     "many filters": "{{ city" + "|upper" * 60 + " }}",
     "center": "{{ city|center(500000000) }}",
     "format": "{{ '%0500000000d' % 1 }}",
+    "nul": "a" + chr(0),
+    "half a character": "a" + chr(0xD800),
 }
 for name, source in (HOSTILE | more).items():
     begun = time.monotonic()
@@ -33,7 +36,23 @@ for name, source in (HOSTILE | more).items():
     else:
         raise AssertionError(f"{name} was let through")
     assert time.monotonic() - begun < 2, name
-print(len(HOSTILE) + len(more))
+contents = {
+    "brackets in a style": ("html", "<style>p{color:" + "(" * 180_000 + "}</style><p>x</p>"),
+    "addresses in a style": ("html", "<style>p{background:" + "url(" * 45_000 + "}</style><p>x</p>"),
+    "neighbours": ("html", "<style>" + ".no ~ p ~ p ~ p{color:red}" * 300 + "</style>" + "<p>x</p>" * 7000),
+    "rules": ("html", "<style>" + "p{color:red}" * 9000 + "</style>" + "<p>x</p>" * 7000),
+    "signs": ("html", "<" * 190_000),
+    "signs in Markdown": ("markdown", "&" * 190_000),
+}
+for name, (kind, source) in contents.items():
+    begun = time.process_time()
+    try:
+        made = {"subject": "News", "preheader": "", "format": kind, "source": source, "text_source": ""}
+        compiling.compiled(made, {})
+    except Invalid as refused:
+        assert "line 1: " in refused.message, (name, refused.message)
+    assert time.process_time() - begun < 2, name
+print(len(HOSTILE) + len(more) + len(contents))
 """
 
 

@@ -23,6 +23,8 @@ from preference_center.campaigns.rendering.templating import Piece
 
 MAX_OUTPUT = 1_000_000
 MAX_SIGNS = 5_000  # beyond, a reader of Markdown needs seconds
+MAX_MARKS = 50_000  # of signs that it looks at one by one
+MAX_WORK = 20_000_000  # rules of a style sheet times elements, about a second of the inliner
 TOO_LARGE = "The finished mail would be larger than 1 MB."
 WHERE = "source"
 LINK_FIELDS = frozenset({"unsubscribe_url", "preferences_url", "browser_url"})
@@ -105,7 +107,9 @@ def document(kind: ContentFormat, pieces: list[Piece]) -> Document:
     found = scanning.split(html)
     body = marks.in_addresses(_body(found.body, marks))
     _check_places(body, found.css, marks)
-    document = layout.document(styles.stylesheet(found.css), styles.declarations(found.body_style), body)
+    css = styles.stylesheet(found.css)
+    _check_work(css, body)
+    document = layout.document(css, styles.declarations(found.body_style), body)
     # the inliner puts its <style> first; the charset must come within the first kilobyte
     inlined = _inliner().inline(document).replace("<head>", '<head><meta charset="utf-8">', 1)
     if len(inlined) > MAX_OUTPUT:
@@ -116,6 +120,8 @@ def document(kind: ContentFormat, pieces: list[Piece]) -> Document:
 def _markdown(source: str, marks: Marks) -> str:
     if sum(source.count(sign) for sign in "[*_|~`\n") > MAX_SIGNS:
         _wrong(1, f"This text is too long for Markdown: {MAX_SIGNS:,} lines and signs such as * and [ at most.")
+    if sum(map(source.count, "!#$%&+-:<=>@\\]^{}")) > MAX_MARKS:
+        _wrong(1, f"This text is too long for Markdown: {MAX_MARKS:,} signs such as & and < at most.")
     addresses: list[scanning.Address] = []
     reader = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
     reader.validateLink = lambda url: True  # type: ignore[method-assign] # refused below, with the line, not dropped
@@ -184,6 +190,14 @@ def _check_addresses(addresses: Iterable[scanning.Address], marks: Marks) -> Non
         begin = re.match(r"https?://[^/?#]+[/?#]|mailto:|tel:|#", address.text, re.IGNORECASE)
         if numbers and (begin is None or marks.any.search(begin[0])):
             _wrong(address.line, "A merge field cannot choose the host of an address; only what comes after it.")
+
+
+def _check_work(css: str, body: str) -> None:
+    """Each element is held against each selector; one with ~ looks through all that stand before it as well."""
+    elements, selectors = body.count("<"), css.count("{") + css.count(",")
+    if elements * (selectors + css.count("~") * elements // 40) > MAX_WORK:
+        words = f"The style sheet is too much for {elements:,} tags: use fewer of its {selectors:,} selectors, or none with ~."
+        _wrong(1, words)
 
 
 def _check_places(body: str, css: str, marks: Marks) -> None:

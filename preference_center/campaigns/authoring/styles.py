@@ -105,7 +105,8 @@ PROPERTIES = frozenset(
 )
 _CODE = re.compile(r"[<>\\{}@]|expression|javascript|behaviou?r|-moz-binding|image-set|/\*", re.IGNORECASE)
 _URL = re.compile(r"url\(\s*(?:'([^']*)'|\"([^\"]*)\"|([^)'\"\s]*))\s*\)", re.IGNORECASE)
-_PARTS = re.compile(r"(?:[^;\"'(]|\"[^\"]*\"|'[^']*'|\([^)]*\))+")
+# one pair of brackets inside another at most: with more, what is never closed would be looked through again and again
+_PARTS = re.compile(r"(?:[^;\"'(]|\"[^\"]*\"|'[^']*'|\((?:[^()]|\([^()]*\))*\))+")
 _SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
 _MEDIA = re.compile(r"@media[\w\s():,.<>=/-]+\Z", re.IGNORECASE)
 

@@ -40,6 +40,7 @@ _ALIASES = {"unsubscribe": "unsubscribe_url", "preferences": "preferences_url", 
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">="}
 _BLOCKS = ("if", "elif", "else", "endif")
 
+_BROKEN = re.compile("[\0\ud800-\udfff]")
 _syntax = Environment(autoescape=True, keep_trailing_newline=True)
 
 
@@ -68,6 +69,9 @@ def read(source: str, known: Collection[str], where: str) -> list[Piece]:
     """The pieces of an author's text. Invalid with `where`, the line and what to write, when it holds anything else."""
     if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
         raise Invalid(f"The {where} is too long: keep it under {MAX_SOURCE // 1000} kB.", {where: "Too long."})
+    if broken := _BROKEN.search(source):
+        line = source.count("\n", 0, broken.start()) + 1
+        wrong(where, line, "Here stands a sign that no mail can hold: half a character, or a NUL.")
     _check_tags(source, where)
     pieces = [
         _tag(kind, text, line, known, where) if kind else Piece("text", text, line)
