@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sqlalchemy import bindparam, func, insert, select, text
 
+from bench.databases import create_database
 from preference_center import clock
 from preference_center.app import create_app
 from preference_center.campaigns import audience, scheduling
@@ -36,7 +37,6 @@ from preference_center.topics.purposes import LegalBasis
 from tests.conftest import make_settings
 from tests.support import make
 from tests.support.bell import WrittenBell
-from tests.support.databases import create_database
 
 SEGMENT = 'language = "pl" and city = "Kraków"'
 PER_INSERT = 5_000

@@ -36,7 +36,7 @@ def main() -> None:
 def _database(folder: Path, embedded_postgresql: bool) -> str:
     if not embedded_postgresql:
         return f"sqlite:///{folder / 'bench.db'}"
-    from tests.support.databases import create_database
+    from bench.databases import create_database
 
     return create_database("pc_bench")
 

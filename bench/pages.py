@@ -43,11 +43,11 @@ def main() -> None:
 
 
 def _measure(folder: Path, chosen: argparse.Namespace) -> dict[str, object]:
+    from bench.databases import create_database
     from preference_center.app import create_app
     from preference_center.db import db
     from tests.conftest import make_settings
     from tests.support.bell import WrittenBell
-    from tests.support.databases import create_database
     from tests.support.house import environment
 
     (folder / "hello.py").write_text(HELLO, encoding="utf-8")

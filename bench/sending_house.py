@@ -14,6 +14,7 @@ from flask import current_app
 from sqlalchemy import func, insert, select, text
 
 from bench import newsletter
+from bench.databases import create_database
 from preference_center import clock, embedded, jobs
 from preference_center.app import create_app
 from preference_center.campaigns import scheduling
@@ -30,7 +31,6 @@ from preference_center.topics.purposes import LegalBasis
 from tests.conftest import make_settings
 from tests.support import make
 from tests.support.bell import WrittenBell
-from tests.support.databases import create_database
 from tests.support.house import environment
 
 WORKERS = 2

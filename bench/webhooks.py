@@ -56,12 +56,12 @@ def main() -> None:
 
 
 def _measure(folder: Path, chosen: argparse.Namespace) -> None:
+    from bench.databases import create_database
     from preference_center import embedded
     from preference_center.app import create_app
     from preference_center.db import db
     from tests.conftest import make_settings
     from tests.support.bell import WrittenBell
-    from tests.support.databases import create_database
 
     url = create_database("pc_bench") if chosen.embedded_postgresql else f"sqlite:///{folder / 'bench.db'}"
     settings = make_settings(folder, url, redis_url=None, testing=False)
