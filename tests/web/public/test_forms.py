@@ -123,13 +123,16 @@ def test_the_snippet_posts_here_and_consent_rests_on_the_text_it_showed(
     assert "<script" not in text and "style" not in text and "checked" not in text
     assert 'action="https://mail.example.com/subscribe/shop?lang=en" method="post"' in text
     first = wordings.current(scene.topics["offers"], "en")
+    assert first is not None
+    labels = re.findall(r"<label><input type=\"checkbox\".*?</label>", text, re.S)
+    assert len(labels) == 2 and first.text in labels[0], "the text belongs to its box, also to who cannot see them"
     with transaction():
         wordings.publish(scene.topics["offers"], "en", "A newer text.")
     sent = fields(text) | {"email": [NEW], "topic": ["offers"]}
     answer = client.post("/subscribe/shop?lang=en", data=sent, headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 200 and "Set-Cookie" not in answer.headers
     newcomer = contacts.by_email(NEW)
-    assert newcomer is not None and first is not None
+    assert newcomer is not None
     assert [record.wording_id for record in standing.all_records(newcomer)] == [first.id]
     with pytest.raises(Invalid, match="does not exist in es"):
         snippets.html(shop_form, "es")
