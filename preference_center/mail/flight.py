@@ -32,6 +32,8 @@ PHASES = {
     Step.empty_dot: Phase.mail,
     Step.chunk: Phase.dot,
 }
+_ASKED = (Step.mail, Step.rcpt, Step.data)
+_WHOLE = (Step.mail, Step.rcpt, Step.chunk)
 
 
 @dataclass(slots=True, eq=False)
@@ -39,9 +41,6 @@ class Flight:
     """One envelope on its way, with addresses and data in the form the relay gets. Times are of time.monotonic()."""
 
     envelope: Envelope
-    sender: bytes
-    recipient: bytes
-    data: bytes
     utf8: bool = False
     deadline: float = math.inf
     refusal: Result | None = None
@@ -50,19 +49,19 @@ class Flight:
 
     def commands(self, features: Features, *, chunked: bool = False) -> "tuple[Words, ...]":
         """MAIL, RCPT and DATA for this message (RFC 5321; RFC 6531 for addresses beyond ASCII), or BDAT with all of it (RFC 3030)."""
-        options = b""
+        _, sender, recipient, data, _ = self.envelope
+        options = ""
         if self.utf8:
-            options = b" BODY=8BITMIME SMTPUTF8" if features.eight_bit else b" SMTPUTF8"
-        mail = b"MAIL FROM:<%b>%b\r\n" % (self.sender, options)
-        rcpt = b"RCPT TO:<%b>\r\n" % self.recipient
+            options = " BODY=8BITMIME SMTPUTF8" if features.eight_bit else " SMTPUTF8"
         if chunked:
-            head = b"%b%bBDAT %d LAST\r\n" % (mail, rcpt, len(self.data))
-            return (Words((Step.mail, Step.rcpt, Step.chunk), self, (head, self.data)),)
+            head = f"MAIL FROM:<{sender}>{options}\r\nRCPT TO:<{recipient}>\r\nBDAT {len(data)} LAST\r\n"
+            return (Words(_WHOLE, self, (head.encode(), data)),)
         if features.pipelining:
-            return (Words((Step.mail, Step.rcpt, Step.data), self, (mail + rcpt + b"DATA\r\n",)),)
+            named = f"MAIL FROM:<{sender}>{options}\r\nRCPT TO:<{recipient}>\r\nDATA\r\n"
+            return (Words(_ASKED, self, (named.encode(),)),)
         return (
-            Words((Step.mail,), self, (mail,)),
-            Words((Step.rcpt,), self, (rcpt,)),
+            Words((Step.mail,), self, (f"MAIL FROM:<{sender}>{options}\r\n".encode(),)),
+            Words((Step.rcpt,), self, (f"RCPT TO:<{recipient}>\r\n".encode(),)),
             Words((Step.data,), self, (b"DATA\r\n",)),
         )
 

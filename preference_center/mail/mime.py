@@ -19,6 +19,7 @@ __all__ = [
     "encode_header",
     "envelope_address",
     "header_text",
+    "is_usual",
     "mailbox",
     "message",
     "phrase",
@@ -123,7 +124,7 @@ def mailbox(display_name: str, address: str) -> str:
 
     ValueError: the address cannot stand in a header. A local part beyond ASCII stays, for SMTPUTF8 (RFC 6532).
     """
-    if not display_name and _is_usual(address):
+    if not display_name and is_usual(address):
         return address
     local, domain = _split(address)
     name = phrase(display_name) if display_name else ""
@@ -148,7 +149,7 @@ def envelope_address(address: str) -> str:
 
     NeedsSMTPUTF8 when the local part is not ASCII; ValueError when it is no address at all.
     """
-    if _is_usual(address):
+    if is_usual(address):
         return address
     local, domain = _split(address)
     if not local.isascii():
@@ -163,7 +164,7 @@ def utf8_address(address: str) -> str:
 
 
 def _split(address: str) -> tuple[str, str]:
-    if _is_usual(address):
+    if is_usual(address):
         local, _, domain = address.rpartition("@")
         return local, domain
     # The errors never repeat the address: they end up in logs.
@@ -184,7 +185,8 @@ def _split(address: str) -> tuple[str, str]:
     return local, domain
 
 
-def _is_usual(address: str) -> bool:
+def is_usual(address: str) -> bool:
+    """Whether this is an address in ASCII beyond doubt, the same in a header and in an envelope."""
     return len(address) <= LOCAL_LIMIT and _USUAL.match(address) is not None
 
 

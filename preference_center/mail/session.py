@@ -30,7 +30,8 @@ from preference_center.mail.relay import Relay
 from preference_center.mail.speaking import DOT, ENDS, TOGETHER, Speaker
 from preference_center.mail.wire import READ, Gibberish, Gone
 
-_NAMED = (Step.mail, Step.rcpt)  # sender and recipient; a yes to these changes nothing
+_NAMED = (Step.mail, Step.rcpt)  # sender and recipient
+_MERE = (Step.reset, *_NAMED)  # a yes to these changes nothing
 
 
 class Session(Speaker):
@@ -53,13 +54,16 @@ class Session(Speaker):
         self._settle()
 
     def begin(self) -> None:
-        """Take on as many messages as may be on their way here, and say them in one go."""
+        """Take on as many messages as may be on their way here; say() says them in one go."""
         while self.ready and (flight := self.desk.take(self.features)) is not None:
             self._line_up(flight)
-        if not self._unsaid:
-            return
+
+    def say(self) -> None:
+        """Say what prepare() put together, now that the journal knows which messages end in it."""
+        parts, self._parts = self._parts, []
         try:
-            self._say()
+            self._wire.write(*parts)
+            self._writing = not self._wire.flushed
             self._restart_clock()
         except Gone as gone:
             self._gone(gone)
@@ -79,17 +83,19 @@ class Session(Speaker):
                     self._wire.flush()
                 if mask & READ:
                     self._replies.extend(self._wire.read())
-                self._go_on_writing()
                 self._hear()
+                if self._writing:
+                    self._go_on_writing()
         except Gone as gone:
             self._gone(gone)
         except RelayTrouble as trouble:
             self._end(trouble)
-        self._settle()
+        if not self.has_words:  # else say() comes next
+            self._settle()
 
     def on_time(self, now: float) -> None:
         """Called now and then: ends what has waited too long."""
-        if now >= self.deadline and not self.ended:
+        if now >= self.deadline and not self.ended and not self.has_words:  # who has words was answered just now
             self._gone(Gone("no answer in time"))
             self._settle()
 
@@ -115,52 +121,52 @@ class Session(Speaker):
     # Hearing.
 
     def _hear(self) -> None:
-        if not self._replies:
+        replies, expected = self._replies, self._expected
+        if not replies:
             return
-        while self._replies and not self.ended:
-            reply = self._replies.popleft()
-            if not self._expected:
-                # A goodbye to an idle connection harms nobody; anything else there is out of step.
-                self._end(None)
+        while replies and not self.ended:
+            reply = replies.popleft()
+            if not expected:
+                self._unasked()
+            elif reply.code == 250 and expected[0][0] in _MERE:
+                expected.popleft()
+                self._kept = False
             elif reply.code == 421:
                 self._shown_the_door(reply)
-            elif reply.code == 250 and not self._unsaid and self._expected[0][0] in _NAMED:
-                self._expected.popleft()
-                self._kept = False
             else:
-                self._match(reply)
-        self._restart_clock()
+                self._take_answer(reply)
+        if not self._unsaid:
+            self._restart_clock()
 
-    def _match(self, reply: Reply) -> None:
+    def _unasked(self) -> None:
+        """A goodbye to an idle connection harms nobody; anything else there is out of step."""
+        if self._unsaid:
+            raise Gibberish("the relay answered before it was asked")
+        self._end(None)
+
+    def _take_answer(self, reply: Reply) -> None:
         step, flight = self._expected.popleft()
         self._chunks -= step is Step.chunk
         try:
-            self._take_answer(step, flight, reply)
+            if flight is None:
+                if step is Step.reset and not reply.ok:
+                    raise Gibberish("the relay refused RSET")
+            elif step in ENDS and flight.refusal is None and self._has_left(flight):
+                self._delivered(flight, reply)
+            elif step is Step.data:
+                self._may_send(flight, reply)
+            elif step in _NAMED:
+                if not reply.ok:
+                    self._refused(step, flight, reply)
+            elif step is Step.chunk and flight.refusal is not None:
+                self._close_case(flight)  # its octets were read and thrown away (RFC 3030 2)
+                self._needs_reset = True
+            else:
+                self._interrupted(flight, reply)
         except Gibberish:
             self._expected.appendleft((step, flight))
             raise
         self._kept = False
-        if self._unsaid:
-            self._say()
-        if step is Step.data and self._expected and self._expected[0][0] is Step.body:
-            self._go_on_writing()
-
-    def _take_answer(self, step: Step, flight: Flight | None, reply: Reply) -> None:
-        if flight is None:
-            if step is Step.reset and not reply.ok:
-                raise Gibberish("the relay refused RSET")
-        elif step in _NAMED:
-            if not reply.ok:
-                self._refused(step, flight, reply)
-        elif step in ENDS and flight.refusal is None and self._has_left(flight):
-            self._delivered(flight, reply)
-        elif step is Step.chunk and flight.refusal is not None:
-            self._close_case(flight)  # its octets were read and thrown away (RFC 3030 2)
-            self._needs_reset = True
-        elif step is Step.data:
-            self._may_send(flight, reply)
-        else:
-            self._interrupted(flight, reply)
 
     def _refused(self, step: Step, flight: Flight, reply: Reply) -> None:
         """The answer to MAIL or RCPT was no. With PIPELINING the case stays open until DATA is answered too."""
@@ -195,22 +201,23 @@ class Session(Speaker):
             self._end(self.trouble)
             return
         failpoints.hit("smtp.body")
-        if len(flight.data) <= TOGETHER and not self._dying:
-            self._dot(flight, flight.data)
+        if len(flight.envelope.data) <= TOGETHER and not self._dying:
+            self._dot(flight, flight.envelope.data)
             return
         self._expected.appendleft((Step.body, flight))
         if not self._dying:
-            self._wire.write(flight.data)
+            self._wire.write(flight.envelope.data)
+            self._writing = True
 
     def _delivered(self, flight: Flight, reply: Reply) -> None:
         """The answer to the final dot."""
-        key = flight.envelope.key
-        if reply.code < 400 and not reply.ok:
-            raise Gibberish(f"the relay answered the message with {reply.code}")
+        key, code = flight.envelope.key, reply.code
+        if 300 <= code < 400:
+            raise Gibberish(f"the relay answered the message with {code}")
         failpoints.hit("smtp.reply")
-        self._journal.reply(key, reply.code)
-        if reply.ok:
-            self.desk.report(Result(key, Outcome.accepted, Phase.dot, reply.code, None, ""))
+        self._journal.reply(key, code)
+        if code < 300:
+            self.desk.report(Result(key, Outcome.accepted, Phase.dot, code, None, ""))
         else:
             self._refuse(flight, Phase.dot, reply)
             self._needs_reset = self._chunked
@@ -291,7 +298,8 @@ class Session(Speaker):
 
     def _judge_head(self, words: str) -> None:
         """Settle the message the relay was busy with (the phase table of the send protocol)."""
-        step, flight = next((item for item in self._expected if item[1] is not None), (None, None))
+        awaited = [*self._expected, *((words.steps[0], words.flight) for words in self._unsaid)]
+        step, flight = next((item for item in awaited if item[1] is not None), (None, None))
         if step is None or flight is None:
             return
         unheard = step is Step.mail and not self._has_left(flight)

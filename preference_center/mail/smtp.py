@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
+from preference_center import failpoints
 from preference_center.mail import mime
 from preference_center.mail.flight import Flight
 from preference_center.mail.link import Address, Limits
@@ -153,10 +154,22 @@ class Courier:
         for session in self._sessions:
             if session.ready:
                 session.begin()
+        self._speak()
         self._bury(desk)
         if len(self._sessions) < self._allowed:
             self._open_more(desk)
             self._bury(desk)
+
+    def _speak(self) -> None:
+        """Let all say what is to be said. Each end of a message is in the journal before any of it leaves: one note for all."""
+        speaking = [session for session in self._sessions if session.has_words]
+        ends = [key for session in speaking for key in session.prepare()]
+        if ends:
+            self._journal.dot(*ends)
+        for session in speaking:
+            session.say()
+        if ends:
+            failpoints.hit("smtp.dot")
 
     def _open_more(self, desk: "_Desk") -> None:
         """Connections for the messages that none is free for."""
@@ -274,41 +287,41 @@ class _Desk:
     def __init__(self, envelopes: Iterable[Envelope], may_start: Callable[[Envelope], bool]) -> None:
         self.results: deque[Result] = deque()
         self.accepted = False
-        self._envelopes = iter(envelopes)
+        self._coming = self._pulled(envelopes)
         self._may_start = may_start
         self._waiting: deque[Flight] = deque()
 
     def take(self, features: Features) -> Flight | None:
         """The next message that may start now on a connection with these features."""
-        while (flight := self._waiting.popleft() if self._waiting else self._pull()) is not None:
-            key = flight.envelope.key
+        while (flight := self._waiting.popleft() if self._waiting else next(self._coming, None)) is not None:
             if flight.utf8 and not features.smtputf8:
                 text = "the address needs SMTPUTF8, which the relay does not offer"
-                self.results.append(Result(key, Outcome.permanent, Phase.not_started, None, "5.6.7", text))
-            elif not self._may_start(flight.envelope):
-                text = "stopped before it began"
-                self.results.append(Result(key, Outcome.not_sent, Phase.not_started, None, None, text))
-            else:
+                self.results.append(_broken(flight.envelope, "5.6.7", text))
+            elif self._may_start(flight.envelope):
                 return flight
+            else:
+                text = "stopped before it began"
+                key = flight.envelope.key
+                self.results.append(Result(key, Outcome.not_sent, Phase.not_started, None, None, text))
         return None
 
     def has_more_than(self, number: int) -> bool:
         """Whether more than `number` messages wait; pulls no further than needed to know."""
         while len(self._waiting) <= number:
-            flight = self._pull()
+            flight = next(self._coming, None)
             if flight is None:
                 return False
             self._waiting.append(flight)
         return True
 
-    def _pull(self) -> Flight | None:
-        """The caller's next message that can go over a wire at all."""
-        for envelope in self._envelopes:
+    def _pulled(self, envelopes: Iterable[Envelope]) -> Iterator[Flight]:
+        """The caller's messages that can go over a wire at all."""
+        for envelope in envelopes:
             flight = _flight(envelope)
-            if not isinstance(flight, Result):
-                return flight
-            self.results.append(flight)
-        return None
+            if isinstance(flight, Result):
+                self.results.append(flight)
+            else:
+                yield flight
 
     def still_wanted(self, flight: Flight) -> bool:
         """Ask again, for a message whose commands the relay has kept waiting."""
@@ -339,8 +352,10 @@ class _Desk:
 
 def _flight(envelope: Envelope) -> Flight | Result:
     """The envelope as it goes over the wire, or the Result that says why it cannot."""
+    if envelope.dotless and mime.is_usual(envelope.sender) and mime.is_usual(envelope.recipient):
+        return Flight(envelope)
     try:
-        sender, sender_utf8 = _address(envelope.sender) if envelope.sender else (b"", False)
+        sender, sender_utf8 = _address(envelope.sender) if envelope.sender else ("", False)
     except ValueError as error:
         return _broken(envelope, "5.1.7", f"sender: {error}")
     try:
@@ -348,14 +363,14 @@ def _flight(envelope: Envelope) -> Flight | Result:
     except ValueError as error:
         return _broken(envelope, "5.1.3", f"recipient: {error}")
     data = envelope.data if envelope.dotless else _made_dotless(envelope.data)
-    return Flight(envelope, sender, recipient, data, utf8=sender_utf8 or recipient_utf8)
+    return Flight(Envelope(envelope.key, sender, recipient, data, dotless=True), utf8=sender_utf8 or recipient_utf8)
 
 
-def _address(address: str) -> tuple[bytes, bool]:
+def _address(address: str) -> tuple[str, bool]:
     try:
-        return mime.envelope_address(address).encode(), False
+        return mime.envelope_address(address), False
     except mime.NeedsSMTPUTF8:
-        return mime.utf8_address(address).encode(), True
+        return mime.utf8_address(address), True
 
 
 def _broken(envelope: Envelope, enhanced: str, text: str) -> Result:

@@ -11,8 +11,8 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import repeat
 
-from preference_center import failpoints
 from preference_center.mail.flight import Desk, Flight, Step, Words
 from preference_center.mail.link import Address, Limits, Link
 from preference_center.mail.opening import Features
@@ -23,6 +23,7 @@ from preference_center.mail.wire import Wire
 TOGETHER = 65_536  # octets of a body that goes in one write with its dot
 ENDS = (Step.dot, Step.chunk)  # with these a message may have been accepted
 DOT = b".\r\n"
+_RESET = Words((Step.reset,), None, (b"RSET\r\n",))
 
 
 class Speaker:
@@ -48,6 +49,7 @@ class Speaker:
         # Said and not answered yet; and what is still to be said. A body on its way stands in front as Step.body.
         self._expected: deque[tuple[Step, Flight | None]] = deque()
         self._unsaid: deque[Words] = deque()
+        self._parts: list[bytes] = []  # put together, to be said at once
         self._replies: deque[Reply] = deque()
         self._carried = 0
         self._kept = self._dying = self._needs_reset = self._writing = False
@@ -82,52 +84,42 @@ class Speaker:
         """Note down what is to be said for one message."""
         if self._needs_reset or (self._chunked and self.busy):
             self._needs_reset = False
-            self._unsaid.append(Words((Step.reset,), None, (b"RSET\r\n",)))
+            self._unsaid.append(_RESET)
         self._unsaid.extend(flight.commands(self.features, chunked=self._chunked))
         flight.deadline = math.inf
         self._carried += 1
         self._chunks += self._chunked
 
-    def _say(self) -> None:
-        """Write what may be written now: everything with PIPELINING, one command at a time without.
+    @property
+    def has_words(self) -> bool:
+        """Whether something may be said now: everything with PIPELINING, one command at a time without."""
+        return bool(self._unsaid) and (self.features.pipelining or not self._expected)
 
-        The moment of doubt begins here: each end is in the journal before any of it leaves.
+    def prepare(self) -> list[int]:
+        """Put together what may be said now; the keys of the messages that end in it.
+
+        The moment of doubt begins here: they are in the journal before say() is called.
         """
-        if self._dying:
-            return
-        wire, pipelining = self._wire, self.features.pipelining
-        parts: list[bytes] = []
+        at = self._wire.written
         ending: list[int] = []
-        at = wire.written
-        while self._unsaid and (pipelining or not self._expected):
-            steps, flight, words = self._unsaid.popleft()
-            for step in steps:
-                self._expected.append((step, flight))
-            for part in words:
-                at += len(part)
-            parts += words
-            if steps[-1] in ENDS and flight is not None:
+        while self._unsaid and (self.features.pipelining or not self._expected):
+            steps, flight, parts = self._unsaid.popleft()
+            self._expected.extend(zip(steps, repeat(flight), strict=False))
+            self._parts += parts
+            at += sum(map(len, parts))
+            if flight is not None and steps[-1] in ENDS:
                 flight.dot_at = at - (1 if self._chunked else len(DOT))
                 ending.append(flight.envelope.key)
-        if ending:
-            self._journal.dot(*ending)
-        if parts:
-            wire.write(*parts)
-        if ending:
-            self._writing = not wire.flushed
+        return ending
 
     def _go_on_writing(self) -> None:
-        """When a body has left this process entirely, its dot may follow."""
-        if not self._expected or self._dying:
-            return
-        step, flight = self._expected[0]
-        if step is Step.body:
-            if flight is not None and self._wire.flushed:
-                self._expected.popleft()
-                self._dot(flight)
-            self._restart_clock()
-        elif step in ENDS and self._writing:
-            self._writing = not self._wire.flushed
+        """Each part that leaves gives the rest new time. When a body has left this process entirely, its dot may follow."""
+        self._writing = not self._wire.flushed
+        step, flight = self._expected[0] if self._expected else (None, None)
+        if step is Step.body and flight is not None and not self._writing:
+            self._expected.popleft()
+            self._dot(flight)
+        if step is Step.body or step in ENDS:
             self._restart_clock()
 
     def _dot(self, flight: Flight, body: bytes = b"") -> None:
@@ -140,8 +132,6 @@ class Speaker:
         self._unsaid.append(Words((Step.dot,), flight, (body, DOT)))
         if follower is not None:
             self._line_up(follower)
-        self._say()
-        failpoints.hit("smtp.dot")
 
     def _has_left(self, flight: Flight) -> bool:
         """Whether the end of this message has left this process: from then on it may have been accepted."""

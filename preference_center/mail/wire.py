@@ -15,7 +15,7 @@ from preference_center.mail.outcomes import Reply
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
-_CHUNK = 65536
+_CHUNK = 4096
 _RECORD = 16384  # octets in one record of TLS (RFC 8446 5.1)
 # RFC 5321 4.5.3.1.5 allows 512 octets a line; real relays exceed it, runaway ones have no end.
 _LINE_LIMIT = 8192
@@ -107,7 +107,12 @@ class Wire:
         """Send what waits, as far as it goes."""
         try:
             while self._out:
-                self._drop(self._send())
+                sent = self.sock.sendmsg(self._out) if self._tls is None else self._send_record(self._tls)
+                self.sent += sent
+                if self.sent == self.written:
+                    self._out.clear()
+                else:
+                    self._drop(sent)
             self.wanted = READ
         except (BlockingIOError, ssl.SSLWantWriteError):
             self.wanted = READ | WRITE
@@ -116,25 +121,19 @@ class Wire:
         except OSError as error:
             raise Gone(_words(error), self._last_words()) from None
 
-    def _send(self) -> int:
-        if self._tls is None:
-            return self.sock.sendmsg(self._out)
-        # A record at a time: of a longer piece parts would leave without a word until all of it has, ends of messages among them.
+    def _send_record(self, tls: ssl.SSLSocket) -> int:
+        # One at a time: of a longer piece parts would leave without a word until all of it has, ends of messages among them.
         # One that has begun must be offered again as it was, as long as before: with more behind it, it would leave without a word too.
         if len(self._out) > 1:
             self._out = [b"".join(self._out)]
         record = memoryview(self._out[0])[: self._offered or _RECORD]
         self._offered = len(record)
-        sent = self._tls.send(record)
+        sent = tls.send(record)
         self._offered = 0
         return sent
 
     def _drop(self, octets: int) -> None:
-        """So many have left."""
-        self.sent += octets
-        if self.sent == self.written:
-            self._out.clear()
-            return
+        """So many have left, and not all."""
         gone = 0
         while octets >= len(self._out[gone]):
             octets -= len(self._out[gone])

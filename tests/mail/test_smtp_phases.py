@@ -277,6 +277,24 @@ def test_gibberish_before_the_dot_is_not_sent_and_after_it_uncertain() -> None:
         assert courier.trouble is not None and courier.trouble.kind is TroubleKind.closing
 
 
+def test_an_answer_to_the_message_before_it_has_left_accepts_nothing() -> None:
+    taken = []
+
+    def hasty(sock: socket.socket) -> None:
+        sock.sendall(b"220 x\r\n")
+        sock.recv(100)
+        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        sock.recv(1000)
+        sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n")
+        taken.append(sock.recv(10_000))
+
+    notes = Notes()
+    with talking(hasty) as relay, quick(relay, journal=notes) as courier:
+        results = hand(courier, to("anna"))
+    assert results[0].outcome is Outcome.not_sent
+    assert (taken, notes.lines) == ([b""], [])
+
+
 @pytest.fixture
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each dot in a write of its own, as behind a large body."""
