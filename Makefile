@@ -22,7 +22,8 @@ TEST_INSTALLED := $(VENV)/.installed-for-tests
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 
 # Tests of different files run side by side; WORKERS=0 runs all in one process, ARGS="-k name" picks some.
-WORKERS ?= 2
+# Much of their time they wait for other processes: three keep two processors at work.
+WORKERS ?= 3
 ARGS ?=
 # The files of tests lie in memory where there is room for them: each waits for the disk at every commit, and none is to outlive it.
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')

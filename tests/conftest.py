@@ -21,6 +21,19 @@ from tests.support.relay import FakeRelay
 
 keep_what_apps_share()
 
+# The files that take longest. One that is begun last keeps one process of the run at work while the others have nothing left.
+LONG = [
+    "web/public/test_every_page",
+    "cli/test_processes",
+    "faults/test_workers",
+    "web/admin/test_in_browser",
+    "faults/",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((at for at, name in enumerate(LONG) if f"tests/{name}" in item.nodeid), len(LONG)))
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:

@@ -19,7 +19,7 @@ from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics.models import Topic
 from tests.support import make
 
-ROUNDS = 1000
+ROUNDS = 250  # tests/faults/long_race.py has more
 
 
 @pytest.mark.only_postgresql

@@ -22,7 +22,7 @@ from tests.support import make
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
 SLOWLY = ("--reply-delay", "0.003")
-RESTARTS = 5  # long_rounds.py has more
+RESTARTS = 3  # long_rounds.py has more
 BIG = "A long letter with much to read in it. " * 3_000
 
 

@@ -149,6 +149,7 @@ def test_who_never_reads_our_answers_is_hung_up_on(app: Flask) -> None:
     """A close() would wait for them for ever, and the place with it."""
     with listener(app, Limits(idle=1.0, at_once=1, commands=10_000_000)) as port:
         deaf = Line(port)
+        deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the least there is: full after a few answers
         deaf.socket.settimeout(5)
         with pytest.raises((ConnectionError, TimeoutError)):
             while True:
