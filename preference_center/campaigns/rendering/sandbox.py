@@ -52,10 +52,10 @@ def encoded(text: str) -> bytes:
 
 def encoded_flat(text: str) -> bytes | None:
     """The same of a text as links are, which may be cut anywhere as long as no line begins with a dot; None for any other."""
-    if not text.isascii() or not 1 <= len(text) <= 1000:
+    if len(text) > 1000 or not text.isascii() or ".." in f".{text}":
         return None
     signs = text.encode("ascii")
-    if signs.translate(None, _OF_LINKS) or b".." in signs or signs.startswith(b"."):
+    if signs.translate(None, _OF_LINKS):
         return None
     lines, start, last = [], 0, len(signs) - 75
     while start < last:
