@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from preference_center.campaigns.rendering import sandbox, values
+from preference_center.campaigns.rendering import content, sandbox, values
 from preference_center.campaigns.rendering.slots import Slots, Source
+from tests.campaigns.conftest import WHY, imprint, version
 
 PIECES = st.sampled_from(
     [
@@ -67,6 +68,38 @@ def test_filled_slots_decode_to_the_rendered_text(
     assert max(map(len, lines)) <= 76  # RFC 2045 6.7 (5)
     assert not any(line.startswith((b".", b"From ")) for line in lines)
     assert encoded.isascii()
+
+
+HOSTILE = [
+    True, 1, 1.0, "1", False, 0, None, "", "True", "Anna", " Anna ", "Zoë\r\nBcc: x", "Acme <Ltd> & \"Söhne\"", "50 % %b",
+    ".", "From here", "=?utf-8?q?a?=", "a" * 300, "\u202eanna", "{{ city }}", ["x", "y"],
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("declared")
+def test_the_mails_of_many_contacts_say_what_each_preview_says() -> None:
+    made = version(
+        '<p>{{ city|default("nowhere") }}: {{ points }}{% if vip %} <b>{{ first_name }}</b>{% endif %}</p>{{ subject }}',
+        format="html",
+        subject="{{ first_name }}, {{ points }} points{% if vip %} for you{% endif %}",
+        preheader="News from {{ city }} for {{ email }}",
+    )
+    renderer = content.renderer(made)
+    spoken = renderer.spoken("en", imprint())
+    for number in range(4 * len(HOSTILE)):
+        names = zip((1, 2, 4, 7), ("first_name", "city", "points", "vip"), strict=True)
+        attributes = {name: HOSTILE[number // step % len(HOSTILE)] for step, name in names}
+        own = content.own_fields(
+            email=f"anna{number}@example.org",
+            why=WHY,
+            unsubscribe_url=f"https://mail.example.com/u/1.{'a' * number}.b",
+            preferences_url=f"https://mail.example.com/p/{number}?a=1&b='x'",
+            browser_url="",
+        )
+        fields = content.fields_for(language="en", attributes=attributes, imprint=imprint(), **own)
+        shown, sent = renderer.render(fields, "en"), spoken.encode(attributes, own)
+        read = [quopri.decodestring(part).decode().replace("\r\n", "\n") for part in (sent.html, sent.text)]
+        assert [sent.subject, *read] == [shown.subject, shown.html, shown.text]
 
 
 def test_values_that_are_equal_but_written_otherwise_are_not_mixed_up() -> None:
