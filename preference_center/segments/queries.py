@@ -138,7 +138,10 @@ def by_public_id(public_id: str) -> Segment:
 
 
 def find(name: str) -> Segment | None:
-    return db.session.scalar(select(Segment).where(Segment.folded_name == folded(name)))
+    key = folded(name)
+    if not key.isprintable():  # no name has such a character, and PostgreSQL takes no NUL
+        return None
+    return db.session.scalar(select(Segment).where(Segment.folded_name == key))
 
 
 def by_name(name: str) -> Segment:

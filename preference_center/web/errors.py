@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import structlog
 from flask import Flask, Response, g, make_response, render_template, request
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import DataError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -23,6 +23,7 @@ def init(app: Flask) -> None:
     app.register_error_handler(DomainError, domain_error)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(InternalServerError, crash)
+    app.register_error_handler(DataError, impossible)
     app.register_error_handler(OperationalError, database_away)
     app.register_error_handler(PoolTimeout, database_away)
     app.register_error_handler(InternalError, database_away)  # PostgreSQL in recovery or told to be read only
@@ -48,6 +49,11 @@ def http_error(error: HTTPException) -> Response:
 
 def crash(error: InternalServerError) -> Response:
     return page(500, reference=note("page.crashed", error.original_exception))
+
+
+def impossible(error: Exception) -> Response:
+    """A value that the database cannot hold, such as a NUL in an address: whoever asked made it up."""
+    return page(400, reference=note("page.impossible_value", error))
 
 
 def database_away(error: Exception) -> Response:

@@ -284,6 +284,15 @@ def test_a_made_up_filter_does_no_harm(viewer: Console, path: str, query: str) -
     assert b"<script>" not in answer.data
 
 
+@pytest.mark.only_postgresql
+def test_what_no_database_can_hold_is_refused_and_no_fault_of_ours(marketer: Console, path: str) -> None:
+    for made_up in (f"{path}/people?reason=%00", "/admin/campaigns/%00", "/admin/segments/%00", "/subscribe/%00"):
+        assert marketer.get(made_up).status_code in (400, 404), made_up
+    marketer.get("/admin/campaigns/new")
+    form = {"name": "N", "topic": "news", "subject": "S", "format": "markdown", "source": "x", "segment": "a\0"}
+    assert "means nothing here" in words(marketer.post("/admin/campaigns/new", form))
+
+
 def test_home_shows_what_goes_on(viewer: Console, path: str) -> None:
     text = viewer.text("/admin/")
     assert "Autumn Sending 2 of 5 are through" in text
