@@ -1,10 +1,10 @@
 """Where one contact stands today, and the records and texts behind it; how other rooms read them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy import select
 
-from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, Subscription, Wording
+from preference_center.consent.models import Action, Cadence, ConsentRecord, Standing, State, Subscription, Wording
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.topics.models import Topic
@@ -19,6 +19,28 @@ def subscriptions(contact: Contact) -> dict[int, Subscription]:
 def on_purpose(contact: Contact, purpose_key: str) -> Standing | None:
     """Where the contact stands on a whole purpose; none: nothing was said."""
     return db.session.get(Standing, (contact.id, purpose_key))
+
+
+def stops(contact_ids: Collection[int], purposes: Collection[str]) -> Iterator[tuple[int, str, bool]]:
+    """Who of these said no to a whole purpose: contact, purpose, and whether they have begun again since, with single topics."""
+    said = select(Standing.contact_id, Standing.purpose_key, Standing.state).where(
+        Standing.contact_id.in_(contact_ids), Standing.purpose_key.in_(purposes)
+    )
+    noes, again = (State.withdrawn, State.objected), set()
+    for contact_id, key, state in db.session.execute(said):
+        if state in noes:
+            yield contact_id, key, False
+        else:
+            again.add(contact_id)
+    if again:
+        earlier = select(ConsentRecord.contact_id, ConsentRecord.purpose_key).where(
+            ConsentRecord.contact_id.in_(again),
+            ConsentRecord.purpose_key.in_(purposes),
+            ConsentRecord.topic_id.is_(None),
+            ConsentRecord.action.in_([Action.withdrawn, Action.objected]),
+        )
+        for contact_id, key in db.session.execute(earlier.distinct()):
+            yield contact_id, key, True
 
 
 def records(ids: Iterable[int]) -> dict[int, ConsentRecord]:

@@ -107,6 +107,18 @@ STATUSES = {
 }
 
 
+def test_who_left_everything_and_began_again_with_one_topic_gets_no_other_by_a_file(topic: Topic) -> None:  # S76
+    with transaction():
+        offers = make.topic("offers", "Offers")
+        anna = make.follower(topic, "anna@example.org")
+        ledger.withdraw_all(anna, topic.purpose_key, BY_PERSON)
+        ledger.grant(anna, topic, LegalBasis.consent, BY_PERSON)
+    import_ = files.imported("email\nanna@example.org\nben@example.org\n", **TERMS | {"topics": ["offers"]})
+    assert import_.figures["consent"]["offers"] == {"refused_because_no": 1, "given": 1}
+    assert _state("anna@example.org", offers) is None and _reason("anna@example.org", topic) is None
+    assert _state("ben@example.org", offers) is State.given
+
+
 def test_each_word_of_a_status_column_means_what_it_says(topic: Topic) -> None:
     rows = "".join(f"a{number}@example.org,{word}\n" for number, word in enumerate(STATUSES))
     import_ = files.imported(f"email,status\n{rows}", **TERMS)

@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Table, func, select
 
 from preference_center import clock
-from preference_center.consent import ledger, projection, vault
+from preference_center.consent import ledger, projection, standing, vault
 from preference_center.consent.declaring import statuses
 from preference_center.consent.declaring.statuses import Status
 from preference_center.consent.law import bases, jurisdictions, validity
@@ -23,7 +23,6 @@ from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import (
     Action,
     ConsentRecord,
-    Standing,
     State,
     Subscription,
     Wording,
@@ -99,6 +98,9 @@ class Memory:
 
     states: dict[tuple[bytes, int], State] = field(default_factory=dict)
     stopped: set[tuple[bytes, str]] = field(default_factory=set)
+    begun_again: set[tuple[bytes, str]] = field(
+        default_factory=set
+    )  # with some topics, and the no to all others stands
     suppressed: set[bytes] = field(default_factory=set)
 
 
@@ -170,7 +172,8 @@ def _decide(
         return Outcome.suppressed, None
     if status is Status.invalid:
         return Outcome.invalid_address, None
-    if state in _NOES or (person.address_hash, purpose.key) in memory.stopped:
+    whole = (person.address_hash, purpose.key)
+    if state in _NOES or whole in memory.stopped or (state is None and whole in memory.begun_again):
         return (Outcome.no_status if status is Status.none else Outcome.refused_because_no), None
     if status is Status.none:
         return (Outcome.kept if state is State.given else Outcome.no_status), None
@@ -223,12 +226,8 @@ def _remember(terms: Terms, people: list[Person], memory: Memory) -> None:
     own = (Subscription.contact_id.in_(there), Subscription.topic_id.in_(topics))
     for row in db.session.scalars(select(Subscription).where(*own)):
         memory.states.setdefault((there[row.contact_id], row.topic_id), row.state_at(now))
-    stopped = select(Standing.contact_id, Standing.purpose_key).where(
-        Standing.contact_id.in_(there),
-        Standing.purpose_key.in_(purposes),
-        Standing.state.in_([State.withdrawn, State.objected]),
-    )
-    memory.stopped.update((there[contact_id], key) for contact_id, key in db.session.execute(stopped))
+    for contact_id, key, begun_again in standing.stops(there, purposes):
+        (memory.begun_again if begun_again else memory.stopped).add((there[contact_id], key))
 
 
 @dataclass(slots=True)
