@@ -24,6 +24,10 @@ def test_the_pages_wear_the_owners_name_and_colours(client: FlaskClient, scene: 
     assert "immutable" in style.headers["Cache-Control"] and "#00694a" in style.text
     assert "unsafe" not in page.headers["Content-Security-Policy"] and "Example Shop Ltd" in page.text
     assert client.get("/look/0000000000000000.css").status_code == 404
+    with transaction():
+        told = branding.save("", {"accent": "#ffd34d"})
+    brand = branding.current()
+    assert brand is not None and brand.css == told.css and told.corrections and "#ffd34d" not in brand.css
 
 
 def test_another_process_finds_a_look_saved_a_moment_ago(client: FlaskClient, scene: Scene) -> None:
