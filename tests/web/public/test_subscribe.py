@@ -21,6 +21,7 @@ from preference_center.notices import letters
 from preference_center.notices.models import Kind, NoticeState
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
+from preference_center.topics import catalogue
 from preference_center.web.guards import limiter
 from tests.support import links, make, shop
 from tests.support.bell import WrittenBell
@@ -174,6 +175,16 @@ def test_a_wish_that_was_stopped_since_stays_stopped(client: FlaskClient, scene:
     path = confirm_path(scene)
     client.post(links.unsub(newcomer(), scene.topics["news"]), data={"List-Unsubscribe": "One-Click"})
     assert "This was stopped in the meantime" in client.post(path).text
+    assert scene.on(newcomer()) == set()
+
+
+def test_a_wish_whose_topic_was_retired_since_is_not_laid_to_the_person(client: FlaskClient, scene: Scene) -> None:
+    sign_up(client, "news")
+    path = confirm_path(scene)
+    with transaction():
+        catalogue.retire(scene.topics["news"])
+    for answer in (client.get(path), client.post(path)):
+        assert "Has ended. Nothing more comes of it" in answer.text and "you have told us" not in answer.text
     assert scene.on(newcomer()) == set()
 
 
