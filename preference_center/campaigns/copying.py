@@ -18,10 +18,15 @@ def copy(campaign: Campaign, name: str, actor: str, *, kind: str, **changes: Any
     version = queries.version(campaign, campaign.approved_version)
     fields = {field: getattr(version, field) for field in scheduling.CONTENT_FIELDS}
     fields |= {"experiment": {}, "audience": {} if kind != "copy" else version.audience, **changes}
+    origin = f"{kind} {campaign.public_id}"
+    if before := fields["audience"].get("missed_by"):
+        origin = (
+            f"resend {before}"  # a copy of a "once more" is one itself: whom it reaches, no later one reaches again
+        )
     return scheduling.create(
         name[:120],
         db.session.get_one(Topic, campaign.topic_id),
         **fields,
         actor=actor,
-        made_from=f"{kind} {campaign.public_id} v{version.number}",
+        made_from=f"{origin} v{version.number}",
     )

@@ -203,7 +203,10 @@ def _look_again() -> None:
     planned = select(Campaign).where(Campaign.state == CampaignState.scheduled, Campaign.wall_time.is_not(None))
     for campaign in db.session.scalars(planned):
         before, made = campaign.scheduled_at, timing.plan_of(campaign)
-        now_at = timing.start_of(made, campaign.updated_at) if made else before
+        try:
+            now_at = timing.start_of(made, campaign.updated_at) if made else before
+        except Invalid:  # its zone is gone from this machine: what it came to stands, and the others are started too
+            continue
         if now_at == before:
             continue
         db.session.execute(  # whoever else looks at the same moment comes to the same; who started it meanwhile was first

@@ -7,7 +7,7 @@ it is worked out again and the move is shown (T4).
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from flask import current_app
 
@@ -52,6 +52,9 @@ class Plan:
     def _resolved(self, zone: str) -> Moment:
         try:
             return wall_clock.resolve(self.wall, ZoneInfo(zone))
+        except ZoneInfoNotFoundError:
+            words = f"This machine knows no time zone {zone[:40]!r} any more."
+            raise Invalid(words, {"zone": words}) from None
         except (OverflowError, ValueError):
             raise Invalid("Choose a day within two years.", {"at": "Choose a day within two years."}) from None
 

@@ -86,6 +86,15 @@ def test_new_rules_of_a_zone_move_the_start_and_the_move_is_kept(  # T4
     assert _start(before + timedelta(hours=1)) == [campaign.id]
 
 
+def test_a_zone_that_is_gone_from_a_machine_keeps_no_campaign_from_starting(campaign: Campaign) -> None:  # T4
+    _planned(campaign, 2026, 6, 1, 9, 0)
+    with transaction():
+        campaign.zone = "Europe/Gone"
+        other = scheduling.create("Other", db.session.get_one(Topic, campaign.topic_id), "News", "markdown", "Hello")
+    _planned(other, 2026, 6, 1, 9, 0)
+    assert _start(datetime(2026, 6, 1, 7, 0, tzinfo=UTC)) == [campaign.id, other.id]
+
+
 def test_everyones_own_morning_begins_in_the_far_east_and_ends_in_the_far_west(campaign: Campaign) -> None:
     _planned(campaign, 2026, 3, 10, 9, 0, zone="")
     assert campaign.scheduled_at == datetime(2026, 3, 9, 19, 0, tzinfo=UTC)

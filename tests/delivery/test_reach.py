@@ -163,3 +163,13 @@ def test_a_copy_is_a_draft_of_its_own(ended: Campaign) -> None:
     with transaction():
         again = copying.duplicate(reach.resend(ended, ["too_late"]))
     assert queries.version(again).audience == {"missed_by": ended.public_id, "reasons": ["too_late"]}
+
+
+def test_who_was_reached_by_a_copy_of_a_once_more_is_not_reached_again(ended: Campaign) -> None:
+    with transaction():
+        again = reach.resend(ended, ["frequency_cap", "too_late"], "user:1")
+        copied = copying.duplicate(again)
+    fill(copied)
+    assert _audience(copied) == {"capped", "late"}
+    fill(again)
+    assert _audience(again) == set()
