@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns import experiments, queries, scheduling
 from preference_center.campaigns.models import Campaign
 from preference_center.db import db
 from preference_center.topics.models import Topic
 
 
 def duplicate(campaign: Campaign, name: str = "", actor: str = "") -> Campaign:
-    """The same content and rule once more, as a draft."""
+    """The same content and rule once more, as a draft; of an experiment the winner, and without one the whole experiment."""
     return copy(campaign, name or f"{campaign.name} (copy)", actor, kind="copy")
 
 
 def copy(campaign: Campaign, name: str, actor: str, *, kind: str, **changes: Any) -> Campaign:
     """A draft made of the version that was approved, else of the newest. It is compiled anew: what is refused today stays out."""
     version = queries.version(campaign, campaign.approved_version)
-    fields = {field: getattr(version, field) for field in scheduling.CONTENT_FIELDS}
-    fields |= {"experiment": {}, "audience": {} if kind != "copy" else version.audience, **changes}
+    written = experiments.content_of(version, campaign.winner)  # of an experiment, what won
+    fields = {field: getattr(written, field) for field in experiments.VARIED} | {"segment": version.segment}
+    fields["experiment"] = version.experiment if kind == "copy" and campaign.winner is None else {}
+    fields |= {"audience": version.audience if kind == "copy" else {}, **changes}
     origin = f"{kind} {campaign.public_id}"
     if before := fields["audience"].get("missed_by"):
         origin = (

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from preference_center import clock
-from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns import experiments, queries, scheduling
 from preference_center.campaigns.models import Campaign, ContentFormat, Template, TemplateVersion
 from preference_center.campaigns.rendering import content
 from preference_center.db import db
@@ -28,7 +28,7 @@ def create(name: str, actor: str = "", **fields: Any) -> Template:
 
 def keep(campaign: Campaign, name: str = "", actor: str = "") -> Template:
     """A template of a campaign's content as it was sent, or was last written."""
-    written = queries.version(campaign, campaign.approved_version)
+    written = experiments.content_of(queries.version(campaign, campaign.approved_version), campaign.winner)
     return create(name or campaign.name, actor, **{field: getattr(written, field) for field in FIELDS})
 
 

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from preference_center import clock, config, jobs
-from preference_center.campaigns import experiments, queries, scheduling
+from preference_center.campaigns import copying, experiments, queries, scheduling, templates
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import following
 from preference_center.consent import ledger, tracking
@@ -271,3 +271,17 @@ def test_a_click_in_a_tried_content_leads_where_it_says_and_counts_for_it(topic:
     assert ways.target(name, following.name("https://shop.example.com/other")) == "https://shop.example.com/other"
     assert [(score.letter, score.clicked) for score in trials.scores(campaign)] == [("A", 0), ("B", 1)]
     assert trials.best(trials.scores(campaign), "clicked") == 1
+
+
+def test_what_is_made_of_an_experiment_says_what_won_and_without_a_winner_tries_again(nobody: Topic) -> None:
+    tries = TRY | {"variants": [{"subject": "Other", "source": "# Better"}]}
+    with transaction():
+        campaign = scheduling.create("Try", nobody, "First", "markdown", "Hello", experiment=tries)
+        again = queries.version(copying.duplicate(campaign))
+        campaign.approved_version, campaign.state, campaign.winner = 1, CampaignState.sent, 1
+        later = queries.version(copying.duplicate(campaign))
+        kept = templates.version(templates.keep(campaign))
+    assert (again.subject, again.source) == ("First", "Hello")
+    assert again.experiment == queries.version(campaign).experiment != {}
+    assert (later.subject, later.source, later.experiment) == ("Other", "# Better", {})
+    assert (kept.subject, kept.source) == ("Other", "# Better")
