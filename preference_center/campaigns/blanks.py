@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, func, or_, select, true
 
-from preference_center.campaigns import audience
+from preference_center.campaigns import audience, experiments
 from preference_center.campaigns.authoring import linting
 from preference_center.campaigns.models import CampaignVersion
 from preference_center.contacts.models import Contact
@@ -24,7 +24,8 @@ class Blank:
 
 def of(version: CampaignVersion, topic: Topic, at: datetime, also: ColumnElement[bool] | None = None) -> list[Blank]:
     """Counted in one statement; none where every field has a default or stands in a condition."""
-    fields = linting.bare_fields(version)
+    contents = (experiments.content_of(version, number) for number in range(experiments.count(version)))
+    fields = sorted({name for content in contents for name in linting.bare_fields(content)})
     if not fields:
         return []
     judged = audience.verdicts(version, topic, at).where(true() if also is None else also).subquery()

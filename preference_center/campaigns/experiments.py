@@ -67,6 +67,19 @@ def count(version: CampaignVersion) -> int:
     return 1 + len((version.experiment or {}).get("variants", ()))
 
 
+def letters(version: CampaignVersion) -> str:
+    """By which the contents are named: AB where one other is tried."""
+    return LETTERS[: count(version)]
+
+
+def named(version: CampaignVersion, letter: str) -> CampaignVersion:
+    """The content with this letter, to be looked at. Invalid where there is none."""
+    if letter not in list(letters(version)):
+        words = f"There is no content {letter[:20]!r}. There are: {', '.join(letters(version))}."
+        raise Invalid(words, {"content": words})
+    return content_of(version, LETTERS.index(letter))
+
+
 def assigned(version: CampaignVersion, contact_id: int) -> int | None:
     """Which content this contact tries; None for who waits for the winner."""
     key: bytes = current_app.extensions["address_key"]

@@ -45,6 +45,8 @@ def test_a_mail_is_seen_as_somebody_gets_it(pc: Run, made: str, tmp_path: Path) 
     html = (tmp_path / "mail.html").read_text()
     assert "Hello Bert" in html and 'href="#preview"' in html and "shop.example.com" not in html
     assert "Hello Anna" in json.loads(pc("campaigns", "preview", made, "--json").out)["html"]
+    none = pc("campaigns", "preview", made, "--content", "B")
+    assert (none.status, none.err) == (1, "There is no content 'B'. There are: A.\n")
     stranger = pc("campaigns", "preview", made, "--as", "nobody@example.org")
     assert stranger.status == 1 and stranger.err.count("\n") == 1
 

@@ -228,12 +228,13 @@ def correct(id: str) -> None:
 @click.argument("id")
 @click.option("--to", "addresses", multiple=True, required=True, help="A user of the console; several times.")
 @click.option("--language", default="en", show_default=True, help="As somebody reads it.")
-def test(id: str, addresses: tuple[str, ...], language: str) -> None:
+@looking.letter
+def test(id: str, addresses: tuple[str, ...], language: str, content_letter: str) -> None:
     """Send it to colleagues, who are users of the console: a test is no way around consent. Its links lead nowhere."""
     with desk.app():
         from preference_center.accounts import audit
         from preference_center.accounts import queries as users
-        from preference_center.campaigns import queries
+        from preference_center.campaigns import experiments, queries
         from preference_center.db import transaction
         from preference_center.delivery import testing
         from preference_center.errors import Invalid
@@ -242,8 +243,9 @@ def test(id: str, addresses: tuple[str, ...], language: str) -> None:
         if strangers := [one for one in addresses if one.casefold() not in colleagues]:
             raise Invalid(f"{len(strangers)} of these are no users of the console; a test goes to colleagues alone.")
         campaign = queries.by_public_id(id)
+        looked_at = experiments.named(queries.version(campaign, campaign.approved_version), content_letter.upper())
         for address in addresses:
-            testing.send_test(queries.version(campaign, campaign.approved_version), address, language=language)
+            testing.send_test(looked_at, address, language=language)
         with transaction():
             audit.note(desk.ACTOR, "campaign.test_sent", "campaign", id, colleagues=len(addresses))
     click.echo(f"The test is on its way to {', '.join(addresses)}.")

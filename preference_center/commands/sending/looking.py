@@ -12,6 +12,11 @@ _version = click.option(
 )
 
 
+letter = click.option(
+    "--content", "content_letter", default="A", metavar="LETTER", help="Of an experiment, which content; default: A."
+)
+
+
 @click.command(epilog="Example: preference-center campaigns check 4fq2m7c3x5k6zr2a --json")
 @click.argument("id")
 @_version
@@ -49,22 +54,30 @@ def check(id: str, version: int | None, as_json: bool) -> None:
 )
 @click.argument("id")
 @_version
+@letter
 @click.option("--as", "email", metavar="EMAIL", help="As this contact would get it; default: with sample values.")
 @click.option("--language", default=None, help="As somebody reads it; default: the contact's, or en.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML part to this file.")
 @desk.as_json
 def preview(
-    id: str, version: int | None, email: str | None, language: str | None, html: Path | None, as_json: bool
+    id: str,
+    version: int | None,
+    content_letter: str,
+    email: str | None,
+    language: str | None,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """The mail as it would be: subject and text part, perhaps the HTML in a file. Its links lead nowhere."""
     with desk.app():
-        from preference_center.campaigns import queries
+        from preference_center.campaigns import experiments, queries
         from preference_center.campaigns.rendering import content
         from preference_center.commands.people import explaining
 
         campaign = queries.by_public_id(id)
         chosen = queries.version(campaign, version or campaign.approved_version)
-        seen = content.preview(chosen, explaining.known(email) if email else None, language)
+        looked_at = experiments.named(chosen, content_letter.upper())
+        seen = content.preview(looked_at, explaining.known(email) if email else None, language)
     if html:
         html.write_text(seen.html, encoding="utf-8")
     if as_json:

@@ -1,9 +1,9 @@
 """What somebody is to know of a campaign before it goes: what its mail lacks, for whom a field is empty, what is odd in its audience."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from preference_center.campaigns import audience, blanks
+from preference_center.campaigns import audience, blanks, experiments
 from preference_center.campaigns.audience import Funnel
 from preference_center.campaigns.authoring.linting import Finding, Weight
 from preference_center.campaigns.models import Campaign, CampaignVersion
@@ -25,7 +25,7 @@ class Check:
 
 def of(campaign: Campaign, version: CampaignVersion, topic: Topic, people: int, at: datetime) -> list[Check]:
     """All of them, the worst first; `people` get it."""
-    findings = content.lint(version) + foretelling.oddities(campaign, people, at)
+    findings = _of_contents(version) + foretelling.oddities(campaign, people, at)
     told = [
         _of(one) for one in findings if one.code != "no_default" or not people
     ]  # said below, with how many it concerns
@@ -37,6 +37,16 @@ def funnel(version: CampaignVersion, topic: Topic, at: datetime) -> Funnel:
     """Who gets this version, and why not more."""
     also = reach.condition(version) if version.audience else None
     return audience.funnel(topic, audience.rule(version), at, also)
+
+
+def _of_contents(version: CampaignVersion) -> list[Finding]:
+    """What is to be said of each content that is tried; of the others, with their letter, what cannot be said of the first."""
+    found = content.lint(version)
+    said = {one.key for one in found}
+    for letter in experiments.letters(version)[1:]:
+        own = [one for one in content.lint(experiments.named(version, letter)) if one.key not in said]
+        found += [replace(one, message=f"{letter}: {one.message}") for one in own]
+    return found
 
 
 def _of(finding: Finding) -> Check:

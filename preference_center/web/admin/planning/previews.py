@@ -10,7 +10,7 @@ from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.accounts import queries as users
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import audience, blanks, queries
+from preference_center.campaigns import audience, blanks, experiments, queries
 from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.campaigns.rendering import content
 from preference_center.consent.eligibility import Reason
@@ -46,6 +46,7 @@ def preview(public_id: str) -> ResponseReturnValue:
     campaign, version = _content(public_id)
     view = request.args.get("view") if request.args.get("view") in VIEWS else "desktop"
     language, whose = _language(), _whose()
+    letter, looked_at = _tried(version)
     audience_ = audience_of(campaign, version)
     some, empty = ([], []) if audience_["trouble"] else people(version, audience_["topic"])
     return render_template(
@@ -55,7 +56,10 @@ def preview(public_id: str) -> ResponseReturnValue:
         view=view,
         language=language,
         images="images" in request.args,
-        seen=content.preview(version, whose, None if whose else language),
+        letters=experiments.letters(version),
+        letter=letter,
+        preheader=looked_at.preheader,
+        seen=content.preview(looked_at, whose, None if whose else language),
         whose=whose,
         people=[(one, shown(one)) for one in some],
         empty=empty,
@@ -70,7 +74,7 @@ def preview(public_id: str) -> ResponseReturnValue:
 def preview_mail(public_id: str) -> Response:
     _campaign, version = _content(public_id)
     whose = _whose()
-    html = content.preview(version, whose, None if whose else _language()).html
+    html = content.preview(_tried(version)[1], whose, None if whose else _language()).html
     if request.args.get("view") == "dark":
         html = html.replace("</head>", f"{DARK}</head>", 1)
     response = make_response(html)
@@ -90,12 +94,12 @@ def send_test(public_id: str) -> ResponseReturnValue:
     if not colleagues:
         flash(_("Nobody was chosen: say who gets the test."), "bad")
         return redirect(url_for("admin.preview", public_id=public_id))
-    language = _language()
+    language, (_letter, looked_at) = _language(), _tried(version)
     addresses = [user.email for user in colleagues]
     db.session.rollback()  # the relay may take its time; no transaction waits for it
     try:
         for address in addresses:
-            testing.send_test(version, address, language=language)
+            testing.send_test(looked_at, address, language=language)
     except DomainError as trouble:
         flash(trouble.message, "bad")
     else:
@@ -153,6 +157,13 @@ def _content(public_id: str) -> tuple[Campaign, CampaignVersion]:
     """The campaign with the version that is or will be sent: the approved one, else the newest."""
     campaign = queries.by_public_id(public_id)
     return campaign, queries.version(campaign, campaign.approved_version)
+
+
+def _tried(version: CampaignVersion) -> tuple[str, CampaignVersion]:
+    """Of an experiment the content that was asked for, else the first."""
+    wish = request.values.get("content", "")
+    letter = wish if wish in list(experiments.letters(version)) else experiments.LETTERS[0]
+    return letter, experiments.named(version, letter)
 
 
 def _language() -> str:

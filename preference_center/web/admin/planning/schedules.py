@@ -187,6 +187,7 @@ def _review(
         "admin/planning/review.html",
         campaign=campaign,
         version=version,
+        letters=experiments.letters(version),
         form=form,
         stamp=stamp(campaign),
         checks=checks.of(campaign, version, topic, allowed_, now) if allowed_ else [],

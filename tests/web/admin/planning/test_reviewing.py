@@ -199,3 +199,23 @@ def test_how_long_it_takes_is_told_where_it_is_known(
     if sent:
         ended(news, sent)
     assert foretelling.takes(120) == said
+
+
+def test_every_content_that_is_tried_is_looked_at_before_it_goes(marketer: Console, people: Topic) -> None:
+    other = {"source": "[DRAFT] The other one says hello to all of you.\n", "subject": "Winter"}
+    tries = {"share": 20, "metric": "clicked", "wait_minutes": 60, "variants": [other]}
+    path = written(people, experiment=tries)
+    page = marketer.text(f"{path}/review")
+    assert "20 percent of them try 2 contents first" in page
+    assert "B: " in page and any(key.startswith("draft-") for key in form_of(marketer, path)["checks"])
+    for asked, subject, says in (
+        ("", "Autumn", "good news"),
+        ("?content=B", "Winter", "The other one"),
+        ("?content=Z", "Autumn", "good news"),
+    ):
+        assert says in marketer.text(f"{path}/preview/mail{asked}")
+        assert f"<strong>{subject}</strong>" in marketer.get(f"{path}/preview{asked}").get_data(as_text=True)
+    assert (
+        "content=B"
+        in re.findall(r'<iframe src="([^"]+)"', marketer.get(f"{path}/preview?content=B").get_data(as_text=True))[0]
+    )
