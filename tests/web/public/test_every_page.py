@@ -26,14 +26,13 @@ from preference_center.web.headers import PUBLIC_POLICY
 from preference_center.web.public import look
 from tests.conftest import make_settings
 from tests.support.bell import WrittenBell
-from tests.support.browser import chromium, served
+from tests.support.browser import RULES_OF_COLOUR, chromium, served
 from tests.web.public import states
 from tests.web.public.states import States
 
 pytestmark = pytest.mark.browser
 
 ALL_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-RULES_OF_COLOUR = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 LANGUAGES = list(i18n.LANGUAGES)
 
 
