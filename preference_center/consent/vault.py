@@ -193,7 +193,7 @@ _cipher = lru_cache(maxsize=4)(AESGCM)
 def _unwrap(master: AESGCM, contact_id: int, wrapped: bytes) -> AESGCM:
     try:
         return AESGCM(master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _name(contact_id)))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # altered, or cut too short to be anything
         raise Unavailable(
             "The evidence of a contact cannot be opened: PREFERENCE_CENTER_ADDRESS_KEY is not the one it was locked with, "
             "or the key in the database was changed."
@@ -203,7 +203,7 @@ def _unwrap(master: AESGCM, contact_id: int, wrapped: bytes) -> AESGCM:
 def _open(key: AESGCM, contact_id: int, record_id: int, sealed: bytes) -> bytes:
     try:
         return key.decrypt(sealed[:_NONCE], sealed[_NONCE:], _place(contact_id, record_id))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # altered, or cut too short to be anything
         raise Unavailable(f"The evidence of consent record number {record_id} was changed and cannot be opened.")
 
 

@@ -93,13 +93,14 @@ def test_evidence_moved_to_another_record_or_changed_is_refused(anna: Contact) -
     first, second = db.session.scalars(
         select(ConsentEvidence.detail).where(ConsentEvidence.contact_id == anna.id).order_by(ConsentEvidence.record_id)
     )
-    for wrong in (second, first[:-1] + bytes([first[-1] ^ 1])):
+    for wrong in (second, first[:-1] + bytes([first[-1] ^ 1]), b"cut"):
         with transaction():
             db.session.execute(
                 text("UPDATE consent_evidence SET detail = :wrong WHERE record_id = 1"), {"wrong": wrong}
             )
         with pytest.raises(Unavailable, match="record number 1 was changed"):
             vault.open(anna.id)
+    assert "cannot be opened" in str(next(vault.verified()))
 
 
 def test_another_address_key_opens_nothing(anna: Contact, app: Flask) -> None:
