@@ -48,6 +48,8 @@ IDLE_LIMIT = 60.0
 # So many connections in a row that break without one accepted message make us give up one of ours.
 STRIKES = 3
 PULSE = 1.0
+# So long at most what one connection has to say waits for what others have: writing and signing the next mail takes its time.
+GATHERED = 0.001
 
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
@@ -80,7 +82,7 @@ class Courier:
             connect_timeout, command_timeout, message_deadline, final_dot_timeout, messages_per_connection
         )
         self._pulse = pulse
-        self._next_pulse = 0.0
+        self._next_pulse = self._speaks_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._sessions: list[Session] = []
         self._allowed = connections
@@ -154,6 +156,7 @@ class Courier:
         for session in self._sessions:
             if session.ready:
                 session.begin()
+                self._speak_in_time()
         self._speak()
         self._bury(desk)
         if len(self._sessions) < self._allowed:
@@ -170,6 +173,10 @@ class Courier:
             session.say()
         if ends:
             failpoints.hit("smtp.dot")
+
+    def _speak_in_time(self) -> None:
+        if time.monotonic() >= self._speaks_at:
+            self._speak()
 
     def _open_more(self, desk: "_Desk") -> None:
         """Connections for the messages that none is free for."""
@@ -197,9 +204,12 @@ class Courier:
         if not self._sessions:
             return
         first = min(session.deadline for session in self._sessions)
-        for key, mask in self._selector.select(min(PULSE, max(0.0, first - time.monotonic()))):
+        ready = self._selector.select(min(PULSE, max(0.0, first - time.monotonic())))
+        self._speaks_at = time.monotonic() + GATHERED
+        for key, mask in ready:
             session: Session = key.data
             session.on_ready(mask)
+            self._speak_in_time()
         now = time.monotonic()
         if first <= now:
             for session in self._sessions:
