@@ -59,7 +59,7 @@ class SendingHouse:
         self._stack = ExitStack()
         self._workers: list[subprocess.Popen[bytes]] = []
         self._sent, self._cpu = 0, 0.0
-        self._last: tuple[int, float] = (0, 0.0)  # campaign, seconds
+        self._last = 0, clock.now()  # the campaign, and when it was rung for
 
     def __enter__(self) -> Self:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pc-bench-")))
@@ -90,6 +90,7 @@ class SendingHouse:
         """Messages a second, from the ring of the bell to the closed campaign."""
         campaign_id = filled_campaign(messages)
         before = self._cpu_now()
+        self._last = campaign_id, clock.now()
         begun = time.perf_counter()
         for _ in range(WORKERS):
             self._app.extensions["bell"].ring(jobs.DELIVER, (campaign_id,))
@@ -101,7 +102,6 @@ class SendingHouse:
                 time.sleep(0.02)
         seconds = time.perf_counter() - begun
         all_must_be_sent(campaign_id, messages)
-        self._last = campaign_id, seconds
         time.sleep(0.3)  # the other worker notices that nothing is left
         self._sent += messages
         self._cpu += self._cpu_now() - before
@@ -120,12 +120,18 @@ class SendingHouse:
         return [worker.pid for worker in self._workers]
 
     def share_outside_runs(self) -> float:
-        """Of the workers' time during the last campaign, how much passed between runs."""
-        campaign_id, seconds = self._last
+        """Of the workers' time from the ring to the end of the last run, how much passed before and between their runs.
+
+        Not what a worker waits at the end, with nothing left to send, while the others send their last.
+        """
+        campaign_id, rung_at = self._last
         db.session.rollback()
-        runs = db.session.scalars(select(Run).where(Run.campaign_id == campaign_id)).all()
-        inside = sum((((run.ended_at or run.started_at) - run.started_at) for run in runs), timedelta())
-        return max(0.0, 1 - inside.total_seconds() / (WORKERS * seconds))
+        asked = select(Run.started_at, Run.ended_at).where(Run.campaign_id == campaign_id)
+        runs = [(began, ended or began) for began, ended in db.session.execute(asked)]
+        inside = sum((ended - began for began, ended in runs), timedelta())
+        last = sorted(ended for _, ended in runs)[-WORKERS:]
+        nothing_left = sum((last[-1] - ended for ended in last), timedelta())
+        return 1 - (inside + nothing_left) / (WORKERS * (last[-1] - rung_at))
 
     def _start_workers(self, settings: Settings) -> None:
         given = environment(settings)
