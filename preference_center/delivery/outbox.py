@@ -67,6 +67,9 @@ def _insert(campaign: Campaign, after: int, to: int) -> None:
         ),  # PostgreSQL: a bare NULL is text
         literal(now, Message.changed_at.type),
     ).where(new)
+    if is_postgresql():
+        # Right after an import it does not know yet how many it has to join, and would look through all of them for each.
+        db.session.execute(select(func.set_config("enable_nestloop", "off", true())))
     columns = ["campaign_id", "contact_id", "state", "reason", "record_id", "next_try_at", "changed_at"]
     # no ON CONFLICT: the campaign's row is held and tells how far it is filled, so a row that is there already is a fault of ours
     db.session.execute(insert(Message).from_select(columns, rows))

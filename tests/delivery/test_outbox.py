@@ -1,0 +1,58 @@
+"""How a campaign's outbox is filled."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, func, insert, select
+
+from preference_center import clock
+from preference_center.campaigns import scheduling
+from preference_center.consent.models import State, Subscription
+from preference_center.contacts.models import Contact
+from preference_center.db import db, new_public_ids, transaction
+from preference_center.delivery import outbox
+from preference_center.delivery.models import Message, MessageState
+from preference_center.topics.purposes import LegalBasis
+from tests.support import make
+
+PEOPLE = 2_000
+
+
+@pytest.mark.only_postgresql
+def test_people_who_came_a_moment_ago_are_not_looked_for_one_by_one(app: Flask) -> None:
+    """The database has not counted them yet. A nested loop over two tables of 50,000 took minutes, and a pause had to wait for it."""
+    now = clock.now()
+    with transaction():
+        topic = make.topic()
+        dated = {"created_at": now, "updated_at": now, "jurisdiction": "PL", "jurisdiction_source": "import"}
+        ids = range(1, PEOPLE + 1)
+        names = new_public_ids(PEOPLE)
+        people = [
+            {"id": one, "public_id": name, "email": f"p{one}@example.org", "address_hash": one.to_bytes(16, "big")}
+            for one, name in zip(ids, names, strict=True)
+        ]
+        db.session.execute(insert(Contact), [person | dated for person in people])
+        follows = {"topic_id": topic.id, "state": State.given, "legal_basis": LegalBasis.double_opt_in}
+        db.session.execute(insert(Subscription), [follows | {"contact_id": one, "record_id": one} for one in ids])
+        campaign = scheduling.create("Spring", topic, "Hello", "markdown", "Hello.\n")
+        scheduling.schedule(campaign, now)
+        scheduling.start_due(now)
+        db.session.flush()
+        plans: list[str] = []
+
+        def explain(_connection: Any, cursor: Any, statement: str, given: Any, *_rest: Any) -> None:
+            if statement.startswith("INSERT INTO messages"):
+                cursor.execute(f"EXPLAIN {statement}", given)
+                plans.append("\n".join(line for (line,) in cursor.fetchall()))
+
+        event.listen(db.engine, "before_cursor_execute", explain)
+        try:
+            assert not outbox.fill_range(campaign.id)
+        finally:
+            event.remove(db.engine, "before_cursor_execute", explain)
+        queued = select(func.count()).where(Message.state == MessageState.queued)
+        assert db.session.scalar(queued) == PEOPLE
+    (plan,) = plans
+    assert "subscriptions" in plan
+    assert "Nested Loop" not in plan
