@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from preference_center import clock
 from preference_center.accounts.audit import AuditEntry
-from preference_center.consent import eligibility, ledger, projection, vault, wordings
+from preference_center.consent import eligibility, ledger, projection, tracking, vault, wordings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentEvidence, ConsentRecord, State, Subscription, Wording
@@ -272,6 +272,18 @@ def test_all_that_is_wrong_with_the_terms_is_said_at_once(topic: Topic) -> None:
 def test_a_legal_basis_the_purpose_does_not_allow_is_refused(topic: Topic) -> None:
     with pytest.raises(Invalid, match="cannot rest on contract"):
         files.brought("email\na@example.org\n", **TERMS | {"basis": "contract"})
+
+
+def test_no_file_agrees_to_tracking_that_is_offered_again_after_a_no(topic: Topic) -> None:  # S76
+    with transaction():
+        anna, first = make.contact("anna@example.org"), tracking.offer()
+        ledger.grant(anna, first, LegalBasis.consent, BY_PERSON)
+        ledger.withdraw(anna, first, BY_PERSON)
+        tracking.stop()
+        again = tracking.offer()
+    with pytest.raises(Invalid, match="No file can agree to tracking"):
+        files.imported("email\nanna@example.org\n", **TERMS | {"topics": ["news", again.key]})
+    assert tracking.consenting({anna.id}, clock.now()) == set()
 
 
 def test_the_same_declared_text_is_one_version_and_never_the_forms(topic: Topic) -> None:

@@ -1,7 +1,8 @@
 """Consent that an owner declares with a file: on what terms, and the run that stores contacts and consent together.
 
-An import is weaker than a person. It never turns a "no" into a "yes", never lifts a suppression, and makes no consent without
-topic, legal basis, source and a date (GDPR 7(1), 7(3); the checks are in `bulk.py`). The door runs it, a transaction a step:
+An import is weaker than a person. It never turns a "no" into a "yes", never lifts a suppression, makes no consent without topic,
+legal basis, source and a date (GDPR 7(1), 7(3); the checks are in `bulk.py`), and none to tracking, which is asked anew each time.
+The door runs it, a transaction a step:
 
     for step in declared.steps(import_id):
         with transaction():
@@ -18,6 +19,7 @@ from sqlalchemy import select
 
 from preference_center import clock
 from preference_center.accounts import audit
+from preference_center.consent import tracking
 from preference_center.consent.declaring import bulk
 from preference_center.consent.declaring.bulk import Memory, Terms
 from preference_center.consent.law import bases
@@ -235,6 +237,8 @@ def _topics(keys: Sequence[str], faults: dict[str, str]) -> list[Topic]:
     if wrong:
         live = ", ".join(topic.key for topic in catalogue.live()) or "none yet"
         faults["topics"] = f"Not a topic in use: {', '.join(wrong)}. There are: {live}."
+    elif any(topic.purpose_key == tracking.PURPOSE for topic in found.values()):
+        faults["topics"] = "No file can agree to tracking: people are asked here, each time it is offered anew."
     return [found[key] for key in wanted if key in found]
 
 
