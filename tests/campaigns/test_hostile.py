@@ -39,6 +39,8 @@ for name, source in (HOSTILE | more).items():
 contents = {
     "brackets in a style": ("html", "<style>p{color:" + "(" * 180_000 + "}</style><p>x</p>"),
     "addresses in a style": ("html", "<style>p{background:" + "url(" * 45_000 + "}</style><p>x</p>"),
+    "comments in a style": ("html", "<style>" + "/* " * 50_000 + "</style><p>x</p>"),
+    "spaces in an address": ("html", "<style>p{background:url(" + " " * 100_000 + "a b)}</style><p>x</p>"),
     "neighbours": ("html", "<style>" + ".no ~ p ~ p ~ p{color:red}" * 300 + "</style>" + "<p>x</p>" * 7000),
     "rules": ("html", "<style>" + "p{color:red}" * 9000 + "</style>" + "<p>x</p>" * 7000),
     "signs": ("html", "<" * 190_000),

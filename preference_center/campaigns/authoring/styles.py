@@ -104,7 +104,9 @@ PROPERTIES = frozenset(
     ]
 )
 _CODE = re.compile(r"[<>\\{}@]|expression|javascript|behaviou?r|-moz-binding|image-set|/\*", re.IGNORECASE)
-_URL = re.compile(r"url\(\s*(?:'([^']*)'|\"([^\"]*)\"|([^)'\"\s]*))\s*\)", re.IGNORECASE)
+# what is taken is never given back (`*+`), and a comment that nothing closes goes to the end: each sign is looked at once
+_URL = re.compile(r"url\(\s*+(?:'([^']*+)'|\"([^\"]*+)\"|([^)'\"\s]*+))\s*+\)", re.IGNORECASE)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.DOTALL)
 # one pair of brackets inside another at most: with more, what is never closed would be looked through again and again
 _PARTS = re.compile(r"(?:[^;\"'(]|\"[^\"]*\"|'[^']*'|\((?:[^()]|\([^()]*\))*\))+")
 _SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
@@ -135,8 +137,7 @@ def is_fine(value: str) -> bool:
 
 def stylesheet(text: str) -> str:
     """The allowed rules of a style sheet: plain rules and `@media` blocks of plain rules."""
-    text = re.sub(r"/\*.*?\*/|<!--|-->", " ", text, flags=re.DOTALL)
-    return "\n".join(_rules(text, media=True))
+    return "\n".join(_rules(_COMMENT.sub(" ", text), media=True))
 
 
 def _rules(text: str, *, media: bool) -> Iterator[str]:
