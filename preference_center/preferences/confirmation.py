@@ -39,12 +39,16 @@ class WishState(StrEnum):
     superseded = "superseded"  # the person has said something else since
 
 
+# the first in which one of its topics stands
+_STANDS = {WishState.waiting: State.requested, WishState.used: State.given}
+
+
 @dataclass(frozen=True)
 class Wish:
     """What one sign-up asked for, and whether it still can be confirmed."""
 
     state: WishState
-    topics: list[Topic]
+    topics: list[Topic]  # those still to be confirmed, else those that are on, else all
     wordings: Mapping[int, Wording]  # by topic id, as shown at the sign-up
     records: list[ConsentRecord]
 
@@ -158,14 +162,17 @@ def look(contact: Contact, wish: str) -> Wish | None:
     topics = {topic.id: topic for topic in catalogue.live()}
     today = consents.subscriptions(contact)
     mine = [r for r in records if r.topic_id in topics]
-    states = {today[r.topic_id].state_at(clock.now()) for r in mine if r.topic_id in today}
-    state = WishState.used if State.given in states else WishState.superseded
-    if State.requested in states:
-        state = WishState.waiting
+    states = {r.topic_id: today[r.topic_id].state_at(clock.now()) for r in mine if r.topic_id in today}
+    state = next((state for state, stands in _STANDS.items() if stands in states.values()), WishState.superseded)
+    stands = _STANDS.get(state)
     shown = consents.texts(r.wording_id for r in mine)
     return Wish(
         state,
-        [topics[r.topic_id] for r in mine if r.topic_id is not None],
+        [
+            topics[r.topic_id]
+            for r in mine
+            if r.topic_id is not None and (not stands or states.get(r.topic_id) is stands)
+        ],
         {r.topic_id: shown[r.wording_id] for r in mine if r.topic_id is not None and r.wording_id in shown},
         records,
     )

@@ -1,5 +1,6 @@
 """GET, POST /c/<token>: confirms a sign-up. Scanners may open the page as often as they like; only the button confirms."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import render_template
@@ -37,6 +38,8 @@ def confirmed(link: Link) -> ResponseReturnValue:
         return _page("confirm_over", link, wish)
     # The mailbox has just been proven, so its owner may have the way to all choices.
     manage = signed_links.url(Power.manage, [link.contact.public_id, link.contact.link_epoch])
+    on = {record.topic_id for record in made}
+    wish = replace(wish, topics=[topic for topic in wish.topics if topic.id in on])
     return _page("confirmed", link, wish, manage=manage)
 
 

@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center import clock, jobs
-from preference_center.consent import tracking
+from preference_center.consent import ledger, tracking
+from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import addresses
 from preference_center.contacts import queries as contacts
@@ -157,6 +158,24 @@ def test_what_is_no_mail_is_asked_and_confirmed_in_words_of_its_own(client: Flas
     told = client.post(path).text
     assert "Confirmed. You will get Product news." in told and "You agreed to: Counting opens and clicks." in told
     assert "You get Product news. There is nothing more to do." in client.get(path).text
+
+
+def test_nobody_is_told_of_a_consent_that_they_have_withdrawn(client: FlaskClient, scene: Scene) -> None:
+    with transaction():
+        switch = tracking.offer()
+    sign_up(client, "news", "tracking")
+    with transaction():
+        ledger.withdraw(newcomer(), switch, Evidence("link"))
+    path = confirm_path(scene)
+    assert "Counting opens and clicks" not in client.get(path).text
+    told = client.post(path).text
+    assert "Confirmed. You will get Product news." in told and "You agreed to" not in told
+    sign_up(client, "events", "tracking")
+    path = confirm_path(scene)
+    client.post(path)
+    client.post(links.unsub(newcomer(), scene.topics["events"]), data={"List-Unsubscribe": "One-Click"})
+    again = client.get(path).text
+    assert "You agreed to: Counting opens and clicks." in again and "You get" not in again
 
 
 def test_a_used_link_says_so_and_writes_nothing(client: FlaskClient, scene: Scene) -> None:
