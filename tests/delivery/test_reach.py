@@ -173,3 +173,25 @@ def test_who_was_reached_by_a_copy_of_a_once_more_is_not_reached_again(ended: Ca
     assert _audience(copied) == {"capped", "late"}
     fill(again)
     assert _audience(again) == set()
+
+
+def test_who_was_reached_by_a_once_more_of_a_once_more_is_not_reached_again(ended: Campaign) -> None:
+    with transaction():
+        first = reach.resend(ended, ["frequency_cap", "too_late", "uncertain"])
+    fill(first)
+    with transaction():
+        failed = dict.fromkeys(["late", "capped", "doubt"], (MessageState.failed, "refused"))
+        _end(first, failed)
+        scheduling.cancel(first)
+        second, beside = reach.resend(first, ["refused"]), reach.resend(first, ["refused"])
+        third = reach.resend(ended, ["frequency_cap", "too_late"])
+    fill(second)
+    assert _audience(second) == {"capped", "late", "doubt"}  # somebody asked for the one in doubt
+    fill(third)
+    assert _audience(third) == set()
+    assert "too_late" not in reach.missed(ended) and reach.missed(first) == {}
+    with transaction():
+        _end(second, failed)
+        _end(ended, {"late": (MessageState.delivered, None)})  # told late
+    fill(beside)
+    assert _audience(beside) == {"capped", "doubt"}

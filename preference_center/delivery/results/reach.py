@@ -27,7 +27,7 @@ def missed(campaign: Campaign) -> dict[str, int]:
     counted = (
         select(Message.state, reason, func.count())
         .where(Message.campaign_id == campaign.id, Message.state.in_([*MISSED, MessageState.uncertain]))
-        .where(~_got_it_since(campaign, Message.contact_id))
+        .where(~_got_another(campaign, Message.contact_id))
         .group_by(Message.state, reason)
     )
     found: dict[str, int] = {}
@@ -67,18 +67,38 @@ def condition(version: CampaignVersion) -> ColumnElement[bool]:
     if UNCERTAIN in reasons:
         kinds.append(Message.state == MessageState.uncertain)
     was_missed = exists().where(Message.campaign_id == before.id, Message.contact_id == Contact.id, or_(*kinds))
-    return and_(was_missed, ~_got_it_since(before, Contact.id, version.campaign_id))
+    return and_(was_missed, ~_got_another(before, Contact.id, version.campaign_id))
 
 
-def _got_it_since(campaign: Campaign, contact_id: Any, but: int | None = None) -> ColumnElement[bool]:
-    """Whether another "once more" of this campaign has reached that person, or is about to."""
-    again = select(Campaign.id).where(Campaign.made_from.startswith(f"resend {campaign.public_id} ", autoescape=True))
+def _got_another(campaign: Campaign, contact_id: Any, but: int | None = None) -> ColumnElement[bool]:
+    """Whether another of its family has reached that person, or is about to: what it is a "once more" of, or one of any of these.
+
+    Of those it came from, only who surely got it counts: for whom they were uncertain, somebody has asked.
+    """
+    above, family = _family(campaign)
+    others = select(Campaign.id).where(Campaign.public_id.in_(family), Campaign.id.not_in([campaign.id, but or 0]))
     own = Message.__table__.alias()
     return exists().where(
-        own.c.campaign_id.in_(again.where(Campaign.id != (but or 0))),
+        own.c.campaign_id.in_(others),
         own.c.contact_id == contact_id,
         own.c.state.not_in(MISSED),
+        or_(
+            own.c.state != MessageState.uncertain,
+            own.c.campaign_id.not_in(select(Campaign.id).where(Campaign.public_id.in_(above))),
+        ),
     )
+
+
+def _family(campaign: Campaign) -> tuple[list[str], list[str]]:
+    """The campaign and those it is a "once more" of, up to the first; and all that came of that first one."""
+    made = select(Campaign.public_id, Campaign.made_from).where(Campaign.made_from.startswith("resend "))
+    parents = {name: made_from.split()[1] for name, made_from in db.session.execute(made)}
+
+    def line(name: str) -> list[str]:
+        return [name, *line(parents[name])] if name in parents else [name]
+
+    above = line(campaign.public_id)
+    return above, [above[-1], *(name for name in parents if line(name)[-1] == above[-1])]
 
 
 def _must_have_ended(campaign: Campaign) -> None:
