@@ -22,8 +22,12 @@ from preference_center.errors import NotFound, Unavailable
 from preference_center.topics.models import Topic
 
 
+class Unsealed(Unavailable):
+    """A record waits for its seal, as every new one does for a moment."""
+
+
 def make(contact: Contact, topic: Topic, *, personal: bool = True) -> bytes:
-    """The file's bytes. NotFound when the person never said anything; Unavailable while a record waits for its seal.
+    """The file's bytes. NotFound when the person never said anything; Unsealed while a record waits for its seal.
 
     Without `personal` it holds neither the address nor the locked detail: what it proves is the same.
     """
@@ -33,7 +37,7 @@ def make(contact: Contact, topic: Topic, *, personal: bool = True) -> bytes:
         raise NotFound("This person has no consent record on this topic.")
     seals = _seals([record["id"] for record in records])
     if len(seals) < len(records):
-        raise Unavailable("A record of this person waits for its seal. It is set within seconds; ask again then.")
+        raise Unsealed("A record of this person waits for its seal. It is set within seconds; ask again then.")
     paths, checkpoint = _paths([seal["seq"] for seal in seals.values()], settings)
     chain_key, texts = keys.chain_key(), _texts(records)
     opened = vault.open_salted(contact.id) if personal else {}

@@ -3,17 +3,21 @@
 POST …/<record>/mail sends the receipt to the mailbox. A proof file got here holds no address: the link may have been forwarded.
 """
 
+import structlog
 from flask import make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from preference_center import i18n
+from preference_center.consent.chain.proof import Unsealed
 from preference_center.db import transaction
-from preference_center.errors import Unavailable
+from preference_center.errors import Invalid, Unavailable
 from preference_center.i18n import gettext as _
 from preference_center.preferences import receipts
 from preference_center.signed_links import Power
 from preference_center.web.guards import Link, LinkForm, limiter, refuse_other_sites, signed_link
 from preference_center.web.public import pages, words
+
+log = structlog.get_logger()
 
 
 @pages.get("/p/<token>/consents")
@@ -69,7 +73,9 @@ def receipt_file(link: Link, record: str) -> ResponseReturnValue:
 def proof_file(link: Link, key: str) -> ResponseReturnValue:
     try:
         content = receipts.proof(link.contact, key)
-    except Unavailable:
+    except (Unavailable, Invalid, OSError) as trouble:
+        if not isinstance(trouble, Unsealed):
+            log.error("proof.not_made", topic=key, trouble=str(trouble))
         late = _(
             "This proof file cannot be made at the moment. What you said last may need some seconds: try again then."
         )

@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pyld import jsonld
+from structlog.testing import capture_logs
 
 from preference_center import clock
 from preference_center.consent import interchange, ledger, standing, tracking
@@ -170,11 +171,12 @@ def test_a_receipt_can_be_had_by_mail_once(
 
 
 def test_a_proof_file_from_the_page_holds_and_names_nobody(
-    app: Flask, client: FlaskClient, scene: Scene, everything: list[str]
+    app: Flask, client: FlaskClient, scene: Scene, everything: list[str], tmp_path: Path
 ) -> None:  # S53, S71
     own = links.manage(scene.anna)
-    waits = client.get(f"{own}/proof/news.json")
-    assert waits.status_code == 503, "its records wait for their seal"
+    with capture_logs() as logs:
+        waits = client.get(f"{own}/proof/news.json")
+    assert waits.status_code == 503 and logs == [], "its records wait for their seal"
     assert waits.headers["Retry-After"] == "10" and "This proof file cannot be made at the moment." in waits.text
     with transaction():
         seal.seal_all()
@@ -182,6 +184,12 @@ def test_a_proof_file_from_the_page_holds_and_names_nobody(
     settings = app.extensions["settings"]
     app.extensions["settings"] = replace(settings, checkpoint_key_file="/nowhere/key.pem")
     assert "Proof files" not in client.get(f"{own}/consents").text, "this process may not sign"
+    (tmp_path / "file").write_text("")
+    for wrong in (app.extensions["settings"], replace(settings, data_dir=tmp_path / "file" / "data")):
+        app.extensions["settings"] = wrong
+        with capture_logs() as logs:
+            assert client.get(f"{own}/proof/news.json").status_code == 503
+        assert [line["event"] for line in logs] == ["proof.not_made"] and "anna@" not in str(logs)
     app.extensions["settings"] = settings
     answer = client.get(f"{own}/proof/news.json")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="proof-news.json"'
