@@ -123,8 +123,8 @@ def test_a_press_renews_on_the_text_that_was_shown(client: FlaskClient, topics: 
     )
     own = links.manage(contact)
     assert "<dt>Holds until</dt>" in client.get(own).text, "as this page says when nothing ends soon"
-    answer = client.post(path, data=fields)
-    assert answer.status_code == 303
+    answer = client.post(path + "?lang=en", data=fields)
+    assert answer.status_code == 303 and "lang=en" in answer.location
     assert "You go on getting it." in client.get(answer.location).text
     db.session.rollback()
     last = standing.all_records(contact)[-1]

@@ -31,7 +31,8 @@ def renew(link: Link) -> ResponseReturnValue:
             renewal.renew(link.contact, key, int(wording), acts.evidence("link"))
     except Conflict:
         return _page(link, fault=_("This does not end soon any more, or has ended. Below is how it stands now.")), 409
-    return redirect(url_for("public.what_ends", token=link.token, renewed=1), 303)
+    there = url_for("public.what_ends", token=link.token, renewed=1, lang=i18n.chosen_language())
+    return redirect(there, 303)
 
 
 def _page(link: Link, *, renewed: bool = False, fault: str = "") -> str:
