@@ -127,7 +127,7 @@ class Session(Speaker):
         while replies and not self.ended:
             reply = replies.popleft()
             if not expected:
-                self._unasked()
+                self._unasked(reply)
             elif reply.code == 250 and expected[0][0] in _MERE:
                 expected.popleft()
                 self._kept = False
@@ -138,9 +138,10 @@ class Session(Speaker):
         if not self._unsaid:
             self._restart_clock()
 
-    def _unasked(self) -> None:
+    def _unasked(self, reply: Reply) -> None:
         """A goodbye to an idle connection harms nobody; anything else there is out of step."""
         if self._unsaid:
+            self._retire(trouble_in(Phase.mail, reply))  # a goodbye may come at any time (RFC 5321 3.8)
             raise Gibberish("the relay answered before it was asked")
         self._end(None)
 
@@ -165,6 +166,7 @@ class Session(Speaker):
                 self._interrupted(flight, reply)
         except Gibberish:
             self._expected.appendleft((step, flight))
+            self._replies.clear()  # whatever they answer, it is not what stands first now
             raise
         self._kept = False
 

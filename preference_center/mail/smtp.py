@@ -216,6 +216,7 @@ class Courier:
                 session.on_time(now)
         if self._pulse is not None and now >= self._next_pulse:
             self._next_pulse = now + PULSE
+            self._speak()  # the pulse may have to wait, and what is approved must not grow old meanwhile
             self._pulse()
 
     def _bury(self, desk: "_Desk") -> None:

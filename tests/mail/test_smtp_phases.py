@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from preference_center.mail import session
+from preference_center.mail import session, smtp
 from preference_center.mail.smtp import Envelope, Outcome, Phase, Relay, TroubleKind
+from preference_center.mail.wire import Gone, Wire
 from tests.mail.handing import Notes, hand, quick, send, to
 from tests.support.relay import FakeRelay
 
@@ -293,6 +295,93 @@ def test_an_answer_to_the_message_before_it_has_left_accepts_nothing() -> None:
         results = hand(courier, to("anna"))
     assert results[0].outcome is Outcome.not_sent
     assert (taken, notes.lines) == ([b""], [])
+
+
+def test_a_goodbye_beside_the_go_ahead_slows_us_down() -> None:
+    def overrun(sock: socket.socket) -> None:
+        sock.sendall(b"220 x\r\n")
+        sock.recv(100)
+        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        sock.recv(1000)
+        sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n421 4.3.2 too many connections, slow down\r\n")
+        sock.recv(10_000)
+
+    with talking(overrun) as relay:
+        results, courier = send(relay, "anna")
+    assert results[0].outcome is Outcome.not_sent
+    assert courier.trouble is not None and courier.trouble.kind is TroubleKind.slow_down
+
+
+def test_what_comes_after_gibberish_answers_nobody() -> None:
+    """Else a relay that refuses RSET, and takes all mail, would have refused two of them for good."""
+
+    def stubborn(sock: socket.socket) -> None:
+        sock.sendall(b"220 x\r\n")
+        said, answers, taken = sock.makefile("rb"), b"", 0
+        for line in said:
+            verb = line.split()[0].upper()
+            if verb == b"EHLO":
+                sock.sendall(b"250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n")
+                continue
+            if verb == b"BDAT":
+                said.read(int(line.split()[1]))
+                taken += 1
+            answers += b"502 5.5.1 not here\r\n" if verb == b"RSET" else b"250 ok\r\n"
+            if taken == 4:
+                sock.sendall(answers)
+                return
+
+    with talking(stubborn) as relay, quick(replace(relay, in_flight=4)) as courier:
+        results = hand(courier, to("anna", "ben", "cora", "dan"))
+    assert [results[key].outcome for key in range(4)] == [Outcome.accepted, *[Outcome.uncertain] * 3]
+
+
+def test_what_is_approved_leaves_before_a_pulse_that_may_have_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "PULSE", 0.0)  # each time
+    here = threading.Event()
+    asked: list[Envelope] = []
+    seen: list[bool] = []
+
+    def calm(sock: socket.socket) -> None:
+        sock.sendall(b"220 x\r\n")
+        sock.recv(100)
+        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        sock.recv(1000)
+        sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n")
+        while not sock.recv(10_000).endswith(b"\r\n.\r\n"):
+            pass
+        here.set()
+        sock.sendall(b"250 taken\r\n")
+        sock.recv(100)
+
+    def pulse() -> None:
+        if len(asked) == 2 and not seen:  # before MAIL, and before the body
+            seen.append(here.wait(3))
+
+    with talking(calm) as relay, quick(relay, pulse=pulse) as courier:
+        results = hand(courier, to("anna"), lambda envelope: not asked.append(envelope))  # type: ignore[func-returns-value]
+    assert (results[0].outcome, seen) == (Outcome.accepted, [True])
+
+
+def test_all_that_came_before_a_connection_broke_is_heard() -> None:
+    many = 500
+
+    def hang_up_hard(sock: socket.socket) -> None:
+        sock.sendall(b"250 2.0.0 taken\r\n" * many)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        over.set()
+
+    over = threading.Event()
+    with talking(hang_up_hard) as relay:
+        wire = Wire(socket.AF_INET, (relay.host, relay.port))
+        assert over.wait(5)
+        with pytest.raises(Gone) as broken:
+            for _ in range(100):  # until the end of the connection has come here too
+                wire.write(b"NOOP\r\n")
+                time.sleep(0.01)
+        wire.close()
+    assert len(broken.value.last_words) == many
 
 
 @pytest.fixture

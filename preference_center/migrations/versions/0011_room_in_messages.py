@@ -1,4 +1,4 @@
-"""delivery: pages of messages keep room for what happens to each row, so that it is written where it stands."""
+"""delivery: pages of messages keep room for what happens to each row, so that its new versions need not look for another page."""
 
 from collections.abc import Sequence
 
