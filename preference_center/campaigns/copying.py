@@ -4,6 +4,7 @@ from typing import Any
 
 from preference_center.campaigns import experiments, queries, scheduling
 from preference_center.campaigns.models import Campaign
+from preference_center.campaigns.rendering import compiling
 from preference_center.db import db
 from preference_center.topics.models import Topic
 
@@ -26,7 +27,7 @@ def copy(campaign: Campaign, name: str, actor: str, *, kind: str, **changes: Any
             f"resend {before}"  # a copy of a "once more" is one itself: whom it reaches, no later one reaches again
         )
     return scheduling.create(
-        name[:120],
+        compiling.printable(name)[:120],  # names that are older than the rule may hold others
         db.session.get_one(Topic, campaign.topic_id),
         **fields,
         actor=actor,

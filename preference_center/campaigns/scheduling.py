@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from preference_center import clock, jobs
 from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion, ContentFormat
-from preference_center.campaigns.rendering import content, imprints
+from preference_center.campaigns.rendering import compiling, content, imprints
 from preference_center.campaigns.timing import Plan
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid
@@ -51,7 +51,7 @@ def create(
     }
     ready = _ready(fields)
     campaign = Campaign(
-        name=_name(name),
+        name=named(name),
         topic_id=topic.id,
         state=CampaignState.draft,
         version=1,
@@ -82,7 +82,7 @@ def save(campaign: Campaign, *, on_version: int, actor: str, **changes: Any) -> 
     before = queries.version(campaign)
     ready = _ready({name: changes.get(name, getattr(before, name)) for name in CONTENT_FIELDS})
     if "name" in changes:
-        campaign.name = _name(changes["name"])
+        campaign.name = named(changes["name"])
     if "topic" in changes:
         _check_topic(changes["topic"])
         campaign.topic_id = changes["topic"].id
@@ -247,10 +247,14 @@ def _format(given: ContentFormat | str) -> ContentFormat:
         ) from None
 
 
-def _name(given: str) -> str:
+def named(given: str, what: str = "campaign") -> str:
+    """The name of a campaign or a template, as it is kept."""
     name = " ".join(given.split())
-    if not name or len(name) > 120 or not name.isprintable():
-        raise Invalid("Give the campaign a name of 1 to 120 characters.", {"name": "1 to 120 characters."})
+    if not name or len(name) > 120:
+        raise Invalid(f"Give the {what} a name of 1 to 120 characters.", {"name": "1 to 120 characters."})
+    if name != compiling.printable(name):
+        words = f"The name of the {what} is one line without control or invisible characters."
+        raise Invalid(words, {"name": words})
     return name
 
 

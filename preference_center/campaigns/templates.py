@@ -7,7 +7,7 @@ from sqlalchemy import select
 from preference_center import clock
 from preference_center.campaigns import experiments, queries, scheduling
 from preference_center.campaigns.models import Campaign, ContentFormat, Template, TemplateVersion
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.rendering import compiling, content
 from preference_center.db import db
 from preference_center.errors import Conflict, Invalid, NotFound
 from preference_center.topics.models import Topic
@@ -19,7 +19,9 @@ def create(name: str, actor: str = "", **fields: Any) -> Template:
     """A new template with its first version. Invalid, with the line, when no mail could be made of it."""
     now = clock.now()
     ready = _ready(fields)
-    made = Template(name=_name(name), version=1, created_by=actor, created_at=now, updated_at=now)
+    made = Template(
+        name=scheduling.named(name, "template"), version=1, created_by=actor, created_at=now, updated_at=now
+    )
     db.session.add(made)
     db.session.flush()
     _add(made, ready, actor)
@@ -29,7 +31,9 @@ def create(name: str, actor: str = "", **fields: Any) -> Template:
 def keep(campaign: Campaign, name: str = "", actor: str = "") -> Template:
     """A template of a campaign's content as it was sent, or was last written."""
     written = experiments.content_of(queries.version(campaign, campaign.approved_version), campaign.winner)
-    return create(name or campaign.name, actor, **{field: getattr(written, field) for field in FIELDS})
+    return create(
+        name or compiling.printable(campaign.name), actor, **{field: getattr(written, field) for field in FIELDS}
+    )
 
 
 def save(
@@ -43,7 +47,7 @@ def save(
         raise Conflict("Somebody else saved this template meanwhile. Look at the newest version before you save yours.")
     before = version(template)
     ready = _ready({field: changes.get(field, getattr(before, field)) for field in FIELDS})
-    template.name = _name(name) if name is not None else template.name
+    template.name = scheduling.named(name, "template") if name is not None else template.name
     template.version += 1
     template.updated_at = clock.now()
     return _add(template, ready, actor)
@@ -124,10 +128,3 @@ def _add(template: Template, ready: dict[str, Any], actor: str) -> TemplateVersi
     db.session.add(made)
     db.session.flush()
     return made
-
-
-def _name(given: str) -> str:
-    name = " ".join(given.split())
-    if not name or len(name) > 120 or not name.isprintable():
-        raise Invalid("Give the template a name of 1 to 120 characters.", {"name": "1 to 120 characters."})
-    return name

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from preference_center.campaigns import queries, templates
+from preference_center.campaigns import copying, queries, scheduling, templates
 from preference_center.campaigns.models import Template
 from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid, NotFound
@@ -44,7 +44,12 @@ def test_each_save_adds_a_version_and_the_second_editor_is_told(template: Templa
 
 @pytest.mark.parametrize(
     ("changes", "field"),
-    [({"name": " "}, "name"), ({"format": "docx"}, "format"), ({"source": "{{ nobody }}"}, "source")],
+    [
+        ({"name": " "}, "name"),
+        ({"name": "A\0"}, "name"),
+        ({"format": "docx"}, "format"),
+        ({"source": "{{ nobody }}"}, "source"),
+    ],
 )
 def test_what_no_mail_can_be_made_of_is_not_kept(app: Flask, changes: dict[str, str], field: str) -> None:
     with pytest.raises(Invalid) as refused, transaction():
@@ -61,3 +66,13 @@ def test_one_that_was_put_away_starts_nothing(template: Template) -> None:
         templates.start(template, "March", make.topic())
     with pytest.raises(Conflict), transaction():
         templates.save(template, on_version=1, subject="Two")
+
+
+def test_a_name_may_hold_joiners_and_one_older_than_the_rule_can_still_be_copied(app: Flask) -> None:
+    with transaction():
+        made = scheduling.create("Sale 👩\u200d💻", make.topic(), "News", "markdown", "Hello")
+        with pytest.raises(Invalid, match="control"):
+            scheduling.save(made, on_version=1, actor="", name="Sa\u00adle")
+        made.name = "Sa\u00adle"
+        assert copying.duplicate(made).name == "Sale (copy)"
+        assert templates.keep(made).name == "Sale"

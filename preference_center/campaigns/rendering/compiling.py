@@ -49,11 +49,16 @@ def compiled(fields: Mapping[str, Any], declared: Mapping[str, AttributeKind]) -
     }
 
 
+def printable(line: str) -> str:
+    """A line without control characters. The joiners stay: emoji and Persian are written with them."""
+    return "".join(char for char in line if char.isprintable() or char in "\u200c\u200d")
+
+
 def _line(source: str, known: set[str], where: str) -> list[Piece]:
     if len(source) > MAX_SUBJECT:
         words = f"The {where} is too long: {MAX_SUBJECT} characters at most."
         raise Invalid(words, {where: words})
-    if source != "".join(char for char in source if char.isprintable() or char in "\u200c\u200d"):
+    if source != printable(source):
         words = f"The {where} is one line without control characters."
         raise Invalid(words, {where: words})
     return templating.read(source, known, where)
