@@ -64,3 +64,12 @@ def test_the_last_ones_on_the_topic_stand_beside_it_with_who_left_within_a_week(
     told = [(one.campaign.name, one.handed, one.left) for one in comparing.with_the_last(_campaign("Second"))]
     assert told == [("Second", 3, 1), ("First", 3, 1)], "the first one's week was over when the other left"
     assert [one.campaign.name for one in comparing.with_the_last(_campaign("First"))] == ["First"]
+
+
+def test_nobody_left_because_of_a_campaign_that_never_began(people: list[Contact]) -> None:
+    with transaction():
+        topic = db.session.query(Topic).filter_by(key="news").one()
+        never = scheduling.create("Never", topic, "Hello", "markdown", "Hello.")
+        never.schedule(clock.now() + timedelta(hours=1), clock.now())
+        scheduling.cancel(never)
+    assert comparing.left_since(never) == 0

@@ -65,6 +65,8 @@ def _left(campaigns: Collection[Campaign], within: timedelta | None) -> dict[int
         if within is not None:
             since.append(ConsentRecord.happened_at < begun + within)
         windows.append(and_(*since))
+    if not windows:  # none of them has begun
+        return {}
     counted = (
         select(Message.campaign_id, func.count())
         .join(Subscription, Subscription.contact_id == Message.contact_id)
