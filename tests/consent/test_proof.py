@@ -201,6 +201,24 @@ def test_a_file_of_another_form_is_refused_whoever_signed_it(people: None, app: 
         checking.check_receipt(signed.render(receipt))
 
 
+def test_a_signed_file_without_what_is_told_of_it_is_refused_in_one_line(people: None, app: Flask) -> None:
+    for change in (
+        lambda data: data.pop("controller"),
+        lambda data: data.pop("made_at"),
+        lambda data: data["person"].pop("email"),
+        lambda data: data["topic"].pop("name"),
+        lambda data: data["records"][0]["record"].update(happened_at=None),
+        lambda data: data["records"][0]["seal"].update(seq=2**70),
+    ):
+        with pytest.raises(Invalid, match="form of a proof file"):
+            checking.check(_signed_again(change, app.extensions["settings"]))
+    record = {"record_id": "a", "pii_controllers": [], "event": {"event_time": "", "event_type": ""}, "processing": {}}
+    for kept in ({}, record):
+        receipt = signed.sign(Ed25519PrivateKey.generate(), {"@type": checking.RECEIPT, "issued": "", "record": kept})
+        with pytest.raises(Invalid, match="form of a receipt"):
+            checking.check_receipt(signed.render(receipt))
+
+
 def test_the_earliest_kept_checkpoint_that_covers_all_is_shown(people: None, app: Flask) -> None:
     own: Settings = app.extensions["settings"]
     with rows.snapshot() as connection:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import struct
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from preference_center.consent.chain import links, merkle, signed
@@ -10,6 +12,8 @@ from preference_center.consent.chain.signed import Checkpoint, from_hex
 from preference_center.errors import Invalid
 
 SCHEMA = "pc.proof.v1"
+# what reading a file of another form ends in
+_AMISS = (LookupError, TypeError, AttributeError, ValueError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ def check(content: bytes, key: str | None = None) -> Checked:
     if checkpoint.key != data["key"]:
         raise Invalid("The checkpoint in it was signed with another key than the proof.")
     try:
+        _check_form(data)
         for number, entry in enumerate(data["records"], 1):
             _check_record(number, entry, data, checkpoint)
         _check_order(data["records"])
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
+    except _AMISS:
         raise Invalid("It does not have the form of a proof file.")
     return Checked(data, data["key"], checkpoint, [entry["record"] for entry in data["records"]])
 
@@ -76,7 +81,8 @@ def check_receipt(content: bytes, key: str | None = None) -> dict[str, Any]:
     try:
         wording = data["record"].get("wording")
         whole = not wording or hashlib.sha256(wording["text"].encode()).hexdigest() == wording["sha256"]
-    except (KeyError, TypeError, AttributeError, ValueError):
+        _check_form_of_receipt(data)
+    except _AMISS:
         raise Invalid("It does not have the form of a receipt.")
     if not whole:
         raise Invalid("The text in it is not the one that was shown.")
@@ -94,6 +100,20 @@ def _read(content: bytes) -> dict[str, Any]:
     if not whole:
         raise Invalid("It is not written as it was signed: a space, a line break or a spelling was changed.")
     return data
+
+
+def _check_form(data: dict[str, Any]) -> None:
+    """What is told of a proof that holds is there: else reading it ends here, and not in the telling."""
+    _told = data["controller"]["name"], data["made_at"], data["person"]["email"], data["topic"]["name"]
+    for entry in data["records"]:
+        for when in ("happened_at", "recorded_at"):
+            datetime.fromtimestamp(entry["record"][when] / 1e6, UTC)
+
+
+def _check_form_of_receipt(data: dict[str, Any]) -> None:
+    record = data["record"]
+    _told = data["issued"], record["record_id"], record["pii_controllers"][0]["party_name"]
+    _told = record["event"]["event_time"], record["event"]["event_type"], record["processing"]["purpose"]
 
 
 def _check_record(number: int, entry: dict[str, Any], data: dict[str, Any], checkpoint: Checkpoint) -> None:
