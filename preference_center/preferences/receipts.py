@@ -76,6 +76,11 @@ def as_file(one: Receipt, contact: Contact, language: str) -> bytes:
     return signed.render(as_data(one, contact, language))
 
 
+def may_sign() -> bool:
+    """Whether this process can read the key, or would make it."""
+    return checkpoints.may_sign(current_app.extensions["settings"])
+
+
 def mail(contact: Contact, one: Receipt) -> None:
     """The person wants it in the mailbox. Asking twice within a day is one mail."""
     contacts.lock([contact.id])
@@ -96,7 +101,7 @@ def proof(contact: Contact, key: str) -> bytes:
 
 def provable(contact: Contact) -> list[Topic]:
     """The topics on which there is something to prove; none where this process may not sign."""
-    if not checkpoints.may_sign(current_app.extensions["settings"]):
+    if not may_sign():
         return []
     said = {record.topic_id for record in consents.all_records(contact)}
     return [topic for topic in catalogue.everything() if topic.id in said]

@@ -91,6 +91,7 @@ def _receipt(link: Link, record: str) -> str:
         receipt=receipts.receipt(link.contact, record),
         language=i18n.current_language(),
         form=LinkForm(link),
+        signed=receipts.may_sign(),
         mailed=request.method == "POST",
         words=words,
     )

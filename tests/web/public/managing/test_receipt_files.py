@@ -158,7 +158,7 @@ def test_a_receipt_can_be_had_by_mail_once(
     path = f"{links.manage(scene.anna)}/consents/{everything[0]}"
     shown = client.get(path).text
     proof = re.search(r'name="proof"[^>]*value="([^"]+)"', shown)
-    assert proof and "Mail me this receipt" in shown
+    assert proof and "Mail me this receipt" in shown and "27560), and is signed." in shown
     assert client.post(f"{path}/mail", data={"proof": "forged"}).status_code == 400
     assert [notice.kind for notice in scene.notices()] == []
     for _ in range(3):
@@ -184,6 +184,8 @@ def test_a_proof_file_from_the_page_holds_and_names_nobody(
     settings = app.extensions["settings"]
     app.extensions["settings"] = replace(settings, checkpoint_key_file="/nowhere/key.pem")
     assert "Proof files" not in client.get(f"{own}/consents").text, "this process may not sign"
+    shown = client.get(f"{own}/consents/{everything[0]}").text
+    assert "ISO/IEC TS 27560)." in shown and "is signed" not in shown
     (tmp_path / "file").write_text("")
     for wrong in (app.extensions["settings"], replace(settings, data_dir=tmp_path / "file" / "data")):
         app.extensions["settings"] = wrong
