@@ -3,6 +3,8 @@
 By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was.
 """
 
+from datetime import datetime
+
 from sqlalchemy import and_, cast, func, insert, literal, null, select, true
 from sqlalchemy import case as case_
 
@@ -20,8 +22,12 @@ from preference_center.topics.models import Topic
 RANGE = 50_000  # a second or two of a transaction: pausing waits no longer, and what each statement costs by itself is spread
 
 
-def fill_range(campaign_id: int) -> bool:
-    """Insert the next range of messages; True while there is more to do. Twice or in parallel is harmless."""
+def fill_range(campaign_id: int, now: datetime | None = None) -> bool:
+    """Insert the next range of messages; True while there is more to do. Twice or in parallel is harmless.
+
+    `now`, by this machine's clock unless it is given, tells whose mail waits for a later moment.
+    """
+    now = now or clock.now()
     campaign = db.session.get(Campaign, campaign_id, with_for_update=is_postgresql(), populate_existing=True)
     if campaign is None or campaign.state is not CampaignState.sending or campaign.filled_at is not None:
         return False
@@ -29,18 +35,17 @@ def fill_range(campaign_id: int) -> bool:
         campaign.fill_to = db.session.scalar(select(func.max(Contact.id))) or 0
     end = min(campaign.filled_to + RANGE, campaign.fill_to)
     if end > campaign.filled_to:
-        _insert(campaign, campaign.filled_to, end)
+        _insert(campaign, campaign.filled_to, end, now)
         campaign.filled_to = end
         failpoints.hit("fill.before_commit")
     if end < campaign.fill_to:
         return True
-    campaign.filled_at = clock.now()
+    campaign.filled_at = now
     jobs.later(jobs.DELIVER, campaign.id)
     return False
 
 
-def _insert(campaign: Campaign, after: int, to: int) -> None:
-    now = clock.now()
+def _insert(campaign: Campaign, after: int, to: int, now: datetime) -> None:
     version = campaigns.version(campaign, campaign.approved_version)
     topic = db.session.get_one(Topic, campaign.topic_id)
     mine = and_(Contact.id > after, Contact.id <= to)

@@ -187,15 +187,15 @@ def test_a_cancel_closes_those_who_wait_too(topic: Topic) -> None:
     assert campaign.winner is None
 
 
-def test_the_winner_waits_for_quiet_hours_like_any_mail(app: Flask, topic: Topic, march: Any) -> None:
+def test_the_winner_waits_for_quiet_hours_like_any_mail(app: Flask, topic: Topic) -> None:
     app.extensions["settings"] = config.with_(app.extensions["settings"], quiet_hours=Hours.parse("20:00-08:00"))
     campaign = started(topic)
     claimed(campaign, topic)
     for variant in range(3):
         ended(campaign, variant, MessageState.sent)
     look(campaign)
-    march.move_to(NOW + timedelta(hours=2, minutes=1))  # 20:01 in Tokyo
-    look(campaign)
+    with transaction():  # 20:01 in Tokyo, by the clock that all share, whatever the one here says
+        trials.look(campaign.id, NOW + timedelta(hours=2, minutes=1))
     rows = db.session.execute(
         select(Contact.time_zone, Message.next_try_at)
         .join(Message, Message.contact_id == Contact.id)

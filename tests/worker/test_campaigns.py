@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import select
 
 from preference_center import clock, jobs
-from preference_center.campaigns import queries, scheduling
+from preference_center.campaigns import queries, scheduling, timing
 from preference_center.campaigns.models import CampaignState
 from preference_center.db import db, transaction
+from preference_center.delivery.models import Message
 from tests.support import make
 from tests.support.bell import WrittenBell
 from worker import context
@@ -52,3 +54,20 @@ def test_what_is_due_is_told_by_the_clock_of_the_database(app: Flask, wrong: tim
     assert (due.state, later.state) == (CampaignState.sending, CampaignState.scheduled)
     assert due.started_at is not None
     assert abs(due.started_at - clock.now()) < timedelta(minutes=5)
+
+
+@pytest.mark.only_postgresql
+def test_whose_own_hour_is_to_come_waits_for_it_though_the_clock_here_is_a_day_ahead(app: Flask) -> None:  # T1
+    wall = clock.now().replace(second=0, microsecond=0) + timedelta(hours=22)
+    with transaction():
+        topic = make.topic()
+        make.follower(topic, time_zone="Etc/UTC")
+        campaign = scheduling.create("News", topic, "News", "markdown", "Hello")
+        scheduling.schedule(campaign, timing.plan(wall.replace(tzinfo=None), ""))
+        assert campaign.scheduled_at is not None
+        scheduling.start_due(campaign.scheduled_at)
+        campaign_id = campaign.id
+    with time_machine.travel(clock.now() + timedelta(days=1)):
+        campaigns.fill(campaign_id)
+    db.session.rollback()
+    assert list(db.session.scalars(select(Message.next_try_at))) == [wall]

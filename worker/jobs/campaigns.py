@@ -19,4 +19,4 @@ def start_due() -> None:
 
 @job
 def fill(campaign_id: int) -> None:
-    repeat(outbox.fill_range, campaign_id)
+    repeat(lambda own: outbox.fill_range(own, shared_time()), campaign_id)

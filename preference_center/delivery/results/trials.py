@@ -98,7 +98,7 @@ def look(campaign_id: int, now: datetime) -> None:
     if campaign.decide_at is None or now < campaign.decide_at:
         return
     if version.experiment["metric"] != Metric.person:
-        _choose(campaign, best(scores(campaign), version.experiment["metric"]))
+        _choose(campaign, best(scores(campaign), version.experiment["metric"]), now)
     elif now >= campaign.gives_up_at():  # nobody picked; without this it would wait for ever
         chunks.close_waiting(campaign.id, Reason.too_late)
 
@@ -113,7 +113,7 @@ def pick(campaign: Campaign, variant: int) -> None:
         raise Conflict("The people are still being gathered. Choose the winner in a moment.")
     if not 0 <= variant < experiments.count(version):
         raise Invalid(f"Choose one of {', '.join(LETTERS[: experiments.count(version)])}.", {"variant": "Unknown."})
-    _choose(campaign, variant)
+    _choose(campaign, variant, clock.now())
 
 
 def scores(campaign: Campaign) -> list[Score]:
@@ -197,9 +197,8 @@ def _tried(campaign: Campaign, *conditions: Any) -> bool:
     return db.session.scalar(mine.limit(1)) is not None
 
 
-def _choose(campaign: Campaign, variant: int) -> None:
+def _choose(campaign: Campaign, variant: int, now: datetime) -> None:
     """The rest gets it, each at the time that is right where they live."""
-    now = clock.now()
     campaign.winner, campaign.updated_at = variant, now
     waiting = (Message.campaign_id == campaign.id, Message.state == MessageState.queued, Message.variant.is_(None))
     theirs = Contact.id.in_(select(Message.contact_id).where(*waiting))
