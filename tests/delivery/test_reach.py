@@ -19,7 +19,8 @@ from tests.support.campaigns import fill
 
 pytestmark = pytest.mark.both_databases
 
-ENDINGS = {
+Endings = dict[str, tuple[MessageState, str | None]]
+ENDINGS: Endings = {
     "got": (MessageState.delivered, None),
     "handed": (MessageState.sent, None),
     "spam": (MessageState.complained, None),
@@ -52,7 +53,7 @@ def ended(topic: Topic) -> Campaign:
     return campaign
 
 
-def _end(campaign: Campaign, endings: dict[str, tuple[MessageState, str | None]]) -> None:
+def _end(campaign: Campaign, endings: Endings) -> None:
     for name, (state, reason) in endings.items():
         who = select(Contact.id).where(Contact.email == f"{name}@example.org").scalar_subquery()
         mine = update(Message).where(Message.campaign_id == campaign.id, Message.contact_id == who)
@@ -180,7 +181,7 @@ def test_who_was_reached_by_a_once_more_of_a_once_more_is_not_reached_again(ende
         first = reach.resend(ended, ["frequency_cap", "too_late", "uncertain"])
     fill(first)
     with transaction():
-        failed = dict.fromkeys(["late", "capped", "doubt"], (MessageState.failed, "refused"))
+        failed: Endings = dict.fromkeys(["late", "capped", "doubt"], (MessageState.failed, "refused"))
         _end(first, failed)
         scheduling.cancel(first)
         second, beside = reach.resend(first, ["refused"]), reach.resend(first, ["refused"])
