@@ -67,7 +67,7 @@ def g6(rounds: int, messages: int) -> dict[str, Any]:
     def plain() -> float:
         return yardsticks.plain_python(port, "The winter programme", newsletter.html(), newsletter.text(), key, 200)
 
-    with yardsticks.own_sink() as port, _house(port, messages, signed=True) as house:
+    with yardsticks.chunking_sink() as port, _house(port, messages, signed=True, in_flight=IN_FLIGHT) as house:
         return _paired(rounds, lambda: house.rate(messages // 2), plain, house)
 
 

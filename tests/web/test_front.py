@@ -21,11 +21,12 @@ from preference_center.consent.overview import Overview
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.preferences import choices
+from preference_center.preferences import choices, offer
 from preference_center.privacy import erasure
 from preference_center.signed_links import Power, ring
 from preference_center.web.front import Front
 from preference_center.web.guards import limiter
+from preference_center.web.public import examples, look
 from tests.conftest import make_settings
 from tests.support import links, shop
 from tests.support.bell import WrittenBell
@@ -75,8 +76,12 @@ def both(app: Flask, client: FlaskClient, path: str, **asked: Any) -> list[tuple
 
 
 @pytest.mark.both_databases
-def test_every_page_is_the_same_with_the_front_and_without(app: Flask, client: FlaskClient, reached: list[str]) -> None:
+def test_every_page_is_the_same_with_the_front_and_without(
+    app: Flask, client: FlaskClient, reached: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every state of a page with a link, and the preference page's in every language."""
+    for kept_for_seconds in (offer, look, examples):  # what is read anew is drawn anew, by Flask
+        monkeypatch.setattr(kept_for_seconds, "_SECONDS", 3600)
     made = states.build(app)
     people = [path for name, path in made.paths.items() if name.startswith("preferences, ")]
     assert len(people) > 8
