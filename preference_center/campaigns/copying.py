@@ -23,9 +23,8 @@ def copy(campaign: Campaign, name: str, actor: str, *, kind: str, **changes: Any
     fields |= {"audience": version.audience if kind == "copy" else {}, **changes}
     origin = f"{kind} {campaign.public_id}"
     if before := fields["audience"].get("missed_by"):
-        origin = (
-            f"resend {before}"  # a copy of a "once more" is one itself: whom it reaches, no later one reaches again
-        )
+        # a copy of a "once more" is one itself: whom it reaches, no later one reaches again
+        origin = f"resend {before}"
     return scheduling.create(
         compiling.printable(name)[:120],  # names that are older than the rule may hold others
         db.session.get_one(Topic, campaign.topic_id),

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from preference_center import clock
-from preference_center.consent import ledger
+from preference_center.consent import ledger, wordings
 from preference_center.consent.chain import checkpoints, rows, seal, verifying
 from preference_center.consent.chain.signed import Checkpoint
 from preference_center.consent.chain.verifying import Finding
@@ -24,7 +24,8 @@ def history(app: Flask) -> list[str]:
         topic = make.topic()
         anna, ben = make.contact("anna@example.org"), make.contact("ben@example.org")
         soon = clock.now() + timedelta(days=30)
-        shown = Evidence("form", "sign-up", language="en", wording_id=_wording(topic), detail={"address": "192.0.2.1"})
+        wording = wordings.publish(topic, "en", "I want news.")
+        shown = Evidence("form", "sign-up", language="en", wording_id=wording.id, detail={"address": "192.0.2.1"})
         for person in (anna, ben):
             ledger.request(person, topic, shown)
             ledger.confirm(person, topic, Evidence("link", detail={"address": "192.0.2.2"}))
@@ -33,12 +34,6 @@ def history(app: Flask) -> list[str]:
     with transaction():
         assert seal.seal() == 6
     return list(db.session.scalars(select(ConsentRecord.public_id).order_by(ConsentRecord.id)))
-
-
-def _wording(topic: object) -> int:
-    from preference_center.consent import wordings
-
-    return wordings.publish(topic, "en", "I want news.").id  # type: ignore[arg-type]
 
 
 def verify(*kept: Checkpoint) -> Finding:

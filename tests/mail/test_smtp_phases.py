@@ -249,6 +249,13 @@ def talking(conversation: Callable[[socket.socket], None]) -> Iterator[Relay]:
     thread.join(5)
 
 
+def greet(sock: socket.socket) -> None:
+    """As far as the answer to EHLO."""
+    sock.sendall(b"220 x\r\n")
+    sock.recv(100)
+    sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+
+
 def test_gibberish_before_the_dot_is_not_sent_and_after_it_uncertain() -> None:
     def before(sock: socket.socket) -> None:
         sock.sendall(b"220 x\r\n")
@@ -283,9 +290,7 @@ def test_an_answer_to_the_message_before_it_has_left_accepts_nothing() -> None:
     taken = []
 
     def hasty(sock: socket.socket) -> None:
-        sock.sendall(b"220 x\r\n")
-        sock.recv(100)
-        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        greet(sock)
         sock.recv(1000)
         sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n")
         taken.append(sock.recv(10_000))
@@ -299,9 +304,7 @@ def test_an_answer_to_the_message_before_it_has_left_accepts_nothing() -> None:
 
 def test_a_goodbye_beside_the_go_ahead_slows_us_down() -> None:
     def overrun(sock: socket.socket) -> None:
-        sock.sendall(b"220 x\r\n")
-        sock.recv(100)
-        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        greet(sock)
         sock.recv(1000)
         sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n421 4.3.2 too many connections, slow down\r\n")
         sock.recv(10_000)
@@ -343,9 +346,7 @@ def test_what_is_approved_leaves_before_a_pulse_that_may_have_to_wait(monkeypatc
     seen: list[bool] = []
 
     def calm(sock: socket.socket) -> None:
-        sock.sendall(b"220 x\r\n")
-        sock.recv(100)
-        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        greet(sock)
         sock.recv(1000)
         sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n")
         while not sock.recv(10_000).endswith(b"\r\n.\r\n"):
@@ -396,9 +397,7 @@ def test_a_dot_that_could_not_leave_is_not_in_doubt() -> None:
     reset = threading.Event()
 
     def hang_up_hard(sock: socket.socket) -> None:
-        sock.sendall(b"220 x\r\n")
-        sock.recv(100)
-        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        greet(sock)
         sock.recv(1000)
         sock.sendall(b"250 ok\r\n250 ok\r\n354 go\r\n")
         data = b""

@@ -98,9 +98,8 @@ class Memory:
 
     states: dict[tuple[bytes, int], State] = field(default_factory=dict)
     stopped: set[tuple[bytes, str]] = field(default_factory=set)
-    begun_again: set[tuple[bytes, str]] = field(
-        default_factory=set
-    )  # with some topics, and the no to all others stands
+    # with some topics, and the no to all others stands
+    begun_again: set[tuple[bytes, str]] = field(default_factory=set)
     suppressed: set[bytes] = field(default_factory=set)
 
 
