@@ -4,6 +4,7 @@ What goes wrong is raised as SQLAlchemy's own errors, so that whoever answers fo
 use this.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Dialect, Engine
@@ -41,6 +42,23 @@ def rows(connection: Connection, statement: str, values: Any = ()) -> list[tuple
         raise _told(fault, connection, statement) from fault
 
 
+def together(connection: Connection, asked: Sequence[tuple[str, Any]]) -> list[tuple[list[tuple[Any, ...]], int]]:
+    """Of each statement, in this order, the rows it brings and how many it changed. PostgreSQL gets all of them in one journey."""
+    if connection.dialect.name == "sqlite":
+        return [_whole(connection, *one) for one in asked]
+    try:
+        lent = connection.connection
+        cursors = lent.info.setdefault("cursors", [])
+        cursors += [lent.cursor() for _ in asked[len(cursors) :]]
+        pipelined: Any = lent.driver_connection
+        with pipelined.pipeline():
+            for cursor, (statement, values) in zip(cursors, asked, strict=False):
+                cursor.execute(statement, values)
+        return [_outcome(cursor) for cursor in cursors[: len(asked)]]
+    except _faults(connection.dialect) as fault:
+        raise _told(fault, connection, "; ".join(statement for statement, _ in asked)) from fault
+
+
 def look(engine: Engine, statement: str, values: Any) -> list[tuple[Any, ...]]:
     """The rows as committed, outside any transaction: nothing is begun, and nothing is undone."""
     lent, dialect = engine.raw_connection(), engine.dialect
@@ -62,6 +80,19 @@ def look(engine: Engine, statement: str, values: Any) -> list[tuple[Any, ...]]:
         raise
     finally:
         lent.close()
+
+
+def _whole(connection: Connection, statement: str, values: Any) -> tuple[list[tuple[Any, ...]], int]:
+    try:
+        cursor = _cursor(connection.connection)
+        cursor.execute(statement, values)
+        return _outcome(cursor)
+    except _faults(connection.dialect) as fault:
+        raise _told(fault, connection, statement) from fault
+
+
+def _outcome(cursor: Any) -> tuple[list[tuple[Any, ...]], int]:
+    return cursor.fetchall() if cursor.description else [], cursor.rowcount
 
 
 def _cursor(lent: PoolProxiedConnection) -> Any:

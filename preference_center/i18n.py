@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, Domain, force_locale, get_domain, get_locale, refresh
+from flask_babel import Babel, Domain, force_locale, format_date, get_domain, get_locale, refresh
 
 LANGUAGES = {"en": "English", "pl": "Polski", "es": "Español", "pt-BR": "Português (Brasil)"}
 _SPOKEN = "_flask_babel"  # where Flask-Babel keeps what is spoken, once it was asked
@@ -72,6 +73,14 @@ def init(app: Flask, default: str) -> None:
     app.jinja_env.globals.update(
         languages=LANGUAGES, current_language=current_language, chosen_language=chosen_language
     )
+
+
+def learn_all() -> None:
+    """Read all languages now: for a process whose children would each do it for themselves."""
+    for language in LANGUAGES:
+        with in_language(language):
+            gettext("")
+            format_date(date(2000, 1, 1), "long")
 
 
 def current_language() -> str:

@@ -7,7 +7,8 @@ through the types of their columns on both ways, and what goes wrong is raised a
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from sqlalchemy import Dialect
 from sqlalchemy.sql import ClauseElement
@@ -30,13 +31,13 @@ class Prepared:
         self._statement = statement
         self._sets = None if sets is None else list(sets)
         self._spelled: dict[str, _Spelled] = {}  # by kind of database
+        _KNOWN.add(self)
 
     def rows(self, *, later: timedelta | None = None, **values: Any) -> list[Any]:
         """What it finds, or returns, in the open `transaction()`. By `later` every moment is moved on that the statement itself brings."""
         connection = open_connection()
         spelled = self._for(connection.dialect)
-        if later:
-            values = spelled.moved_on(later) | values
+        values = spelled.values_of(Asked(self, later, values))
         return spelled.read(driver.rows(connection, spelled.text, spelled.arguments(values)))
 
     def changed(self, **values: Any) -> int:
@@ -51,6 +52,10 @@ class Prepared:
         spelled = self._for(connection.dialect)
         driver.run(connection, spelled.text, spelled.arguments(values))
 
+    def asked(self, *, later: timedelta | None = None, **values: Any) -> "Asked":
+        """As for rows(), to be asked `together` with others."""
+        return Asked(self, later, values)
+
     def look(self, **values: Any) -> list[Any]:
         """What it finds as committed, outside any transaction: nothing is begun, and nothing is undone."""
         engine = db.engine
@@ -63,6 +68,44 @@ class Prepared:
             statement = self._statement() if callable(self._statement) else self._statement
             spelled = self._spelled[dialect.name] = _spell(statement, self._sets, dialect)
         return spelled
+
+
+def spell_all(dialect: Dialect) -> None:
+    """All there are, now: for a process whose children would each do it for themselves."""
+    for one in list(_KNOWN):
+        one._for(dialect)
+
+
+_KNOWN: WeakSet[Prepared] = WeakSet()
+
+
+class Asked(NamedTuple):
+    """A statement and its values; `later` as in `Prepared.rows`."""
+
+    statement: Prepared
+    later: timedelta | None
+    values: dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What a statement brought, and how many rows it changed."""
+
+    rows: list[Any]
+    changed: int
+
+
+def together(*asked: Asked) -> list[Answer]:
+    """Done in this order in the open `transaction()`, in one journey: each sees what those before it did.
+
+    On PostgreSQL each also sees what others have committed until its own turn, just as if it had been asked by itself.
+    """
+    if not asked:
+        return []
+    connection = open_connection()
+    spelled = [one.statement._for(connection.dialect) for one in asked]
+    given = [(words.text, words.arguments(words.values_of(one))) for words, one in zip(spelled, asked, strict=True)]
+    answers = zip(spelled, driver.together(connection, given), strict=True)
+    return [Answer(words.read(rows), changed) for words, (rows, changed) in answers]
 
 
 @dataclass(frozen=True)
@@ -82,8 +125,11 @@ class _Spelled:
             return {name: process(values[name]) if process else values[name] for name, process in self.given}
         return [process(values[name]) if process else values[name] for name, process in self.given]
 
-    def moved_on(self, by: timedelta) -> dict[str, Any]:
-        return {name: value + by for name, value in self.always.items() if isinstance(value, datetime)}
+    def values_of(self, asked: Asked) -> dict[str, Any]:
+        if not asked.later:
+            return asked.values
+        moments = {name: value for name, value in self.always.items() if isinstance(value, datetime)}
+        return {name: value + asked.later for name, value in moments.items()} | asked.values
 
     def read(self, found: list[tuple[Any, ...]]) -> list[Any]:
         if not self.found or not found:

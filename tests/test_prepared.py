@@ -1,17 +1,20 @@
 """Statements handed to the driver as they are: the same values and the same errors as through SQLAlchemy, on both databases."""
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from flask import Flask
-from sqlalchemy import Table, bindparam, insert, literal, select, text, update
+from sqlalchemy import Table, Text, bindparam, insert, literal, select, text, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from preference_center import driver
 from preference_center.db import after_commit, db, is_postgresql, open_connection, transaction, write_out
-from preference_center.prepared import Prepared
+from preference_center.prepared import Prepared, spell_all, together
 from preference_center.suppressions.models import Cause, Suppression
 
 pytestmark = pytest.mark.both_databases
@@ -214,3 +217,80 @@ def test_a_change_says_how_many_rows_it_changed(app: Flask) -> None:
         add()
         assert _lengthen.changed(whose=HASH, until=MOMENT) == 1
         assert _lengthen.changed(whose=b"\0" * 16, until=MOMENT) == 0
+
+
+def test_several_asked_together_each_see_what_those_before_them_did(app: Flask) -> None:
+    with app.app_context():
+        with transaction():
+            added, lengthened, found, nobody = together(
+                _add.asked(address_hash=HASH, cause=Cause.bounce, until=None, created_at=MOMENT),
+                _lengthen.asked(whose=HASH, until=MOMENT),
+                _bounced.asked(),
+                _lengthen.asked(whose=b"\0" * 16, until=MOMENT),
+            )
+            assert (added.rows, lengthened.changed, found.rows) == ([(HASH, None)], 1, [(Cause.bounce, MOMENT)])
+            assert (nobody.changed, together()) == (0, [])
+            assert [len(answer.rows) for answer in together(_bounced.asked(), _bounced.asked())] == [1, 1]
+        assert len(_bounced.look()) == 1
+
+
+def test_of_several_asked_together_a_fault_is_that_of_sqlalchemy_and_undoes_all(app: Flask) -> None:
+    with app.app_context():
+        adding = _add.asked(address_hash=HASH, cause=Cause.bounce, until=None, created_at=MOMENT)
+        with pytest.raises(IntegrityError) as fault, transaction():
+            together(adding, adding, _bounced.asked())
+        assert HASH.hex() not in str(fault.value.params)
+        with pytest.raises(UnicodeEncodeError), transaction():  # before the database hears of it
+            together(_bounced.asked(), Prepared(select(bindparam("said", type_=Text()))).asked(said="\ud800"))
+        with transaction():
+            assert [answer.rows for answer in together(_bounced.asked(), _bounced.asked())] == [[], []]
+            add()
+        assert len(_bounced.look()) == 1
+
+
+@pytest.mark.only_postgresql
+def test_several_asked_together_travel_together(app: Flask, tmp_path: Path) -> None:
+    """Counted as libpq wrote them down: each Sync waits for the server's answer."""
+    with app.app_context(), transaction(), (tmp_path / "said").open("w+") as said:
+        _bounced.rows()  # the transaction begins
+        spoken: Any = open_connection().connection.driver_connection
+        spoken.pgconn.trace(said.fileno())
+        together(_bounced.asked(), _lengthen.asked(whose=HASH, until=MOMENT), _bounced.asked())
+        spoken.pgconn.untrace()
+        said.seek(0)
+        words = said.read()
+        assert (words.count("\tSync"), words.count("\tReadyForQuery")) == (1, 1)
+        assert words.count("\tExecute") == 3
+
+
+@pytest.mark.only_postgresql
+def test_several_asked_together_each_see_what_was_committed_until_their_turn(app: Flask) -> None:
+    """The order of a claim: who waits for a lock and then asks, sees what the holder of the lock committed (`reliability.md` 2.3)."""
+    held, asked = threading.Event(), threading.Event()
+    locking = Prepared(select(_table.c.address_hash).where(_table.c.address_hash == HASH).with_for_update())
+    with app.app_context(), transaction():
+        add()
+
+    def lengthen() -> None:
+        with app.app_context(), transaction():
+            _lengthen.run(whose=HASH, until=MOMENT)
+            held.set()
+            asked.wait(10)
+            time.sleep(0.2)  # by now the other waits
+
+    other = threading.Thread(target=lengthen)
+    other.start()
+    assert held.wait(10)
+    with app.app_context(), transaction():
+        asked.set()
+        _, found = together(locking.asked(), _bounced.asked())
+    other.join()
+    assert found.rows == [(Cause.bounce, MOMENT)]
+
+
+def test_all_statements_can_be_spelled_before_anybody_asks(app: Flask) -> None:
+    with app.app_context():
+        spell_all(db.engine.dialect)
+        assert db.engine.dialect.name in _bounced._spelled
+        with transaction():
+            add()

@@ -19,7 +19,7 @@ from preference_center.consent.models import Standing, State, Subscription
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AddressStatus, AttributeKind, Contact
 from preference_center.db import db, is_postgresql
-from preference_center.prepared import Prepared
+from preference_center.prepared import Asked, Prepared
 from preference_center.suppressions.models import Cause, Suppression
 from preference_center.topics.models import Topic
 
@@ -126,20 +126,19 @@ class Sitting:
         self._narrow = narrow
         self._spelled: tuple[tuple[Any, ...], datetime, Prepared] | None = None
 
-    def rows(self, topic: Topic, at: datetime, occasion: int, **values: Any) -> list[Any]:
-        rests_on = (topic.id, topic.purpose_key, occasion, *_terms(topic, at))
+    def asked(self, topic: Topic, at: datetime, occasion: int, kept: contacts.Declared, **values: Any) -> Asked:
+        """`kept`: the attributes that are declared now."""
+        rests_on = (topic.id, topic.purpose_key, occasion, *_terms(topic, at, kept))
         spelled = self._spelled
         if spelled is None or spelled[0] != rests_on:
             spelled = self._spelled = rests_on, at, Prepared(self._narrow(judge(topic, at, occasion)))
-        return spelled[2].rows(
-            later=at - spelled[1], **values
-        )  # every moment of the question lies as far from this one
+        _, then, question = spelled
+        return question.asked(later=at - then, **values)  # every moment of the question lies as far from this one
 
 
-def _terms(topic: Topic, at: datetime) -> tuple[Any, ...]:
+def _terms(topic: Topic, at: datetime, kept: contacts.Declared) -> tuple[Any, ...]:
     """What the judge's words rest on besides the topic: the day for ages, what is declared and set, the countries' rules."""
     settings: Settings = current_app.extensions["settings"]
-    kept = contacts.declared_attributes()
     ages = (kept.get("birth_date"), kept.get("age"), at.date())
     return (
         is_postgresql(),

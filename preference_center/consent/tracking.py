@@ -58,8 +58,7 @@ def topic() -> Topic | None:
 
 def consenting(contact_ids: Collection[int], at: datetime) -> set[int]:
     """Who of these may be followed now. The one judge is asked, for those who ever said yes."""
-    db.session.flush()
-    switch = topic() if _OFFERED.rows() else None
+    switch = topic()
     if switch is None:
         return set()
     own = (Subscription.topic_id == switch.id, among(Subscription.contact_id, contact_ids))
@@ -68,4 +67,5 @@ def consenting(contact_ids: Collection[int], at: datetime) -> set[int]:
     return {contact_id for contact_id, verdict in verdicts.items() if verdict.reason in _NOT_ABOUT_THIS}
 
 
-_OFFERED = Prepared(select(Topic.id).where(Topic.purpose_key == PURPOSE, Topic.retired_at.is_(None)).limit(1))
+# Its id, if there is one: for those who ask for many at once, beside other things, and mostly hear of none.
+OFFERED = Prepared(select(Topic.id).where(Topic.purpose_key == PURPOSE, Topic.retired_at.is_(None)).limit(1))

@@ -11,7 +11,7 @@ from preference_center.contacts import addresses
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import among, db, is_postgresql, write_out
 from preference_center.errors import NotFound
-from preference_center.prepared import Prepared
+from preference_center.prepared import Asked, Prepared
 
 _named = select(Contact).where(Contact.public_id == bindparam("public_id"))  # made once: each signed link asks it
 
@@ -97,6 +97,11 @@ def lock(ids: Iterable[int], *, for_withdrawal: bool = False) -> None:
         (_lock_many if for_withdrawal else _keep_many).rows(whom=wanted)
 
 
+def keeping(ids: list[int]) -> list[Asked]:
+    """The same for who claims messages, to be asked together with what follows it."""
+    return [_keep_many.asked(whom=ids)] if is_postgresql() else []
+
+
 def _many(*, key_share: bool) -> Select[Any]:
     """All of them are held, and none is fetched."""
     held = select(_row.id).where(among(_row.id, "whom")).order_by(_row.id).with_for_update(key_share=key_share)
@@ -106,13 +111,19 @@ def _many(*, key_share: bool) -> Select[Any]:
 _one = select(_row.id).where(_row.id == bindparam("whom"))
 _lock_one, _keep_one = Prepared(_one.with_for_update()), Prepared(_one.with_for_update(key_share=True))
 _lock_many, _keep_many = Prepared(lambda: _many(key_share=False)), Prepared(lambda: _many(key_share=True))
-_declared = Prepared(select(Attribute.key, Attribute.kind))
+DECLARED = Prepared(select(Attribute.key, Attribute.kind))
+Declared = dict[str, AttributeKind]
 
 
-def declared_attributes() -> dict[str, AttributeKind]:
+def declared_attributes() -> Declared:
     """The attributes the owner declared, by key: what rules and merge fields may speak of."""
-    db.session.flush()
-    return {key: AttributeKind(kind) for key, kind in _declared.rows()}
+    write_out()
+    return as_declared(DECLARED.rows())
+
+
+def as_declared(rows: Iterable[Any]) -> Declared:
+    """What DECLARED found, for who asks it together with other things."""
+    return {key: AttributeKind(kind) for key, kind in rows}
 
 
 def newest(limit: int = 50, before: int | None = None) -> list[Contact]:

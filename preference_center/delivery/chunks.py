@@ -6,7 +6,8 @@ judge. A withdrawal that committed before the claim is therefore always seen, an
 
 import json
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,16 +15,17 @@ from sqlalchemy import ColumnElement, Select, SmallInteger, Text, bindparam, cas
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
-from preference_center.consent import eligibility
+from preference_center.consent import eligibility, tracking
 from preference_center.consent.law import cadences, caps
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import among, db, is_postgresql
+from preference_center.db import among, db, is_postgresql, write_out
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import waves
-from preference_center.delivery.results import attempts, tracking
-from preference_center.prepared import Prepared
+from preference_center.delivery.results import attempts
+from preference_center.delivery.results import tracking as following
+from preference_center.prepared import Answer, Asked, Prepared, together
 from preference_center.topics.models import Topic
 
 _BACK_OFF = (60, 300, 900, 1800, 3600)  # seconds after the first, second, … temporary failure
@@ -69,6 +71,33 @@ class _Judged(NamedTuple):
     consent_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Messages that a claim took, in the order of their ids. What their text needs is spelled out by messages(), after the commit."""
+
+    rows: Sequence[tuple[_Waiting, _Judged]] = ()
+    follow: Mapping[int, str] = field(default_factory=dict)  # by message
+    variants: Mapping[int, int] = field(default_factory=dict)  # by message
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def ids(self) -> list[int]:
+        return [row.id for row, _ in self.rows]
+
+    def messages(self) -> list[Claimed]:
+        """Needs no transaction, and takes some microseconds each."""
+        attributes = json.loads(f"[{','.join([told.attributes for _, told in self.rows])}]")  # far cheaper at once
+        found = [
+            Claimed._make((row.id, row.attempt + 1, *told[3:7], about, *told[8:], None, 0))
+            for (row, told), about in zip(self.rows, attributes, strict=True)
+        ]
+        if not self.follow and not self.variants:
+            return found
+        return [one._replace(follow=self.follow.get(one.id), variant=self.variants.get(one.id, 0)) for one in found]
+
+
 class Ending(NamedTuple):
     """How the hand-over of one message ended, ready to be stored."""
 
@@ -88,21 +117,34 @@ def claim(
     size: int,
     after: int = 0,
     admit: Callable[[Sequence[tuple[int, str]]], Collection[int]] | None = None,
-) -> list[Claimed]:
+) -> Taken:
     """The next chunk for this run, judged a moment ago; the refused ones are stored as skipped. One transaction.
 
     It begins behind message `after`, where one was claimed last: else each claim would walk over all that have left. `admit` says
     of messages and their addresses which may leave now (pacing.py); the others stay queued.
     """
     now = clock.now()
-    _find_each_by_its_index()
-    rows = waves.awake(campaign, _waiting(campaign, size, after, now), now)
+    write_out()
+    waiting, declared, offered = together(
+        *_finding_each_by_its_index(),
+        _WAITING.asked(campaign=campaign.id, after=after, now=now, size=size),
+        contacts.DECLARED.asked(),
+        tracking.OFFERED.asked(),
+    )[-3:]
+    found = waiting.rows
+    if not found and after:  # from the start again at the end
+        found = _WAITING.rows(campaign=campaign.id, after=0, now=now, size=size)
+    rows = waves.awake(campaign, [_Waiting._make(row) for row in found], now)
     if not rows:
-        return []
+        return Taken()
     people = [row.contact_id for row in rows]
-    contacts.lock(people)
-    spaced = cadences.hold(topic, people)
-    judged = {row[0]: _Judged._make(row) for row in _JUDGED.rows(topic, now, campaign.id, whom=people)}
+    write_out()
+    spaced, verdicts = together(
+        *contacts.keeping(people),
+        cadences.holding(topic, people),
+        _JUDGED.asked(topic, now, campaign.id, contacts.as_declared(declared.rows), whom=people),
+    )[-2:]
+    judged = {row[0]: _Judged._make(row) for row in verdicts.rows}
     refused: list[dict[str, Any]] = []
     allowed: list[tuple[_Waiting, _Judged]] = []
     for row in rows:
@@ -118,32 +160,17 @@ def claim(
         admitted = admit([(row.id, verdict.email) for row, verdict in allowed])
         allowed = [one for one in allowed if one[0].id in admitted]
     if not allowed:
-        return []
+        return Taken()
     _take(run, allowed, now)
     caps.note([row.contact_id for row, _ in allowed], campaign.id, now)
-    cadences.note(topic, [row.contact_id for row, _ in allowed if row.contact_id in spaced], campaign.id, now)
-    names = tracking.names({row.id: row.contact_id for row, _ in allowed}, now)
-    attributes = json.loads(f"[{','.join(verdict.attributes for _, verdict in allowed)}]")  # far cheaper at once
-    claimed = [
-        Claimed._make((row.id, row.attempt + 1, *verdict[3:7], about, *verdict[8:], None, 0))
-        for (row, verdict), about in zip(allowed, attributes, strict=True)
-    ]
-    return [one._replace(follow=names.get(one.id)) for one in claimed] if names else claimed
+    unhurried = {contact_id for (contact_id,) in spaced.rows}
+    cadences.note(topic, [row.contact_id for row, _ in allowed if row.contact_id in unhurried], campaign.id, now)
+    return Taken(allowed, following.names({row.id: row.contact_id for row, _ in allowed}, now) if offered.rows else {})
 
 
-def _find_each_by_its_index() -> None:
+def _finding_each_by_its_index() -> list[Asked]:
     """For this transaction. Else PostgreSQL may read whole tables for one chunk: it does not know yet how many were filled in."""
-    if is_postgresql():
-        _PLAIN_PLANS.rows()
-
-
-def _waiting(campaign: Campaign, size: int, after: int, now: datetime) -> list[_Waiting]:
-    """The next ones, held for this run; from the start again at the end."""
-    db.session.flush()
-    rows = _WAITING.rows(campaign=campaign.id, after=after, now=now, size=size)
-    if not rows and after:
-        rows = _WAITING.rows(campaign=campaign.id, after=0, now=now, size=size)
-    return [_Waiting._make(row) for row in rows]
+    return [_PLAIN_PLANS.asked()] if is_postgresql() else []
 
 
 def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:
@@ -156,15 +183,18 @@ def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) 
         _each(_RECORD, others)
 
 
-def store(run: Run, endings: Sequence[Ending]) -> int:
+def store(run: Run, endings: Sequence[Ending], *beside: Asked) -> tuple[int, list[Answer]]:
     """Store endings of this run. A row that another run has claimed meanwhile is left alone (the fence).
 
-    One that is queued although it left has lost its claim to a failover: it must not leave again (D3). How many those were.
+    One that is queued although it left has lost its claim to a failover: it must not leave again (D3). How many those were, and
+    what was answered to `beside`, which was asked in the same journey before.
     """
     now = clock.now()
     accepted = [ending.id for ending in endings if ending.state is MessageState.sent]
+    accepting = [_ACCEPT.asked(whom=accepted, now=now, run=run.id)] if accepted else []
+    answers = together(*beside, *accepting)
     lost = 0
-    if accepted and _ACCEPT.changed(whom=accepted, now=now, run=run.id) < len(accepted):
+    if accepted and answers[-1].changed < len(accepted):
         lost += _ACCEPT_UNCLAIMED.changed(whom=accepted, now=now)
     others = [
         {
@@ -186,7 +216,7 @@ def store(run: Run, endings: Sequence[Ending]) -> int:
         lost += _each(_END_UNCLAIMED, left) if left else 0
     if put_off := [row for row in others if row["b_state"] is MessageState.queued and row["b_reason"]]:
         attempts.note(put_off)
-    return lost
+    return lost, answers[: len(beside)]
 
 
 def hold_all_of(contact_ids: Collection[int]) -> None:

@@ -29,7 +29,7 @@ from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import jurisdictions
 from preference_center.db import Base, db, is_postgresql, shared_time, transaction
 from preference_center.delivery import chunks, closing, outcomes
-from preference_center.delivery.chunks import Claimed, Ending
+from preference_center.delivery.chunks import Claimed, Ending, Taken
 from preference_center.delivery.composing import Composer, UnwritableAddress
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import Message, MessageState, Run
@@ -43,7 +43,7 @@ from preference_center.errors import DomainError
 from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind
 from preference_center.mail.smtp import Courier
-from preference_center.prepared import Prepared
+from preference_center.prepared import Answer, Asked, Prepared
 from preference_center.topics.models import Topic
 
 log = structlog.get_logger()
@@ -191,11 +191,13 @@ def _as_now(row: Row) -> Row:
 def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     """Store the last chunk and claim the next in one commit. Only an acknowledged commit makes messages ours."""
     failpoints.hit("store.before")
+    campaign, topic, lane = turn.campaign, turn.topic, turn.lane
     with turn.tally.database(), transaction():
-        campaign, topic, lane = turn.campaign, turn.topic, turn.lane
-        standing = _STANDING.rows(campaign=campaign.id, relay=lane.relay.name)
-        ((state, decide_at, retired_at, end, lane.has_paces),) = standing
-        _store(turn)
+        # held before any message, as by a sweep that settles: it can do so before this, or when the claim is committed
+        lease = _EXTEND.asked(run=turn.run.id, until=clock.now() + LEASE)
+        mine, standing = _store(turn, lease, _STANDING.asked(campaign=campaign.id, relay=lane.relay.name))
+        ((state, decide_at, retired_at, end, lane.has_paces),) = standing.rows
+        _learn(turn)
         if over or state is not CampaignState.sending or _relay_is_lost(turn, campaign):
             return []
         now = clock.now()
@@ -207,24 +209,25 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         if retired_at is not None:
             _pause(campaign.id, f"The topic {topic.key} was retired: nobody may be mailed on it.")
             return []
-        if not _extend(turn.run.id):  # taken for dead, and settled: what it claimed now, no sweep would ever look at
+        if not mine.changed:  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
         turn.courier.connections = lane.at_once()
         room = lane.room(_share(turn.size, (end or 0) - turn.last_id))
         turn.at_limit = not room
-        chunk = chunks.claim(turn.run, campaign, topic, room, turn.last_id, lane.admit) if room else []
-        lane.spent(len(chunk))
-        _ask_for_help(turn, chunk)
+        taken = chunks.claim(turn.run, campaign, topic, room, turn.last_id, lane.admit) if room else Taken()
+        lane.spent(len(taken))
+        _ask_for_help(turn, len(taken))
         if decide_at is not None:
-            chunk = trials.with_contents(db.session.get_one(Campaign, campaign.id), chunk)
+            taken = trials.with_contents(db.session.get_one(Campaign, campaign.id), taken)
         failpoints.hit("claim.before_commit")
     failpoints.hit("claim.committed")
     turn.claimed_at = time.monotonic()
-    if chunk:
-        turn.last_id = chunk[-1].id
-        with turn.tally.database():
-            turn.lookout.look()  # a pause may have been committed while the claim waited (P5)
-    return chunk
+    if not taken:
+        return []
+    turn.last_id = taken.ids[-1]
+    with turn.tally.database():
+        turn.lookout.look()  # a pause may have been committed while the claim waited (P5)
+    return taken.messages()
 
 
 def _share(size: int, left: int) -> int:
@@ -235,10 +238,10 @@ def _share(size: int, left: int) -> int:
     return min(size, max(left // 4, size // 10, SMALLEST)) if left > 0 else size
 
 
-def _ask_for_help(turn: _Turn, chunk: list[Claimed]) -> None:
+def _ask_for_help(turn: _Turn, taken: int) -> None:
     """A chunk as large as it may be leaves more behind: one more worker may join in, and rings for the next likewise."""
     now = time.monotonic()
-    if len(chunk) == turn.size and now >= turn.rings_at:
+    if taken == turn.size and now >= turn.rings_at:
         turn.rings_at = now + RING_SECONDS
         jobs.one_more(jobs.DELIVER, turn.campaign.id)
 
@@ -281,14 +284,21 @@ def _composed(turn: _Turn, chunk: list[Claimed], refused: dict[str, Reason]) -> 
             turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.invalid_address, reply=str(fault)))
 
 
-def _store(turn: _Turn) -> None:
-    if chunks.store(turn.run, turn.endings):
+def _store(turn: _Turn, *beside: Asked) -> list[Answer]:
+    """How the last chunk ended. `beside` is asked in the same journey, before it."""
+    lost, answers = chunks.store(turn.run, turn.endings, *beside)
+    if lost:
         holding.hold()
     if turn.dead:
         outcomes.suppress_dead(turn.dead)
+    turn.endings, turn.dead, turn.held_back = [], [], set()
+    return answers
+
+
+def _learn(turn: _Turn) -> None:
     if turn.unlearned is not None:
         turn.lane.learned(turn.courier.trouble, turn.unlearned)
-    turn.endings, turn.dead, turn.held_back, turn.unlearned = [], [], set(), None
+        turn.unlearned = None
 
 
 def _relay_is_lost(turn: _Turn, campaign: Campaign) -> bool:
@@ -313,6 +323,7 @@ def _end(turn: _Turn, may_stay: Callable[[], bool]) -> None:
     failpoints.hit("end.before")
     with turn.tally.database(), transaction():
         _store(turn)
+        _learn(turn)
         db.session.execute(update(Run).where(Run.id == turn.run.id).values(ended_at=clock.now()))
         campaign = campaigns.lock(turn.campaign.id)
         goes_on = not closing.finish_if_done(campaign) and closing.has_due(campaign) and _may_go_on(turn)

@@ -13,8 +13,10 @@ from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import cadences, caps
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Cadence
+from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import AddressStatus, Attribute, AttributeKind, Contact
 from preference_center.db import among, db, transaction
+from preference_center.prepared import together
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics import catalogue
@@ -181,7 +183,8 @@ def test_a_question_spelled_once_is_asked_of_each_moment_anew(app: Flask) -> Non
 
     def same(topic: Topic, at: datetime) -> None:
         with transaction():
-            told = {one[0]: (one[1], one[2]) for one in sitting.rows(topic, at, 2, whom=ids)}
+            (answer,) = together(sitting.asked(topic, at, 2, contacts.declared_attributes(), whom=ids))
+            told = {one[0]: (one[1], one[2]) for one in answer.rows}
             fresh = eligibility.verdicts(topic, ids, at, 2)
         assert told == {one.contact_id: (one.record_id, one.reason) for one in fresh.values()}
         seen.add(tuple(fresh[one].reason for one in ids))

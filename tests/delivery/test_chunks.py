@@ -51,7 +51,7 @@ def test_a_contact_who_leaves_after_filling_is_skipped(app: Flask) -> None:
         ledger.withdraw(people[1], topic, Evidence(source="one_click"))
     with transaction():
         taken = chunks.claim(run, campaign, topic, 10)
-    assert [one.email for one in taken] == ["person0@example.org", "person2@example.org"]
+    assert [one.email for one in taken.messages()] == ["person0@example.org", "person2@example.org"]
     assert _states() == [
         (MessageState.sending, None),
         (MessageState.skipped, "withdrawn"),
@@ -64,7 +64,7 @@ def test_a_claim_carries_what_the_text_needs(app: Flask) -> None:
         campaign, topic, run, people = _sending(1)
         people[0].attributes = {"first_name": "Anna"}
     with transaction():
-        (one,) = chunks.claim(run, campaign, topic, 10)
+        (one,) = chunks.claim(run, campaign, topic, 10).messages()
     assert (one.attempt, one.public_id, one.language) == (1, people[0].public_id, "en")
     assert (one.attributes, one.consent_source) == ({"first_name": "Anna"}, "form")
     assert one.consent_at is not None
@@ -75,7 +75,7 @@ def test_a_message_waits_for_its_next_try(app: Flask) -> None:
         campaign, topic, run, _ = _sending(1)
         db.session.scalars(select(Message)).one().next_try_at = clock.now() + timedelta(minutes=1)
     with transaction():
-        assert chunks.claim(run, campaign, topic, 10) == []
+        assert not chunks.claim(run, campaign, topic, 10)
 
 
 def test_nobody_is_claimed_twice(app: Flask) -> None:
@@ -85,7 +85,7 @@ def test_nobody_is_claimed_twice(app: Flask) -> None:
         first = chunks.claim(run, campaign, topic, 2)
     with transaction():
         second = chunks.claim(run, campaign, topic, 2)
-    assert len({one.id for one in first} | {one.id for one in second}) == 3 == len(first) + len(second)
+    assert len({*first.ids, *second.ids}) == 3 == len(first) + len(second)
 
 
 def test_a_message_that_does_not_wait_any_more_is_not_taken_and_nothing_of_that_chunk_leaves(app: Flask) -> None:
@@ -108,16 +108,14 @@ def test_an_ending_is_stored_once_and_only_by_the_run_that_claimed(app: Flask) -
         other = Run(campaign_id=campaign.id, host="there", journal="2", started_at=clock.now(), lease_until=clock.now())
         db.session.add(other)
     with transaction():
-        first, second = chunks.claim(run, campaign, topic, 2)
+        first, second = chunks.claim(run, campaign, topic, 2).ids
     with transaction():
-        chunks.store(other, [Ending(first.id, MessageState.sent, reply_code=250)])
+        chunks.store(other, [Ending(first, MessageState.sent, reply_code=250)])
     assert [state for state, _ in _states()] == [MessageState.sending, MessageState.sending]
     with transaction():
-        chunks.store(
-            run, [Ending(first.id, MessageState.sent), Ending(second.id, MessageState.failed, "refused", 550, "no")]
-        )
+        chunks.store(run, [Ending(first, MessageState.sent), Ending(second, MessageState.failed, "refused", 550, "no")])
     with transaction():
-        chunks.store(run, [Ending(second.id, MessageState.sent)])
+        chunks.store(run, [Ending(second, MessageState.sent)])
     assert _states() == [(MessageState.sent, None), (MessageState.failed, "refused")]
 
 
@@ -160,7 +158,7 @@ def test_who_wants_one_mail_a_week_gets_the_first_campaign_and_not_that_of_the_n
             with transaction():
                 taken = chunks.claim(run, later, topic, 10)
                 skipped = db.session.scalars(select(Message.reason).where(Message.reason.is_not(None))).all()
-            assert [one.email for one in taken] == [one.email for one in expected]
+            assert [one.email for one in taken.messages()] == [one.email for one in expected]
             assert skipped == ["frequency_cap"]
 
 

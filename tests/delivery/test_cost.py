@@ -17,7 +17,7 @@ from tests.support import make, statements
 def _claimed_and_stored(campaign: Campaign, topic: Topic, run: Run, size: int) -> list[str]:
     with statements.heard() as said, transaction():
         taken = chunks.claim(run, campaign, topic, size)
-        chunks.store(run, [Ending(one.id, MessageState.sent) for one in taken])
+        chunks.store(run, [Ending(one, MessageState.sent) for one in taken.ids])
     assert len(taken) == size
     return said
 

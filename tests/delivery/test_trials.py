@@ -80,7 +80,7 @@ def claimed(campaign: Campaign, topic: Topic) -> list[chunks.Claimed]:
         db.session.add(run)
         db.session.flush()
         fresh = db.session.get_one(Campaign, campaign.id)
-        return trials.with_contents(fresh, chunks.claim(run, fresh, topic, 100))
+        return trials.with_contents(fresh, chunks.claim(run, fresh, topic, 100)).messages()
 
 
 def ended(campaign: Campaign, variant: int, state: MessageState, most: int = 1000) -> None:

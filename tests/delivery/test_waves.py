@@ -80,7 +80,7 @@ def claimed(campaign: Campaign, topic: Topic) -> list[str]:
         db.session.flush()
         return [
             one.email.partition("@")[0]
-            for one in chunks.claim(run, db.session.get_one(Campaign, campaign.id), topic, 50)
+            for one in chunks.claim(run, db.session.get_one(Campaign, campaign.id), topic, 50).messages()
         ]
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.consent.models import Cadence, Subscription
-from preference_center.db import Base, BigId, among, db, is_postgresql
-from preference_center.prepared import Prepared
+from preference_center.db import Base, BigId, among, db, is_postgresql, write_out
+from preference_center.prepared import Asked, Prepared, together
 from preference_center.topics.models import Topic
 
 GAPS = {Cadence.weekly: timedelta(days=7), Cadence.monthly: timedelta(days=30)}
@@ -51,8 +51,14 @@ def hold(topic: Topic, contact_ids: Collection[int]) -> set[int]:
     Two campaigns of one topic may claim at once, and claims do not block each other on the contact; so these few rows are locked
     until the end of the transaction, by rising id, and whoever comes second sees what the first has noted.
     """
-    db.session.flush()
-    return {contact_id for (contact_id,) in _SPACED.rows(topic=topic.id, whom=contact_ids)}
+    write_out()
+    (held,) = together(holding(topic, contact_ids))
+    return {contact_id for (contact_id,) in held.rows}
+
+
+def holding(topic: Topic, contact_ids: Collection[int]) -> Asked:
+    """The same, to be asked together with what stands around it."""
+    return _SPACED.asked(topic=topic.id, whom=contact_ids)
 
 
 def _spaced() -> Select[Any]:

@@ -3,7 +3,7 @@
 Who waits is queued like anybody, only not due yet, so the figures close at every moment; a winner is chosen once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from preference_center.consent.eligibility import Reason
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.delivery import chunks
-from preference_center.delivery.chunks import Claimed
+from preference_center.delivery.chunks import Claimed, Taken
 from preference_center.delivery.composing import Composer
 from preference_center.delivery.events.models import PROVEN, DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
@@ -163,11 +163,11 @@ def best(found: list[Score], metric: str) -> int:
     return max(found, key=lambda one: (one.by(metric), -one.variant)).variant
 
 
-def with_contents(campaign: Campaign, claimed: list[Claimed]) -> list[Claimed]:
+def with_contents(campaign: Campaign, taken: Taken) -> Taken:
     """The claimed messages of an experiment, each with its content: the one it tries, or the winner."""
-    asked = select(Message.id, Message.variant).where(Message.id.in_([one.id for one in claimed]))
+    asked = select(Message.id, Message.variant).where(Message.id.in_(taken.ids))
     tries: dict[int, int | None] = dict(db.session.execute(asked).all())
-    return [one._replace(variant=_first_of(tries.get(one.id), campaign.winner)) for one in claimed]
+    return replace(taken, variants={one: _first_of(tries.get(one), campaign.winner) for one in taken.ids})
 
 
 def _first_of(own: int | None, winner: int | None) -> int:

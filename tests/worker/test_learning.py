@@ -1,0 +1,41 @@
+"""What a worker reads before its first job, so that none of its horses has to."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from preference_center import i18n
+from preference_center.db import db
+from preference_center.delivery import chunks
+from preference_center.mail import dkim, signing
+from worker import __main__ as door
+from worker import context
+
+
+def test_languages_statements_and_keys_are_known_before_the_first_job(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(dkim.generate_key("ed25519"))
+    settings = replace(app.extensions["settings"], dkim_selector="s", dkim_key_file=str(file))
+    monkeypatch.setitem(app.extensions, "settings", settings)
+    monkeypatch.setattr(context, "_app", app)
+    i18n._catalogue.cache_clear()
+    signing._signers.cache_clear()
+    door._learn_by_heart()
+    assert i18n._catalogue.cache_info().currsize == len(i18n.LANGUAGES)
+    assert signing._signers.cache_info().currsize == 1
+    with app.app_context():
+        assert db.engine.dialect.name in chunks._TAKE._spelled
+
+
+def test_a_key_that_cannot_be_read_keeps_no_worker_from_starting(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = replace(app.extensions["settings"], dkim_selector="s", dkim_key_file=str(tmp_path / "gone"))
+    monkeypatch.setitem(app.extensions, "settings", gone)
+    monkeypatch.setattr(context, "_app", app)
+    door._learn_by_heart()
+    assert i18n._catalogue.cache_info().currsize == len(i18n.LANGUAGES)
