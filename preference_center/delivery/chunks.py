@@ -175,8 +175,11 @@ def _finding_each_by_its_index() -> list[Asked]:
 
 def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:
     """These rows, which are held and queued, are this run's from the commit on. The record is seldom another than at the filling."""
-    if (taken := _TAKE.changed(whom=[row.id for row, _ in allowed], run=run.id, now=now)) != len(allowed):
-        raise RuntimeError(f"{len(allowed)} messages were held for run {run.id}, and {taken} could be taken")
+    ids = [row.id for row, _ in allowed]
+    taking = _TAKE.asked(whom=ids, run=run.id, now=now)
+    (taken, _) = together(taking, _NEWEST_CHUNK.asked(run=run.id, first_id=ids[0], last_id=ids[-1]))
+    if taken.changed != len(allowed):
+        raise RuntimeError(f"{len(allowed)} messages were held for run {run.id}, and {taken.changed} could be taken")
     if others := [
         {"b_id": row.id, "b_record": told.record_id} for row, told in allowed if row.record_id != told.record_id
     ]:
@@ -233,7 +236,7 @@ def close_waiting(campaign_id: int, reason: eligibility.Reason) -> int:
     """Close what is still queued, as skipped for `reason`; how many rows that were."""
     closed = db.session.execute(
         update(Message)
-        .where(Message.campaign_id == campaign_id, Message.state == MessageState.queued)
+        .where(Message.campaign_id == campaign_id, Message.waits)
         .values(state=MessageState.skipped, reason=reason, changed_at=clock.now())
         .execution_options(synchronize_session=False)
     )
@@ -252,6 +255,7 @@ def _each(statement: Any, rows: list[dict[str, Any]]) -> int:
 
 
 _TABLE: Any = Message.__table__
+_RUN: Any = Run.__table__
 _SKIP = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.state == MessageState.queued)
@@ -269,7 +273,7 @@ def _waiting_ones() -> Any:
     waiting = (
         select(_TABLE.c.id, _TABLE.c.contact_id, _TABLE.c.attempt, _TABLE.c.record_id)
         .where(_TABLE.c.campaign_id == bindparam("campaign"), _TABLE.c.id > bindparam("after"))
-        .where(_TABLE.c.state == MessageState.queued, or_(_TABLE.c.next_try_at.is_(None), _TABLE.c.next_try_at <= _NOW))
+        .where(_TABLE.c.waits, or_(_TABLE.c.next_try_at.is_(None), _TABLE.c.next_try_at <= _NOW))
         .order_by(_TABLE.c.id)
         .limit(bindparam("size"))
     )
@@ -302,6 +306,7 @@ def _accept(*conditions: ColumnElement[bool]) -> Any:
 
 
 _WAITING, _TAKE = Prepared(_waiting_ones), Prepared(_take_them)
+_NEWEST_CHUNK = Prepared(update(_RUN).where(_RUN.c.id == bindparam("run")), sets=("first_id", "last_id"))
 _JUDGED = eligibility.Sitting(_with_what_a_text_needs)
 _ACCEPT = Prepared(lambda: _accept(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")))
 _ACCEPT_UNCLAIMED = Prepared(lambda: _accept(_TABLE.c.state == MessageState.queued))

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import structlog
 from flask import current_app
-from sqlalchemy import Update, bindparam, func, inspect, literal, select, update
+from sqlalchemy import Update, bindparam, exists, func, inspect, literal, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -195,8 +195,9 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
     with turn.tally.database(), transaction():
         # held before any message, as by a sweep that settles: it can do so before this, or when the claim is committed
         lease = _EXTEND.asked(run=turn.run.id, until=clock.now() + LEASE)
-        mine, standing = _store(turn, lease, _STANDING.asked(campaign=campaign.id, relay=lane.relay.name))
-        ((state, decide_at, retired_at, end, lane.has_paces),) = standing.rows
+        asked = _STANDING.asked(campaign=campaign.id, relay=lane.relay.name, run=turn.run.id)
+        mine, standing = _store(turn, lease, asked)
+        ((state, decide_at, retired_at, end, lane.has_paces, alone),) = standing.rows
         _learn(turn)
         if over or state is not CampaignState.sending or _relay_is_lost(turn, campaign):
             return []
@@ -212,7 +213,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         if not mine.changed:  # taken for dead, and settled: what it claimed now, no sweep would ever look at
             return []
         turn.courier.connections = lane.at_once()
-        room = lane.room(_share(turn.size, (end or 0) - turn.last_id))
+        room = lane.room(turn.size if alone else _share(turn.size, (end or 0) - turn.last_id))
         turn.at_limit = not room
         taken = chunks.claim(turn.run, campaign, topic, room, turn.last_id, lane.admit) if room else Taken()
         lane.spent(len(taken))
@@ -367,13 +368,10 @@ def _extend_it() -> Update:
 
 
 _EXTEND = Prepared(_extend_it)
-_LAST_WAITING = (
-    select(func.max(Message.id))
-    .where(Message.campaign_id == Campaign.id, Message.state == MessageState.queued)
-    .scalar_subquery()
-)
+_LAST_WAITING = select(func.max(Message.id)).where(Message.campaign_id == Campaign.id, Message.waits).scalar_subquery()
+_ALONE = ~exists().where(Run.campaign_id == Campaign.id, Run.ended_at.is_(None), Run.id != bindparam("run"))
 _STANDING = Prepared(
-    select(Campaign.state, Campaign.decide_at, Topic.retired_at, _LAST_WAITING, pacing.HAS_PACES)
+    select(Campaign.state, Campaign.decide_at, Topic.retired_at, _LAST_WAITING, pacing.HAS_PACES, _ALONE)
     .join(Topic, Topic.id == Campaign.topic_id)
     .where(Campaign.id == bindparam("campaign"))
 )

@@ -44,9 +44,14 @@ def settle_run(run_id: int) -> Counter[str]:
     noted = _journal_of(run) if run is not None and run.ended_at is None else None
     if run is None or noted is None:
         return Counter()
-    rows = db.session.execute(
-        select(Message.id, Message.attempt).where(Message.run_id == run.id, Message.state == MessageState.sending)
-    ).all()
+    # one that has claimed nothing, or is of an earlier version, says no numbers
+    newest_chunk = (
+        Message.campaign_id == run.campaign_id
+        if run.first_id is None
+        else Message.id.between(run.first_id, run.last_id)
+    )
+    under_way = (newest_chunk, Message.run_id == run.id, Message.state == MessageState.sending)
+    rows = db.session.execute(select(Message.id, Message.attempt).where(*under_way)).all()
     endings = [_proven(noted, row.id, row.attempt) for row in rows]
     chunks.store(run, endings)
     # Silence after another boot puts in doubt what was under way, stored above; of other rows only an older database knows too little.
@@ -99,9 +104,7 @@ def tidy_journals() -> None:
 
 def open_campaigns() -> list[int]:
     """Campaigns with work: sending ones, and cancelled ones whose waiting messages are still to be closed."""
-    waiting = (
-        select(Message.id).where(Message.campaign_id == Campaign.id, Message.state == MessageState.queued).exists()
-    )
+    waiting = select(Message.id).where(Message.campaign_id == Campaign.id, Message.waits).exists()
     unfinished = or_(
         Campaign.state == CampaignState.sending,
         (Campaign.state == CampaignState.cancelled) & waiting,

@@ -16,7 +16,7 @@ from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Cadence, Subscription
 from preference_center.contacts.models import Contact
-from preference_center.db import db, transaction
+from preference_center.db import db, is_postgresql, transaction
 from preference_center.delivery import chunks
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.models import Message, MessageState, Run
@@ -86,6 +86,10 @@ def test_nobody_is_claimed_twice(app: Flask) -> None:
     with transaction():
         second = chunks.claim(run, campaign, topic, 2)
     assert len({*first.ids, *second.ids}) == 3 == len(first) + len(second)
+    known = db.session.get_one(Run, run.id, populate_existing=True)
+    assert [known.first_id, known.last_id] == [second.ids[0], second.ids[-1]], (
+        "where the sweep looks for its newest chunk"
+    )
 
 
 def test_a_message_that_does_not_wait_any_more_is_not_taken_and_nothing_of_that_chunk_leaves(app: Flask) -> None:
@@ -208,3 +212,30 @@ def test_a_claim_holds_everybody_it_judges(app: Flask) -> None:
             assert other.execute(free).all() == []
     with db.engine.connect() as other:
         assert len(other.execute(free).all()) == 3
+
+
+@pytest.mark.both_databases
+def test_what_waits_is_found_by_an_index_of_its_own(app: Flask) -> None:
+    with transaction():
+        campaign, _, _, _ = _sending()
+    asked = select(Message.id).where(Message.campaign_id == campaign.id, Message.id > 1, Message.waits)
+    spelled = asked.order_by(Message.id).limit(2).compile(db.engine, compile_kwargs={"literal_binds": True})
+    if is_postgresql():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        db.session.execute(text("SET LOCAL enable_sort = off"))
+    plan = db.session.execute(text(f"EXPLAIN {'' if is_postgresql() else 'QUERY PLAN '}{spelled}"))
+    assert "ix_messages_waits" in " ".join(str(row) for row in plan)
+
+
+@pytest.mark.only_postgresql
+def test_what_became_of_a_message_is_written_without_touching_an_index(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, people = _sending()
+    with transaction():
+        taken = chunks.claim(run, campaign, topic, 10)
+    written = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'messages'")
+    with transaction():
+        before = db.session.execute(written).one()
+        chunks.store(run, [Ending(one, MessageState.sent) for one in taken.ids])
+        after = db.session.execute(written).one()
+    assert [now - then for now, then in zip(after, before, strict=True)] == [3, 3] == [len(people)] * 2

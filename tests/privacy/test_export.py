@@ -31,7 +31,8 @@ class Markers:
 
     def row(self, name: str) -> dict[str, Any]:
         table = Base.metadata.tables[name]
-        values = {column.name: self.value(column) for column in table.columns}
+        given = [column for column in table.columns if column.computed is None]  # the database works those out itself
+        values = {column.name: self.value(column) for column in given}
         for column, value in values.items():
             self.put[f"{name}.{column}"] = plain(value)
         return values

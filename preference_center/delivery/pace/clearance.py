@@ -17,7 +17,7 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.models import Message, Run
 from preference_center.mail.preflight import report
 from preference_center.mail.preflight.findings import Finding, Standing
 
@@ -76,6 +76,6 @@ def _is_to_be_looked_at(campaign_id: int) -> bool:
     begun = db.session.scalar(newest)
     if begun is not None and begun >= campaign.updated_at:
         return False
-    waiting = select(Message.id).where(Message.campaign_id == campaign_id, Message.state == MessageState.queued)
+    waiting = select(Message.id).where(Message.campaign_id == campaign_id, Message.waits)
     some = waiting.limit(LARGE + 1).subquery()
     return (db.session.scalar(select(func.count()).select_from(some)) or 0) > LARGE

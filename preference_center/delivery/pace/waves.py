@@ -70,7 +70,7 @@ def _put_off(campaign: Campaign, zone: str | None, own: Iterable[int], until: da
     more = (
         select(Message.id)
         .join(Contact, and_(Contact.id == Message.contact_id, lives_in(zone)))
-        .where(Message.campaign_id == campaign.id, Message.state == MessageState.queued)
+        .where(Message.campaign_id == campaign.id, Message.waits)
         .where(or_(Message.next_try_at.is_(None), Message.next_try_at <= now))
         .order_by(Message.id)
         .limit(AT_ONCE)

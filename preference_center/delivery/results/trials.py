@@ -200,7 +200,7 @@ def _tried(campaign: Campaign, *conditions: Any) -> bool:
 def _choose(campaign: Campaign, variant: int, now: datetime) -> None:
     """The rest gets it, each at the time that is right where they live."""
     campaign.winner, campaign.updated_at = variant, now
-    waiting = (Message.campaign_id == campaign.id, Message.state == MessageState.queued, Message.variant.is_(None))
+    waiting = (Message.campaign_id == campaign.id, Message.waits, Message.variant.is_(None))
     theirs = Contact.id.in_(select(Message.contact_id).where(*waiting))
     for zone, at in waves.due(campaign, theirs, now).items():
         live_there = select(Contact.id).where(waves.lives_in(zone))
