@@ -16,7 +16,7 @@ from preference_center.config import Settings
 from preference_center.delivery import marks
 from preference_center.delivery.chunks import Claimed
 from preference_center.delivery.marks import Place
-from preference_center.mail import mime, signing
+from preference_center.mail import dkim, mime, signing
 from preference_center.mail.outcomes import Envelope
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
@@ -36,6 +36,29 @@ class _Form:
     spoken: content.Spoken
     offers_browser: bool
     frame: mime.Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A mail of one contact, all but its signature."""
+
+    key: int
+    sender: str
+    recipient: str
+    head: bytes
+    frame: mime.Frame
+    text: bytes
+    html: bytes
+    signers: dkim.Signers | None
+
+    def envelope(self) -> Envelope:
+        """Signed, if mail is signed here. With RSA that takes several times as long as the writing."""
+        if self.signers is None:
+            data = self.frame.around(self.head, self.text, self.html)
+        else:
+            body = self.frame.body(self.text, self.html)
+            data = self.signers.sign_parts(self.head, self.frame.rest_of_head, body)
+        return Envelope(self.key, self.sender, self.recipient, data, dotless=True)
 
 
 class Composer:
@@ -73,8 +96,8 @@ class Composer:
         self._forms: dict[str, _Form] = {}
         self._date = (0, "")
 
-    def compose(self, claimed: Claimed) -> Envelope:
-        """The envelope for one contact. RenderError when the content cannot be rendered for them; UnwritableAddress."""
+    def write(self, claimed: Claimed) -> Written:
+        """The mail for one contact. RenderError when the content cannot be rendered for them; UnwritableAddress."""
         try:
             recipient = mime.mailbox("", claimed.email)
         except ValueError as fault:
@@ -97,11 +120,8 @@ class Composer:
             f"Message-ID: <{message_id}@{self.domain}>\r\nList-Unsubscribe: <{unsubscribe}>,\r\n"
             f" <{unsubscribe_mark.join(self._mailto)}>\r\n"
         ).encode() + self._for_carrier(claimed.id)
-        if self.signers is None:
-            data = form.frame.around(head, mail.text, mail.html)
-        else:
-            data = self.signers.sign_parts(head, form.frame.rest_of_head, form.frame.body(mail.text, mail.html))
-        return Envelope(claimed.id, f"bounce+{return_path}@{self.bounce_domain}", claimed.email, data, dotless=True)
+        sender = f"bounce+{return_path}@{self.bounce_domain}"
+        return Written(claimed.id, sender, claimed.email, head, form.frame, mail.text, mail.html, self.signers)
 
     def _seen_at(self, claimed: Claimed) -> str:
         return self._browser_url([claimed.public_id, claimed.link_epoch, claimed.id])

@@ -30,7 +30,7 @@ from preference_center.consent.law import jurisdictions
 from preference_center.db import Base, db, is_postgresql, shared_time, transaction
 from preference_center.delivery import chunks, closing, outcomes
 from preference_center.delivery.chunks import Claimed, Ending, Taken
-from preference_center.delivery.composing import Composer, UnwritableAddress
+from preference_center.delivery.composing import Composer, UnwritableAddress, Written
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import clearance, domains, pacing
@@ -54,6 +54,7 @@ CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
 STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
 SMALLEST, FIRST, LARGEST = 20, 100, 2000
 GROWTH = 4  # at most so many times as large as the one before
+WRITTEN_AT_ONCE = 16
 RING_SECONDS = 5.0  # between two rings of one run for help
 
 
@@ -271,14 +272,21 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
 
 
 def _composed(turn: _Turn, chunk: list[Claimed], refused: dict[str, Reason]) -> Iterator[Envelope]:
-    for claimed in chunk:
+    """Some are written at once, and each is signed when it is wanted: RSA in between makes the processor forget how to write."""
+    for start in range(0, len(chunk), WRITTEN_AT_ONCE):
+        for written in list(_written(turn, chunk[start : start + WRITTEN_AT_ONCE], refused)):
+            envelope = written.envelope()
+            failpoints.hit("message.rendered")
+            yield envelope
+
+
+def _written(turn: _Turn, some: list[Claimed], refused: dict[str, Reason]) -> Iterator[Written]:
+    for claimed in some:
         if refused and (reason := refused.get(turn.lane.domain_of(claimed.id))):
             turn.endings.append(Ending(claimed.id, MessageState.skipped, reason))
             continue
         try:
-            envelope = turn.composer.compose(claimed)
-            failpoints.hit("message.rendered")
-            yield envelope
+            yield turn.composer.write(claimed)
         except content.RenderError as fault:
             turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.render_error, reply=str(fault)))
         except UnwritableAddress as fault:  # one such row must not keep the others from their mail

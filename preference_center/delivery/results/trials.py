@@ -18,12 +18,11 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.delivery import chunks
 from preference_center.delivery.chunks import Claimed, Taken
-from preference_center.delivery.composing import Composer
+from preference_center.delivery.composing import Composer, Written
 from preference_center.delivery.events.models import PROVEN, DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.pace import waves
 from preference_center.errors import Conflict, Invalid
-from preference_center.mail.outcomes import Envelope
 from preference_center.providers.base import Kind
 from preference_center.topics.models import Topic
 
@@ -188,8 +187,8 @@ class Composers:
         contents = (experiments.content_of(version, number) for number in range(experiments.count(version)))
         self._each = [Composer(campaign, one, topic) for one in contents]
 
-    def compose(self, claimed: Claimed) -> Envelope:
-        return self._each[claimed.variant].compose(claimed)
+    def write(self, claimed: Claimed) -> Written:
+        return self._each[claimed.variant].write(claimed)
 
 
 def _tried(campaign: Campaign, *conditions: Any) -> bool:
