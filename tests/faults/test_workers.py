@@ -13,6 +13,7 @@ from preference_center import clock, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
+from preference_center.delivery import sending
 from preference_center.delivery.models import Message, Run
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind, Notice
@@ -22,6 +23,7 @@ from tests.support import make
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
 SLOWLY = ("--reply-delay", "0.003")
+MORE_THAN_TWO_CHUNKS = sending.FIRST * (1 + sending.GROWTH) + 50
 RESTARTS = 3  # long_rounds.py has more
 BIG = "A long letter with much to read in it. " * 3_000
 
@@ -45,7 +47,7 @@ def _dies_and_another_goes_on(play: Scenario, failpoints: str) -> None:
     ],
 )
 def test_a_worker_that_dies_here_leaves_no_doubt(settings: Settings, failpoints: str) -> None:
-    with scenario(settings, *SLOWLY) as play:
+    with scenario(settings, *SLOWLY, people=MORE_THAN_TWO_CHUNKS) as play:
         _dies_and_another_goes_on(play, failpoints)
         past = play.finish(uncertain=0)
         assert past.of("sent") == play.people
@@ -172,7 +174,7 @@ def test_workers_told_to_stop_leave_no_doubt(settings: Settings) -> None:  # K15
 
 
 def test_a_worker_that_slept_through_its_lease_changes_nothing(settings: Settings) -> None:  # K17
-    with scenario(settings, *SLOWLY) as play:
+    with scenario(settings, *SLOWLY, people=MORE_THAN_TWO_CHUNKS) as play:
         sleeper = play.worker(failpoints="claim.committed:stop@2")
         play.until(lambda: bool(_stopped(sleeper.pid)), "the worker sleeps")
         asleep = _stopped(sleeper.pid)
