@@ -175,11 +175,8 @@ def _finding_each_by_its_index() -> list[Asked]:
 
 def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:
     """These rows, which are held and queued, are this run's from the commit on. The record is seldom another than at the filling."""
-    ids = [row.id for row, _ in allowed]
-    taking = _TAKE.asked(whom=ids, run=run.id, now=now)
-    (taken, _) = together(taking, _NEWEST_CHUNK.asked(run=run.id, first_id=ids[0], last_id=ids[-1]))
-    if taken.changed != len(allowed):
-        raise RuntimeError(f"{len(allowed)} messages were held for run {run.id}, and {taken.changed} could be taken")
+    if (taken := _TAKE.changed(whom=[row.id for row, _ in allowed], run=run.id, now=now)) != len(allowed):
+        raise RuntimeError(f"{len(allowed)} messages were held for run {run.id}, and {taken} could be taken")
     if others := [
         {"b_id": row.id, "b_record": told.record_id} for row, told in allowed if row.record_id != told.record_id
     ]:
@@ -189,8 +186,8 @@ def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) 
 def store(run: Run, endings: Sequence[Ending], *beside: Asked) -> tuple[int, list[Answer]]:
     """Store endings of this run. A row that another run has claimed meanwhile is left alone (the fence).
 
-    One that is queued although it left has lost its claim to a failover: it must not leave again (D3). How many those were, and
-    what was answered to `beside`, which was asked in the same journey before.
+    One that waits, and not since this run had it, has lost its claim to a failover (D3): what left must not leave again. How many
+    those were, and what was answered to `beside`, which was asked in the same journey before.
     """
     now = clock.now()
     accepted = [ending.id for ending in endings if ending.state is MessageState.sent]
@@ -217,6 +214,8 @@ def store(run: Run, endings: Sequence[Ending], *beside: Asked) -> tuple[int, lis
     if others and _each(_END, others) < len(others):
         left = [row for row in others if row["b_state"] is not MessageState.queued]
         lost += _each(_END_UNCLAIMED, left) if left else 0
+        waiting = [row["b_id"] for row in others if row["b_state"] is MessageState.queued]
+        lost += len(_UNCLAIMED.rows(whom=waiting, run=run.id))
     if put_off := [row for row in others if row["b_state"] is MessageState.queued and row["b_reason"]]:
         attempts.note(put_off)
     return lost, answers[: len(beside)]
@@ -255,7 +254,6 @@ def _each(statement: Any, rows: list[dict[str, Any]]) -> int:
 
 
 _TABLE: Any = Message.__table__
-_RUN: Any = Run.__table__
 _SKIP = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.state == MessageState.queued)
@@ -306,9 +304,15 @@ def _accept(*conditions: ColumnElement[bool]) -> Any:
 
 
 _WAITING, _TAKE = Prepared(_waiting_ones), Prepared(_take_them)
-_NEWEST_CHUNK = Prepared(update(_RUN).where(_RUN.c.id == bindparam("run")), sets=("first_id", "last_id"))
 _JUDGED = eligibility.Sitting(_with_what_a_text_needs)
 _ACCEPT = Prepared(lambda: _accept(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")))
+_UNCLAIMED = Prepared(
+    lambda: select(_TABLE.c.id).where(
+        among(_TABLE.c.id, "whom"),
+        _TABLE.c.state == MessageState.queued,
+        or_(_TABLE.c.run_id.is_(None), _TABLE.c.run_id < bindparam("run")),
+    )
+)
 _ACCEPT_UNCLAIMED = Prepared(lambda: _accept(_TABLE.c.state == MessageState.queued))
 _RECORD = update(_TABLE).where(_TABLE.c.id == bindparam("b_id")).values(record_id=bindparam("b_record"))
 _PLAIN_PLANS = Prepared(

@@ -1,25 +1,22 @@
 """When is a campaign over? When all its messages are filled in and none of them waits or is under way."""
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 
 from preference_center import clock
 from preference_center.campaigns import timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.db import db
-from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.models import Message, MessageState
 
 
 def finish_if_done(campaign: Campaign) -> bool:
     """Close a sending campaign whose last message has ended; True when it is closed. Hold its row."""
     if campaign.state is not CampaignState.sending:
         return campaign.state in (CampaignState.sent, CampaignState.cancelled)
-    its_runs = and_(Run.campaign_id == campaign.id, Run.ended_at.is_(None))
-    newest_chunk = and_(Message.run_id == Run.id, Message.id.between(Run.first_id, Run.last_id))
-    under_way = exists().where(its_runs, newest_chunk, Message.state == MessageState.sending)
     own = Message.campaign_id == campaign.id
     # Looks at each, if it comes to that: also at one in a state of a later version, which knows when it has ended (P12).
     open_ = exists().where(own, Message.state.not_in(_ENDED))
-    if campaign.filled_at is None or _any(exists().where(own, Message.waits), under_way, open_):
+    if campaign.filled_at is None or _any(exists().where(own, Message.waits), open_):
         return False
     campaign.finish(clock.now())
     return True

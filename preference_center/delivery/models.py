@@ -71,7 +71,4 @@ class Run(Base):
     journal: Mapped[str] = mapped_column(String(80))  # file name under DATA_DIR/journals on that host
     started_at: Mapped[datetime]
     lease_until: Mapped[datetime]  # by database time
-    # of the newest chunk, within these numbers; whatever of the run is still under way is of that one
-    first_id: Mapped[int | None] = mapped_column(BigId)
-    last_id: Mapped[int | None] = mapped_column(BigId)
     ended_at: Mapped[datetime | None]

@@ -98,6 +98,9 @@ class _Turn:
     claimed_at: float = 0.0
     rings_at: float = 0.0  # for one more worker
     at_limit: bool = False  # the relay may take no more for now: its rate, or its warm-up
+    lost: bool = (
+        False  # the database has forgotten a claim of this run: others may be lost too, so the sweep is to end it
+    )
     unlearned: int | None = None  # how many the last chunk sent, until that is stored
     tally: Tally = field(default_factory=Tally)
 
@@ -200,7 +203,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
         mine, standing = _store(turn, lease, asked)
         ((state, decide_at, retired_at, end, lane.has_paces, alone),) = standing.rows
         _learn(turn)
-        if over or state is not CampaignState.sending or _relay_is_lost(turn, campaign):
+        if over or turn.lost or state is not CampaignState.sending or _relay_is_lost(turn, campaign):
             return []
         now = clock.now()
         if now >= turn.give_up_at and shared_time() >= turn.give_up_at:  # a wrong clock here must not end it for all
@@ -297,6 +300,7 @@ def _store(turn: _Turn, *beside: Asked) -> list[Answer]:
     """How the last chunk ended. `beside` is asked in the same journey, before it."""
     lost, answers = chunks.store(turn.run, turn.endings, *beside)
     if lost:
+        turn.lost = True
         holding.hold()
     if turn.dead:
         outcomes.suppress_dead(turn.dead)
@@ -333,7 +337,8 @@ def _end(turn: _Turn, may_stay: Callable[[], bool]) -> None:
     with turn.tally.database(), transaction():
         _store(turn)
         _learn(turn)
-        db.session.execute(update(Run).where(Run.id == turn.run.id).values(ended_at=clock.now()))
+        if not turn.lost:
+            db.session.execute(update(Run).where(Run.id == turn.run.id).values(ended_at=clock.now()))
         campaign = campaigns.lock(turn.campaign.id)
         goes_on = not closing.finish_if_done(campaign) and closing.has_due(campaign) and _may_go_on(turn)
     if goes_on:  # the queue is asked now, for it may be slow, and nobody may wait for a row of ours meanwhile (P4)

@@ -298,6 +298,47 @@ def test_a_claim_that_a_failover_forgot_during_its_run_is_stored_and_holds_all_o
     assert relay.copies() == Counter(set() if answer else PEOPLE)
 
 
+@pytest.mark.parametrize("answer", ["", "+451data"], ids=["accepted", "put off"])
+def test_a_run_whose_commit_a_failover_forgot_takes_no_more_and_leaves_nobody_under_way(
+    app: Flask, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch, travel: Any, answer: str
+) -> None:
+    """D3. "Store the first chunk, claim the second" was acknowledged and is gone, and the worker has lived through it."""
+    campaign_id = inside.begun(sorted(one.replace("@", f"{answer}@") for one in PEOPLE))
+    begin, hand_over, taken = sending._begin, sending._hand_over, list[list[int]]()
+
+    def begin_slowly(*given: Any) -> Any:
+        turn = begin(*given)
+        assert turn is not None
+        turn.size = 20
+        return turn
+
+    def fail_over(turn: Any, chunk: list[Any]) -> None:
+        taken.append([one.id for one in chunk])
+        hand_over(turn, chunk)
+        if len(taken) == 2:
+            first, second = (update(Message).where(Message.id.in_(ids)) for ids in taken)
+            with transaction():
+                forgotten = {"reply_code": None, "reply": None, "reason": None, "next_try_at": None}
+                db.session.execute(first.values(state="sending", run_id=turn.run.id, attempt=1, **forgotten))
+                db.session.execute(second.values(state="queued", run_id=None, attempt=0, **forgotten))
+
+    monkeypatch.setattr(sending, "LARGEST", 20)
+    monkeypatch.setattr(sending, "_begin", begin_slowly)
+    monkeypatch.setattr(sending, "_hand_over", fail_over)
+    sending.run(campaign_id, seconds=20)
+    assert [len(chunk) for chunk in taken] == [20, 20], "it went on after it had seen that claims were lost"
+    assert inside.look(campaign_id).pause_reason == holding.held()
+    inside.sweep()
+    _reconcile()
+    assert not db.session.scalars(select(Message.id).where(Message.state == MessageState.sending)).all()
+    assert inside.figures(campaign_id).sent == (0 if answer else 40)
+    monkeypatch.undo()
+    if not answer:
+        _resume(campaign_id)
+        inside.let_it_end(campaign_id, travel)
+        assert relay.copies() == Counter(PEOPLE)
+
+
 def test_a_sweep_that_finds_a_forgotten_claim_holds_all_other_mail(
     app: Flask, relay: FakeRelay, travel: Any
 ) -> None:  # D3

@@ -21,14 +21,9 @@ def upgrade() -> None:
     op.drop_index("ix_messages_sending", "messages")
     op.execute(f"ALTER TABLE messages ADD COLUMN waits BOOLEAN NOT NULL GENERATED ALWAYS AS (state = 'queued') {kept}")
     op.create_index("ix_messages_waits", "messages", ["campaign_id", "id"], **_WAITS)
-    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    op.add_column("delivery_runs", sa.Column("first_id", big, nullable=True))
-    op.add_column("delivery_runs", sa.Column("last_id", big, nullable=True))
 
 
 def downgrade() -> None:
-    op.drop_column("delivery_runs", "last_id")
-    op.drop_column("delivery_runs", "first_id")
     op.drop_index("ix_messages_waits", "messages")
     op.drop_column("messages", "waits")
     op.create_index(
