@@ -288,7 +288,8 @@ def after_commit(call: Callable[[], None]) -> None:
 
 def rows_as_data(*wanted: Any, where: Any) -> list[dict[str, Any]]:
     """Rows with every column under its own name, as plain values: for a person who asks what we hold (`personal.py` of each room)."""
-    found = db.session.execute(select(*(model.__table__ for model in wanted)).where(where)).mappings()
+    columns = [column for model in wanted for column in model.__table__.columns if column.computed is None]
+    found = db.session.execute(select(*columns).where(where)).mappings()
     return [{str(name): plain(value) for name, value in row.items()} for row in found]
 
 

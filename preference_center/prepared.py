@@ -33,11 +33,10 @@ class Prepared:
         self._spelled: dict[str, _Spelled] = {}  # by kind of database
         _KNOWN.add(self)
 
-    def rows(self, *, later: timedelta | None = None, **values: Any) -> list[Any]:
-        """What it finds, or returns, in the open `transaction()`. By `later` every moment is moved on that the statement itself brings."""
+    def rows(self, **values: Any) -> list[Any]:
+        """What it finds, or returns, in the open `transaction()`."""
         connection = open_connection()
         spelled = self._for(connection.dialect)
-        values = spelled.values_of(Asked(self, later, values))
         return spelled.read(driver.rows(connection, spelled.text, spelled.arguments(values)))
 
     def changed(self, **values: Any) -> int:
@@ -53,7 +52,7 @@ class Prepared:
         driver.run(connection, spelled.text, spelled.arguments(values))
 
     def asked(self, *, later: timedelta | None = None, **values: Any) -> "Asked":
-        """As for rows(), to be asked `together` with others."""
+        """To be asked `together` with others. By `later` every moment is moved on that the statement itself brings."""
         return Asked(self, later, values)
 
     def look(self, **values: Any) -> list[Any]:
@@ -80,7 +79,7 @@ _KNOWN: WeakSet[Prepared] = WeakSet()
 
 
 class Asked(NamedTuple):
-    """A statement and its values; `later` as in `Prepared.rows`."""
+    """A statement and its values."""
 
     statement: Prepared
     later: timedelta | None
@@ -88,7 +87,7 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a statement brought, and how many rows it changed."""
+    """The rows that a statement brought, and how many it changed, if it is one that changes any."""
 
     rows: list[Any]
     changed: int

@@ -26,6 +26,7 @@ from worker.timetable import EVERY, SEAL_AGAIN, SEAL_EVERY
 log = structlog.get_logger()
 
 
+_SIGNING = {jobs.DELIVER.queue, jobs.SEND_NOTICE.queue}
 _PATIENT = 10  # what providers posted can be read a little later; those who are posting now wait for their answer
 
 
@@ -60,7 +61,7 @@ def serve(queues: list[str]) -> None:
     connection = _connection()
     names = queues or list(jobs.QUEUES)
     _load_jobs(names)
-    _learn_by_heart()
+    _learn_by_heart(names)
     made = [Queue(name, connection=connection, serializer=JSONSerializer) for name in names]
     Horseman(made, connection=connection, serializer=JSONSerializer).work(logging_level="WARNING")
 
@@ -72,13 +73,18 @@ def _load_jobs(queues: list[str]) -> None:
             importlib.import_module(job.path.rpartition(".")[0])
 
 
-def _learn_by_heart() -> None:
-    """Likewise: languages, the words of statements, the keys of signatures (a delivery: 100 ms more)."""
+def _learn_by_heart(queues: list[str]) -> None:
+    """Likewise: the words of statements, languages, the keys of signatures (a delivery: 100 ms more).
+
+    What cannot be read now is told by the job that needs it.
+    """
     with context.load().app_context():
-        i18n.learn_all()
         prepared.spell_all(db.engine.dialect)
-        with contextlib.suppress(OSError, ValueError):  # a campaign tells what is wrong with a key
-            signing.signers(context.load().extensions["settings"])
+        with contextlib.suppress(OSError, ValueError):
+            i18n.learn_all()
+        if _SIGNING.intersection(queues):
+            with contextlib.suppress(OSError, ValueError):
+                signing.signers(context.load().extensions["settings"])
 
 
 def tick() -> None:

@@ -62,13 +62,18 @@ class Verdict:
 
 
 def judge(
-    topic: Topic, at: datetime, occasion: int | None = None, within: tuple[int, int] | None = None
+    topic: Topic,
+    at: datetime,
+    occasion: int | None = None,
+    within: tuple[int, int] | None = None,
+    kept: contacts.Declared | None = None,
 ) -> Select[Any]:
     """`SELECT contact_id, record_id, reason FROM contacts …`: narrow it with `.where()` on Contact. `reason` is NULL for yes.
 
     `occasion`: the campaign that asks. A mail it has begun already is no reason against trying the same mail again. `within`: only
     contacts after the first id up to the second. PostgreSQL is told so of each table, as its planner does not conclude it: else every
     range of a large audience would read all subscriptions there are. SQLite looks them up one by one, and is slower for being told.
+    `kept`: the attributes declared now, where the caller knows them.
     """
     joined = within if is_postgresql() else None
     subscribed = and_(
@@ -96,7 +101,7 @@ def judge(
         (or_(Subscription.state.is_(None), Subscription.state != State.given), Reason.no_consent),
         (true() if _retired(topic, at) else Subscription.until <= at, Reason.expired),
         (not_(jurisdictions.allow(topic.purpose)), Reason.jurisdiction),
-        (_too_young(at), Reason.under_age),
+        (_too_young(at, contacts.declared_attributes() if kept is None else kept), Reason.under_age),
         (Standing.paused_until > at, Reason.paused_by_contact),
         (cadences.too_soon(at, occasion), Reason.frequency_cap),
         (caps.reached(at, occasion), Reason.frequency_cap),
@@ -131,7 +136,7 @@ class Sitting:
         rests_on = (topic.id, topic.purpose_key, occasion, *_terms(topic, at, kept))
         spelled = self._spelled
         if spelled is None or spelled[0] != rests_on:
-            spelled = self._spelled = rests_on, at, Prepared(self._narrow(judge(topic, at, occasion)))
+            spelled = self._spelled = rests_on, at, Prepared(self._narrow(judge(topic, at, occasion, kept=kept)))
         _, then, question = spelled
         return question.asked(later=at - then, **values)  # every moment of the question lies as far from this one
 
@@ -171,9 +176,8 @@ def _retired(topic: Topic, at: datetime) -> bool:
     return topic.retired_at is not None and topic.retired_at <= at
 
 
-def _too_young(at: datetime) -> ColumnElement[bool]:
+def _too_young(at: datetime, kept: contacts.Declared) -> ColumnElement[bool]:
     """By a day of birth or an age, where the owner declared to keep one; a guardian may have said yes for them (S79)."""
-    kept = contacts.declared_attributes()
     born = Contact.attributes["birth_date"].as_string() if kept.get("birth_date") is AttributeKind.date else None
     age = Contact.attributes["age"].as_float() if kept.get("age") is AttributeKind.number else None
     if born is None and age is None:

@@ -124,27 +124,11 @@ def claim(
     of messages and their addresses which may leave now (pacing.py); the others stay queued.
     """
     now = clock.now()
-    write_out()
-    waiting, declared, offered = together(
-        *_finding_each_by_its_index(),
-        _WAITING.asked(campaign=campaign.id, after=after, now=now, size=size),
-        contacts.DECLARED.asked(),
-        tracking.OFFERED.asked(),
-    )[-3:]
-    found = waiting.rows
-    if not found and after:  # from the start again at the end
-        found = _WAITING.rows(campaign=campaign.id, after=0, now=now, size=size)
-    rows = waves.awake(campaign, [_Waiting._make(row) for row in found], now)
+    waiting, declared, is_offered = _look(campaign, size, after, now)
+    rows = waves.awake(campaign, waiting, now)
     if not rows:
         return Taken()
-    people = [row.contact_id for row in rows]
-    write_out()
-    spaced, verdicts = together(
-        *contacts.keeping(people),
-        cadences.holding(topic, people),
-        _JUDGED.asked(topic, now, campaign.id, contacts.as_declared(declared.rows), whom=people),
-    )[-2:]
-    judged = {row[0]: _Judged._make(row) for row in verdicts.rows}
+    judged, spaced = _judge(topic, [row.contact_id for row in rows], campaign, declared, now)
     refused: list[dict[str, Any]] = []
     allowed: list[tuple[_Waiting, _Judged]] = []
     for row in rows:
@@ -163,14 +147,38 @@ def claim(
         return Taken()
     _take(run, allowed, now)
     caps.note([row.contact_id for row, _ in allowed], campaign.id, now)
-    unhurried = {contact_id for (contact_id,) in spaced.rows}
-    cadences.note(topic, [row.contact_id for row, _ in allowed if row.contact_id in unhurried], campaign.id, now)
-    return Taken(allowed, following.names({row.id: row.contact_id for row, _ in allowed}, now) if offered.rows else {})
+    cadences.note(topic, [row.contact_id for row, _ in allowed if row.contact_id in spaced], campaign.id, now)
+    return Taken(allowed, following.names({row.id: row.contact_id for row, _ in allowed}, now) if is_offered else {})
 
 
-def _finding_each_by_its_index() -> list[Asked]:
-    """For this transaction. Else PostgreSQL may read whole tables for one chunk: it does not know yet how many were filled in."""
-    return [_PLAIN_PLANS.asked()] if is_postgresql() else []
+def _look(campaign: Campaign, size: int, after: int, now: datetime) -> tuple[list[_Waiting], contacts.Declared, bool]:
+    """The next ones, held for this run, from the start again at the end; the declared attributes; whether tracking is offered."""
+    write_out()
+    # for this transaction: else PostgreSQL may read whole tables for one chunk, not knowing yet how many were filled in
+    first = [_PLAIN_PLANS.asked()] if is_postgresql() else []
+    asked = (
+        _WAITING.asked(campaign=campaign.id, after=after, now=now, size=size),
+        contacts.DECLARED.asked(),
+        tracking.OFFERED.asked(),
+    )
+    *_, waiting, declared, offered = together(*first, *asked)
+    found = waiting.rows
+    if not found and after:
+        found = _WAITING.rows(campaign=campaign.id, after=0, now=now, size=size)
+    return [_Waiting._make(row) for row in found], contacts.as_declared(declared.rows), bool(offered.rows)
+
+
+def _judge(
+    topic: Topic, people: list[int], campaign: Campaign, declared: contacts.Declared, now: datetime
+) -> tuple[dict[int, _Judged], set[int]]:
+    """The judge's answers by contact, and who of them wants mail less often. All are held before anybody is judged."""
+    write_out()
+    *_, spaced, verdicts = together(
+        *contacts.keeping(people),
+        cadences.holding(topic, people),
+        _JUDGED.asked(topic, now, campaign.id, declared, whom=people),
+    )
+    return {row[0]: _Judged._make(row) for row in verdicts.rows}, {contact_id for (contact_id,) in spaced.rows}
 
 
 def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:

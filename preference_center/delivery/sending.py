@@ -335,8 +335,6 @@ def _pause(campaign_id: int, reason: str) -> None:
 def _end(turn: _Turn, may_stay: Callable[[], bool]) -> None:
     failpoints.hit("end.before")
     with turn.tally.database(), transaction():
-        _store(turn)
-        _learn(turn)
         if not turn.lost:
             db.session.execute(update(Run).where(Run.id == turn.run.id).values(ended_at=clock.now()))
         campaign = campaigns.lock(turn.campaign.id)
@@ -358,14 +356,9 @@ def _extend_lease(run_id: int) -> None:
     """While a reply is waited for. A database that does not answer now must not break that conversation off."""
     try:
         with transaction():
-            _extend(run_id)
+            _EXTEND.run(run=run_id, until=clock.now() + LEASE)
     except OperationalError:
         log.warning("database.silent", run=run_id)
-
-
-def _extend(run_id: int) -> bool:
-    """Whether the run still stands. Its row is held, so a sweep cannot settle it before the claim is committed."""
-    return _EXTEND.changed(run=run_id, until=clock.now() + LEASE) == 1
 
 
 def _lease_end() -> ColumnElement[datetime]:

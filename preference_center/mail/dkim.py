@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -190,7 +191,7 @@ def dns_record(domain: str, selector: str, private_key_pem: bytes) -> DnsRecord:
 def _load(private_key_pem: bytes) -> RSAPrivateKey | Ed25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(private_key_pem, password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UnusableKey("the DKIM key must be an unencrypted private key in PEM form") from None
     if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
         raise UnusableKey("a DKIM key is RSA or Ed25519; make a new one")

@@ -192,6 +192,13 @@ def test_a_question_spelled_once_is_asked_of_each_moment_anew(app: Flask) -> Non
     for days in (0.0, 1.5, 2.5, 3.5, 4.5, 7.5):
         same(topic, begin + days * day)
     assert len(seen) == 6
+    noon = begin.replace(hour=12) + 10 * day  # within one day the words stay the same, and only their moments move
+    with transaction():
+        ledger.pause(resting, topic.purpose_key, noon + day / 24, BY_PERSON)
+    same(topic, noon)
+    same(topic, noon + day / 12)
+    told = [eligibility.verdicts(topic, ids, at, 2)[resting.id].reason for at in (noon, noon + day / 12)]
+    assert told == [Reason.paused_by_contact, None]
     same(other, begin)
     _set(app, frequency_caps=())
     same(topic, begin)
@@ -201,4 +208,4 @@ def test_a_question_spelled_once_is_asked_of_each_moment_anew(app: Flask) -> Non
     with transaction():
         catalogue.retire(topic)
     same(topic, clock.now() + day)
-    assert len(seen) == 10
+    assert len(seen) == 11

@@ -10,16 +10,17 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, text, update
 
-from preference_center import clock
+from preference_center import clock, driver
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Cadence, Subscription
 from preference_center.contacts.models import Contact
-from preference_center.db import db, is_postgresql, transaction
+from preference_center.db import db, is_postgresql, open_connection, transaction
 from preference_center.delivery import chunks
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.prepared import together
 from preference_center.topics.models import Topic
 from tests.support import make
 
@@ -214,12 +215,13 @@ def test_a_claim_holds_everybody_it_judges(app: Flask) -> None:
 def test_what_waits_is_found_by_an_index_of_its_own(app: Flask) -> None:
     with transaction():
         campaign, _, _, _ = _sending()
-    asked = select(Message.id).where(Message.campaign_id == campaign.id, Message.id > 1, Message.waits)
-    spelled = asked.order_by(Message.id).limit(2).compile(db.engine, compile_kwargs={"literal_binds": True})
-    if is_postgresql():
-        db.session.execute(text("SET LOCAL enable_seqscan = off"))
-        db.session.execute(text("SET LOCAL enable_sort = off"))
-    plan = db.session.execute(text(f"EXPLAIN {'' if is_postgresql() else 'QUERY PLAN '}{spelled}"))
+    words = chunks._WAITING._for(db.engine.dialect)
+    given = words.arguments({"campaign": campaign.id, "after": 0, "now": clock.now(), "size": 2})
+    with transaction():
+        if is_postgresql():
+            db.session.execute(text("SET LOCAL enable_seqscan = off"))
+            db.session.execute(text("SET LOCAL enable_sort = off"))
+        plan = driver.rows(open_connection(), f"EXPLAIN {'' if is_postgresql() else 'QUERY PLAN '}{words.text}", given)
     assert "ix_messages_waits" in " ".join(str(row) for row in plan)
 
 
@@ -235,3 +237,26 @@ def test_what_became_of_a_message_is_written_without_touching_an_index(app: Flas
         chunks.store(run, [Ending(one, MessageState.sent) for one in taken.ids])
         after = db.session.execute(written).one()
     assert [now - then for now, then in zip(after, before, strict=True)] == [3, 3] == [len(people)] * 2
+
+
+def test_whoever_is_judged_is_held_before_and_so_is_when_they_got_the_last_mail(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """reliability.md 2.3: what was committed before the claim is seen, also by two campaigns of one topic at the same time."""
+    with transaction():
+        campaign, topic, run, _ = _sending()
+    said: list[list[str]] = []
+
+    def listen(*asked: Any) -> Any:
+        said.append([one.statement._for(db.engine.dialect).text for one in asked])
+        return together(*asked)
+
+    monkeypatch.setattr(chunks, "together", listen)
+    with transaction():
+        assert len(chunks.claim(run, campaign, topic, 10)) == 3
+    *locks, spaced, judged = said[1]
+    assert [("contacts" in lock, "FOR NO KEY UPDATE" in lock or "FOR KEY SHARE" in lock) for lock in locks] == (
+        [(True, True)] if is_postgresql() else []
+    )
+    assert "cadence" in spaced and "standings" not in spaced and "standings" in judged
+    assert not is_postgresql() or "FOR UPDATE" in spaced

@@ -23,6 +23,7 @@ from preference_center.config import Settings
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import queries, sending, sweeping
+from preference_center.delivery.chunks import Claimed
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
@@ -266,3 +267,25 @@ def test_a_signing_key_that_is_gone_pauses_with_the_reason(app: Flask, relay: Fa
     assert "cannot be written" in (campaign.pause_reason or "")
     assert relay.messages == []
     assert db.session.scalar(select(Run.id)) is None, "a run was left open"
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside another"])
+def test_the_last_messages_are_shared_where_there_is_somebody_to_share_with(
+    app: Flask, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    campaign = _filled(*(f"person{number}@example.org" for number in range(60)))
+    with transaction():
+        now, ended = clock.now(), None if others else clock.now()
+        beside = Run(campaign_id=campaign.id, host="x", journal="1", started_at=now, lease_until=now, ended_at=ended)
+        db.session.add(beside)
+    sizes, hand_over = list[int](), sending._hand_over
+
+    def counted(turn: sending._Turn, chunk: list[Claimed]) -> None:
+        sizes.append(len(chunk))
+        hand_over(turn, chunk)
+
+    monkeypatch.setattr(sending, "_hand_over", counted)
+    sending.run(campaign.id, seconds=20)
+    assert sizes == ([20, 20, 20] if others else [60])
+    assert campaign.state is CampaignState.sent

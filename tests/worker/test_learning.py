@@ -14,6 +14,16 @@ from worker import __main__ as door
 from worker import context
 
 
+class Idle:
+    """A worker that goes home at once."""
+
+    def __init__(self, *_given: object, **_named: object) -> None:
+        """Nothing is connected."""
+
+    def work(self, **_named: object) -> None:
+        """There is none."""
+
+
 def test_languages_statements_and_keys_are_known_before_the_first_job(
     app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -24,7 +34,12 @@ def test_languages_statements_and_keys_are_known_before_the_first_job(
     monkeypatch.setattr(context, "_app", app)
     i18n._catalogue.cache_clear()
     signing._signers.cache_clear()
-    door._learn_by_heart()
+    monkeypatch.setattr(door, "_connection", lambda: None)
+    monkeypatch.setattr(door, "Queue", lambda *_given, **_named: None)
+    monkeypatch.setattr(door, "Horseman", Idle)
+    door.serve(["webhooks"])
+    assert signing._signers.cache_info().currsize == 0, "who signs nothing holds no key"
+    door.serve([])
     assert i18n._catalogue.cache_info().currsize == len(i18n.LANGUAGES)
     assert signing._signers.cache_info().currsize == 1
     with app.app_context():
@@ -37,5 +52,5 @@ def test_a_key_that_cannot_be_read_keeps_no_worker_from_starting(
     gone = replace(app.extensions["settings"], dkim_selector="s", dkim_key_file=str(tmp_path / "gone"))
     monkeypatch.setitem(app.extensions, "settings", gone)
     monkeypatch.setattr(context, "_app", app)
-    door._learn_by_heart()
+    door._learn_by_heart(["delivery"])
     assert i18n._catalogue.cache_info().currsize == len(i18n.LANGUAGES)
