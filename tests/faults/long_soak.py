@@ -19,6 +19,7 @@ from tests.faults.stable import Stable
 from tests.support.databases import postgresql_control
 
 PEOPLE = int(os.environ.get("PEOPLE", "5000"))
+PACE = min(1.0, PEOPLE / 20_000)  # seconds between two kills: a small campaign is over in a few
 WORKERS = [f"worker{number}" for number in range(4)]
 # What the servers of single people do, of fifty; and what concerns the relay as a whole, a few times in any soak, because it is
 # left alone for ten seconds or more each time.
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.us
 class Nemesis:
     """Kills those who send: a worker that still starts has nothing to lose, and on a slow machine nothing would ever leave.
 
-    About once a second, but not before some more messages were accepted, so that the campaign comes to its end.
+    About once a second, oftener where few get it, but not before some more messages were accepted, so that the campaign ends.
     """
 
     def __init__(self, play: Scenario, stable: Stable) -> None:
@@ -51,7 +52,7 @@ class Nemesis:
             self.play.kill(victim)
             self.stable.start(victim)
             self.accepted = self.play.accepted()
-            self.next_kill = time.monotonic() + self.play.dice.uniform(0.5, 1.5)
+            self.next_kill = time.monotonic() + self.play.dice.uniform(0.5, 1.5) * PACE
 
     def _sends(self, name: str) -> bool:
         """Whether its horse has a journal open."""

@@ -26,7 +26,7 @@ from preference_center.config import Settings
 from preference_center.consent.chain import rows, seal, verifying
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import queries
+from preference_center.delivery import queries, sending
 from preference_center.delivery.models import Message, MessageState
 from tests.contacts import files
 from tests.faults import history
@@ -35,6 +35,7 @@ from tests.support import make
 from tests.support.house import House, house
 
 CONNECTIONS = 4  # of each worker, as the settings have it
+MORE_THAN_TWO_CHUNKS = sending.FIRST * (1 + sending.GROWTH) + 50  # people; a run alone takes as many as it may
 FEW = 200  # people; more come by the import, which takes a tenth of the time for each
 
 

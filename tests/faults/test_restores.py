@@ -222,6 +222,19 @@ def test_a_run_that_was_broken_off_after_the_backup_is_read_too(
     assert max(relay.copies().values()) == 1
 
 
+def _chunks_of_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = sending._begin
+
+    def begin_slowly(*given: Any) -> Any:
+        turn = begin(*given)
+        assert turn is not None
+        turn.size = 20
+        return turn
+
+    monkeypatch.setattr(sending, "LARGEST", 20)
+    monkeypatch.setattr(sending, "_begin", begin_slowly)
+
+
 @pytest.mark.parametrize("hold", [False, True], ids=["healthy", "held"])
 def test_after_a_power_cut_only_the_chunk_under_way_is_in_doubt(
     app: Flask, settings: Settings, relay: FakeRelay, travel: Any, monkeypatch: pytest.MonkeyPatch, hold: bool
@@ -241,6 +254,7 @@ def test_after_a_power_cut_only_the_chunk_under_way_is_in_doubt(
             return False
         return True
 
+    _chunks_of_twenty(monkeypatch)
     monkeypatch.setattr(sending._Turn, "may_start", may_start)
     with pytest.raises(KeyboardInterrupt):
         sending.run(campaign_id, seconds=20)
@@ -304,13 +318,7 @@ def test_a_run_whose_commit_a_failover_forgot_takes_no_more_and_leaves_nobody_un
 ) -> None:
     """D3. "Store the first chunk, claim the second" was acknowledged and is gone, and the worker has lived through it."""
     campaign_id = inside.begun(sorted(one.replace("@", f"{answer}@") for one in PEOPLE))
-    begin, hand_over, taken = sending._begin, sending._hand_over, list[list[int]]()
-
-    def begin_slowly(*given: Any) -> Any:
-        turn = begin(*given)
-        assert turn is not None
-        turn.size = 20
-        return turn
+    hand_over, taken = sending._hand_over, list[list[int]]()
 
     def fail_over(turn: Any, chunk: list[Any]) -> None:
         taken.append([one.id for one in chunk])
@@ -322,8 +330,7 @@ def test_a_run_whose_commit_a_failover_forgot_takes_no_more_and_leaves_nobody_un
                 db.session.execute(first.values(state="sending", run_id=turn.run.id, attempt=1, **forgotten))
                 db.session.execute(second.values(state="queued", run_id=None, attempt=0, **forgotten))
 
-    monkeypatch.setattr(sending, "LARGEST", 20)
-    monkeypatch.setattr(sending, "_begin", begin_slowly)
+    _chunks_of_twenty(monkeypatch)
     monkeypatch.setattr(sending, "_hand_over", fail_over)
     sending.run(campaign_id, seconds=20)
     assert [len(chunk) for chunk in taken] == [20, 20], "it went on after it had seen that claims were lost"

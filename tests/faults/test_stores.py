@@ -17,7 +17,7 @@ from preference_center.config import Settings
 from preference_center.consent.models import ConsentRecord
 from preference_center.db import db, transaction
 from tests.faults.proxy import SOCKET, CuttingProxy
-from tests.faults.scenario import CONNECTIONS, scenario
+from tests.faults.scenario import CONNECTIONS, MORE_THAN_TWO_CHUNKS, scenario
 from tests.support import links, make
 from tests.support.databases import postgresql_control
 
@@ -95,7 +95,8 @@ def test_a_connection_cut_at_commit_mails_nobody_twice(
     folder = tmp_path / "p"
     folder.mkdir()
     upstream = f"{url.query['host']}/{SOCKET}"
-    with CuttingProxy(folder, upstream, nth=nth, before=before) as proxy, scenario(settings, *SLOWLY) as play:
+    cutting = CuttingProxy(folder, upstream, nth=nth, before=before)
+    with cutting as proxy, scenario(settings, *SLOWLY, people=MORE_THAN_TWO_CHUNKS) as play:
         through = url.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
         play.own.start_worker(DATABASE_URL=through)
         past = play.finish(uncertain=0)

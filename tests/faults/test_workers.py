@@ -13,17 +13,15 @@ from preference_center import clock, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import Settings
 from preference_center.db import db, transaction
-from preference_center.delivery import sending
 from preference_center.delivery.models import Message, Run
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind, Notice
-from tests.faults.scenario import CONNECTIONS, Scenario, children, scenario
+from tests.faults.scenario import CONNECTIONS, MORE_THAN_TWO_CHUNKS, Scenario, children, scenario
 from tests.support import make
 
 pytestmark = [pytest.mark.only_postgresql, pytest.mark.processes, pytest.mark.usefixtures("app")]
 
 SLOWLY = ("--reply-delay", "0.003")
-MORE_THAN_TWO_CHUNKS = sending.FIRST * (1 + sending.GROWTH) + 50
 RESTARTS = 3  # long_rounds.py has more
 BIG = "A long letter with much to read in it. " * 3_000
 
