@@ -1,6 +1,7 @@
 """`python -m worker [queue ...]` serves the queues; `python -m worker clock` rings by the timetable."""
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -62,6 +63,7 @@ def serve(queues: list[str]) -> None:
     names = queues or list(jobs.QUEUES)
     _load_jobs(names)
     _learn_by_heart(names)
+    _keep_for_good()
     made = [Queue(name, connection=connection, serializer=JSONSerializer) for name in names]
     Horseman(made, connection=connection, serializer=JSONSerializer).work(logging_level="WARNING")
 
@@ -85,6 +87,12 @@ def _learn_by_heart(queues: list[str]) -> None:
         if _SIGNING.intersection(queues):
             with contextlib.suppress(OSError, ValueError):
                 signing.signers(context.load().extensions["settings"])
+
+
+def _keep_for_good() -> None:
+    """What is here by now is never garbage: else each horse would look through all of it again and again, and copy its pages by looking."""
+    gc.collect()
+    gc.freeze()
 
 
 def tick() -> None:

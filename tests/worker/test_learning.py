@@ -1,5 +1,6 @@
 """What a worker reads before its first job, so that none of its horses has to."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,9 +38,13 @@ def test_languages_statements_and_keys_are_known_before_the_first_job(
     monkeypatch.setattr(door, "_connection", lambda: None)
     monkeypatch.setattr(door, "Queue", lambda *_given, **_named: None)
     monkeypatch.setattr(door, "Horseman", Idle)
-    door.serve(["webhooks"])
-    assert signing._signers.cache_info().currsize == 0, "who signs nothing holds no key"
-    door.serve([])
+    try:
+        door.serve(["webhooks"])
+        assert signing._signers.cache_info().currsize == 0, "who signs nothing holds no key"
+        door.serve([])
+        assert gc.get_freeze_count() > 10_000, "each horse looks for garbage among what is never garbage"
+    finally:
+        gc.unfreeze()
     assert i18n._catalogue.cache_info().currsize == len(i18n.LANGUAGES)
     assert signing._signers.cache_info().currsize == 1
     with app.app_context():
