@@ -98,9 +98,8 @@ class _Turn:
     claimed_at: float = 0.0
     rings_at: float = 0.0  # for one more worker
     at_limit: bool = False  # the relay may take no more for now: its rate, or its warm-up
-    lost: bool = (
-        False  # the database has forgotten a claim of this run: others may be lost too, so the sweep is to end it
-    )
+    # the database has forgotten a claim of this run: others may be lost too, so the sweep is to end it
+    lost: bool = False
     unlearned: int | None = None  # how many the last chunk sent, until that is stored
     tally: Tally = field(default_factory=Tally)
 
