@@ -237,7 +237,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
 def _share(size: int, left: int) -> int:
     """How many to take: towards the last message less and less, so that the workers of a campaign end together.
 
-    Not less than leaves in a tenth of the time: each chunk costs the database some ten journeys, however small it is.
+    Not less than leaves in a tenth of the time: each chunk costs the database six journeys, however small it is.
     """
     return min(size, max(left // 4, size // 10, SMALLEST)) if left > 0 else size
 
