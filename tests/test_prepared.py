@@ -266,7 +266,7 @@ def test_several_asked_together_travel_together(app: Flask, tmp_path: Path) -> N
 @pytest.mark.only_postgresql
 def test_several_asked_together_each_see_what_was_committed_until_their_turn(app: Flask) -> None:
     """The order of a claim: who waits for a lock and then asks, sees what the holder of the lock committed (`reliability.md` 2.3)."""
-    held, asked = threading.Event(), threading.Event()
+    held, blocked = threading.Event(), threading.Event()
     locking = Prepared(select(_table.c.address_hash).where(_table.c.address_hash == HASH).with_for_update())
     with app.app_context(), transaction():
         add()
@@ -275,16 +275,20 @@ def test_several_asked_together_each_see_what_was_committed_until_their_turn(app
         with app.app_context(), transaction():
             _lengthen.run(whose=HASH, until=MOMENT)
             held.set()
-            asked.wait(10)
-            time.sleep(0.2)  # by now the other waits
+            waited = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+            end = time.monotonic() + 10
+            while not db.session.scalar(waited):
+                assert time.monotonic() < end, "nobody waits for the lock"
+                time.sleep(0.01)
+            blocked.set()
 
     other = threading.Thread(target=lengthen)
     other.start()
     assert held.wait(10)
     with app.app_context(), transaction():
-        asked.set()
         _, found = together(locking.asked(), _bounced.asked())
     other.join()
+    assert blocked.is_set()
     assert found.rows == [(Cause.bounce, MOMENT)]
 
 

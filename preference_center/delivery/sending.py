@@ -54,7 +54,7 @@ CHUNK_SECONDS = 1.0  # a chunk is what the relay takes in about this time
 STALE_SECONDS = 2.0  # an older judgement is not used: the rest of the chunk is judged again
 SMALLEST, FIRST, LARGEST = 20, 100, 2000
 GROWTH = 4  # at most so many times as large as the one before
-WRITTEN_AT_ONCE = 16
+WRITTEN_AT_ONCE = 16  # messages
 RING_SECONDS = 5.0  # between two rings of one run for help
 
 
