@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import newsletter, sending_house, yardsticks
+from bench import newsletter, plain_python, sending_house, yardsticks
 from bench.sending_house import SendingHouse
 from preference_center.mail import dkim, mime
 from preference_center.mail.outcomes import Envelope
@@ -61,11 +61,11 @@ def g3(rounds: int, messages: int) -> dict[str, Any]:
 
 
 def g6(rounds: int, messages: int) -> dict[str, Any]:
-    """The whole path signed, two processes, to smtplib + EmailMessage + dkimpy, two processes."""
+    """The whole path signed, two processes, to the same mail by Jinja2, EmailMessage, dkimpy and smtplib, two processes."""
     key = dkim.generate_key("rsa")
 
     def plain() -> float:
-        return yardsticks.plain_python(port, "The winter programme", newsletter.html(), newsletter.text(), key, 200)
+        return plain_python.rate(port, key, 300, yardsticks.SIZE)
 
     with yardsticks.chunking_sink() as port, _house(port, messages, signed=True, in_flight=IN_FLIGHT) as house:
         return _paired(rounds, lambda: house.rate(messages), plain, house)
