@@ -172,7 +172,6 @@ def _judge(
     topic: Topic, people: list[int], campaign: Campaign, declared: contacts.Declared, now: datetime
 ) -> tuple[dict[int, _Judged], set[int]]:
     """The judge's answers by contact, and who of them wants mail less often. All are held before anybody is judged."""
-    write_out()
     *_, spaced, verdicts = together(
         *contacts.keeping(people),
         cadences.holding(topic, people),

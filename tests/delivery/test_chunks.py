@@ -79,6 +79,22 @@ def test_a_message_waits_for_its_next_try(app: Flask) -> None:
         assert not chunks.claim(run, campaign, topic, 10)
 
 
+def test_what_was_changed_and_not_written_yet_counts(app: Flask) -> None:
+    with transaction():
+        campaign, topic, run, people = _sending(3)
+    with transaction():
+        for one in (campaign, topic, run):
+            db.session.refresh(one)  # whatever is read again later writes out by itself
+        message = db.session.scalars(select(Message).where(Message.contact_id == people[0].id)).one()
+        person = db.session.get_one(Contact, people[1].id)
+        message.next_try_at, person.link_epoch = clock.now() + timedelta(minutes=1), 7
+        taken = chunks.claim(run, campaign, topic, 10)
+    assert [(one.email, one.link_epoch) for one in taken.messages()] == [
+        ("person1@example.org", 7),
+        ("person2@example.org", 0),
+    ]
+
+
 def test_nobody_is_claimed_twice(app: Flask) -> None:
     with transaction():
         campaign, topic, run, _ = _sending()
