@@ -6,6 +6,7 @@ or chosen. The variants are part of the version, and so of what is approved and 
 
 import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -65,6 +66,11 @@ def content_of(version: CampaignVersion, variant: int | None) -> CampaignVersion
 def count(version: CampaignVersion) -> int:
     """How many contents there are, the first one included."""
     return 1 + len((version.experiment or {}).get("variants", ()))
+
+
+def wait(version: CampaignVersion) -> timedelta:
+    """From the last who tries it until the winner is chosen; none without an experiment."""
+    return timedelta(minutes=(version.experiment or {}).get("wait_minutes", 0))
 
 
 def letters(version: CampaignVersion) -> str:

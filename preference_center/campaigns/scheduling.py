@@ -109,10 +109,10 @@ def schedule(
     campaign = queries.lock(campaign.id)
     approvals.check_newest(campaign, version or campaign.version)
     begin = _begin(at, now)
-    not_after = _last_moment(at, begin, not_after)
+    chosen = queries.version(campaign)
+    not_after = _last_moment(at, begin, not_after, experiments.wait(chosen))
     topic = db.session.get_one(Topic, campaign.topic_id)
     _check_topic(topic)
-    chosen = queries.version(campaign)
     content.preview(chosen, language="en")
     imprints.seal(chosen, topic)
     campaign.freeze_segment(segments.frozen(chosen.segment))
@@ -135,14 +135,20 @@ def _begin(at: datetime | Plan, now: datetime) -> datetime:
     return timing.start_of(at, now) if isinstance(at, Plan) else timing.next_open(at)
 
 
-def _last_moment(at: datetime | Plan, begin: datetime, not_after: datetime | None) -> datetime | None:
+def _last_moment(
+    at: datetime | Plan, begin: datetime, not_after: datetime | None, trying: timedelta
+) -> datetime | None:
     """The last moment as it was given; with a sending calendar never open-ended, as a day alone may be a closed one."""
     last = max(begin, at.ends()) if isinstance(at, Plan) else begin
     if not_after is None:
-        return last + _CALENDAR_DAYS if timing.settings().sending_calendar.open else None
+        return last + _CALENDAR_DAYS + trying if timing.settings().sending_calendar.open else None
     if not_after.tzinfo is None or not_after <= begin:
-        raise Invalid("The last moment lies after the start.", {"not_after": "The last moment lies after the start."})
-    return not_after
+        wrong = "The last moment lies after the start."
+    elif not_after <= begin + trying:
+        wrong = "Before the last moment no winner of the test is chosen, so most would get nothing. Choose a later one."
+    else:
+        return not_after
+    raise Invalid(wrong, {"not_after": wrong})
 
 
 def unschedule(campaign: Campaign) -> None:

@@ -126,6 +126,17 @@ def test_a_last_moment_lies_after_the_start(campaign: Campaign, at: datetime) ->
     assert set(refused.value.faults) == {"not_after"}
 
 
+def test_the_last_moment_of_a_test_of_contents_lies_after_its_winner(campaign: Campaign) -> None:
+    trial = {"share": 20, "wait_minutes": 120, "metric": "clicked", "variants": [{"subject": "Other words"}]}
+    with transaction():
+        scheduling.save(campaign, on_version=1, actor="", experiment=trial)
+    with pytest.raises(Invalid, match="winner") as refused, transaction():
+        scheduling.schedule(campaign, NOW, not_after=NOW + timedelta(hours=2))
+    assert set(refused.value.faults) == {"not_after"}
+    with transaction():
+        scheduling.schedule(campaign, NOW, not_after=NOW + timedelta(hours=2, minutes=1))
+
+
 def test_taking_it_back_forgets_the_plan(campaign: Campaign) -> None:
     _planned(campaign, 2026, 3, 10, 9, 0, zone="", not_after=NOW + timedelta(days=20))
     with transaction():
