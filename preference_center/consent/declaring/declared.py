@@ -235,11 +235,16 @@ def _topics(keys: Sequence[str], faults: dict[str, str]) -> list[Topic]:
     found = {t.key: t for t in db.session.scalars(select(Topic).where(Topic.key.in_(wanted)))}
     wrong = [key for key in wanted if key not in found or found[key].retired_at]
     if wrong:
-        live = ", ".join(topic.key for topic in catalogue.live()) or "none yet"
+        live = ", ".join(topic.key for topic in declarable()) or "none yet"
         faults["topics"] = f"Not a topic in use: {', '.join(wrong)}. There are: {live}."
     elif any(topic.purpose_key == tracking.PURPOSE for topic in found.values()):
         faults["topics"] = "No file can agree to tracking: people are asked here, each time it is offered anew."
     return [found[key] for key in wanted if key in found]
+
+
+def declarable() -> list[Topic]:
+    """The topics that a file can agree to."""
+    return [topic for topic in catalogue.live() if topic.purpose_key != tracking.PURPOSE]
 
 
 def _basis(

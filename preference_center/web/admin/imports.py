@@ -54,7 +54,7 @@ class TermsForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
-        self.topics.choices = options((topic.key, topic.name("en")) for topic in catalogue.live())
+        self.topics.choices = options((topic.key, topic.name("en")) for topic in declared.declarable())
         bases = [(basis.value, words.BASES[basis]) for basis in LegalBasis]
         self.basis.choices = options([("", _l("Nothing: store them without consent")), *bases])
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from preference_center.consent import tracking
 from preference_center.consent.declaring import declared
 from preference_center.contacts import imports
 from preference_center.contacts import queries as contacts
@@ -60,6 +61,14 @@ def test_from_the_file_to_stored_consent(marketer: Console, news: Topic, bell: W
     assert zofia is not None and zofia.attributes["first_name"] == "Zofia"
     text = marketer.text(f"/admin/contacts/{zofia.public_id}")
     assert "Yes Product news" in text and "import" in text
+
+
+def test_no_box_for_tracking_as_no_file_can_agree_to_it(marketer: Console, news: Topic) -> None:  # S76
+    with transaction():
+        offered = tracking.offer()
+    form = marketer.get(_upload(marketer).headers["Location"]).text
+    assert 'value="news"' in form
+    assert f'value="{offered.key}"' not in form
 
 
 @pytest.mark.parametrize(
