@@ -2,10 +2,12 @@
 
 from flask import Flask
 
-from preference_center import lifelines
+from preference_center import lifelines, timekeeping
 from preference_center.app import create_app
 
 
 def site() -> Flask:
     lifelines.tie_to_forker()
-    return create_app()
+    app = create_app()
+    timekeeping.keep_on(app)
+    return app

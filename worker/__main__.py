@@ -18,11 +18,11 @@ from rq import Queue, Worker
 from rq.job import Job as RQJob
 from rq.serializers import JSONSerializer
 
-from preference_center import embedded, i18n, jobs, prepared
+from preference_center import embedded, i18n, jobs, prepared, timekeeping
 from preference_center.db import db
 from preference_center.mail import signing
 from worker import context, sealing
-from worker.timetable import EVERY, LOOK_AT_TIME_EVERY, SEAL_AGAIN, SEAL_EVERY
+from worker.timetable import EVERY, SEAL_AGAIN, SEAL_EVERY
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Horseman(Worker):
 
     def main_work_horse(self, job: RQJob, queue: Queue) -> None:
         context.in_forked_child()
-        context.keep_time()
+        timekeeping.keep(context.load())
         if job.func_name == jobs.PROCESS_POSTS.path:
             os.nice(_PATIENT)
         super().main_work_horse(job, queue)
@@ -107,13 +107,11 @@ def tick() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     bell = context.load().extensions["bell"]
+    timekeeping.keep_on(context.load())
     due = dict.fromkeys(EVERY, 0.0)
-    seal_at = look_at = 0.0
+    seal_at = 0.0
     while not stop:
         now = time.monotonic()
-        if look_at <= now:
-            look_at = now + LOOK_AT_TIME_EVERY
-            context.keep_time()
         if seal_at <= now:  # not a job: a fork each second would cost more than the sealing
             seal_at = now + (SEAL_EVERY if sealing.round_of_sealing() else SEAL_AGAIN)
         for job in [job for job, at in due.items() if at <= now]:

@@ -1,6 +1,5 @@
 """One app per process, and around each job: the app's context, a log line, an end when the parent dies."""
 
-import contextlib
 import ctypes
 import functools
 import inspect
@@ -15,11 +14,9 @@ from typing import ParamSpec
 
 import structlog
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 
-from preference_center import clock
 from preference_center.app import create_app
-from preference_center.db import db, shared_time, transaction
+from preference_center.db import db, transaction
 
 log = structlog.get_logger()
 P = ParamSpec("P")
@@ -67,16 +64,6 @@ def in_forked_child() -> None:
     _limit_memory(load().extensions["settings"].job_memory)
     with load().app_context():
         db.engine.dispose(close=False)
-
-
-def keep_time() -> None:
-    """Go by the clock that all machines share: whose break or night is over must not rest on the clock of this one (T1).
-
-    Where the database does not answer, the job will say so.
-    """
-    with load().app_context(), contextlib.suppress(SQLAlchemyError):
-        if ahead := clock.keep_to(shared_time):
-            log.warning("clock.wrong", seconds_ahead=round(ahead.total_seconds(), 1))
 
 
 def _limit_memory(megabytes: int) -> None:

@@ -18,4 +18,3 @@ EVERY: dict[Job, int] = {
 }
 
 SEAL_EVERY, SEAL_AGAIN = 1.0, 15.0  # seconds; the second after the database did not answer
-LOOK_AT_TIME_EVERY = 60.0  # seconds; which clock this process goes by

@@ -7,7 +7,7 @@ import pytest
 from tests.support.sources import MODULES, read, unit_named, unit_of
 
 FLOORS = {
-    0: "config db driver engines prepared clock errors jobs signed_links i18n embedded lifelines serving wall_clock failpoints "
+    0: "config db driver engines prepared clock errors jobs signed_links i18n embedded lifelines serving timekeeping wall_clock failpoints "
     "kept_secrets lending turns",
     1: "contacts accounts topics mail",
     2: "suppressions providers",
