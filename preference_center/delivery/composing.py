@@ -62,7 +62,10 @@ class Written:
 
 
 class Composer:
-    """Made once a run: everything that is the same for many contacts is prepared here and in its forms, one a language."""
+    """Made once a run: everything that is the same for many contacts is prepared here and in its forms, one a language.
+
+    ValueError where the settings make no sender's address.
+    """
 
     def __init__(self, campaign: Campaign, version: CampaignVersion, topic: Topic) -> None:
         self.settings: Settings = current_app.extensions["settings"]
@@ -73,6 +76,7 @@ class Composer:
         self.signers = signing.signers(self.settings)
         self.domain = self.settings.sending_domain
         self.bounce_domain = self.settings.bounce_domain or self.domain
+        mime.envelope_address(f"bounce@{self.bounce_domain}")
         self.unsubscribe_mailbox = self.settings.unsubscribe_mailbox or f"unsubscribe@{self.domain}"
         fixed = [
             ("From", mime.mailbox(self.settings.from_name, self.settings.from_address)),

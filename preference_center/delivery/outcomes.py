@@ -11,7 +11,7 @@ from preference_center.delivery import chunks
 from preference_center.delivery.chunks import Ending
 from preference_center.delivery.models import Message, MessageState
 from preference_center.mail import refusals
-from preference_center.mail.outcomes import Outcome, Result
+from preference_center.mail.outcomes import NO_ADDRESS, Outcome, Result
 from preference_center.mail.refusals import Verdict
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -44,8 +44,13 @@ def ending_of(result: Result, attempt: int, give_up_at: datetime, *, held_back: 
 
 
 def is_dead(result: Result) -> bool:
-    """Whether the relay says that this address does not exist; policy and content refusals (5.7.x) say nothing of it."""
-    if result.phase in _BEFORE_THE_RECIPIENT and result.code is not None:
+    """Whether the relay says that this address does not exist; policy and content refusals (5.7.x) say nothing of it.
+
+    What nobody but ourselves says of an address is a fault of the address only where we could not write it down.
+    """
+    if result.code is None:
+        return result.enhanced == NO_ADDRESS
+    if result.phase in _BEFORE_THE_RECIPIENT:
         return False
     return refusals.classify(result.enhanced, result.text, result.code) is Verdict.hard
 

@@ -40,7 +40,6 @@ from preference_center.delivery.restoring import holding
 from preference_center.delivery.results import trials
 from preference_center.delivery.results.trials import Composers
 from preference_center.errors import DomainError
-from preference_center.mail.dkim import UnusableKey
 from preference_center.mail.outcomes import Envelope, TroubleKind
 from preference_center.mail.smtp import Courier
 from preference_center.prepared import Answer, Asked, Prepared
@@ -148,13 +147,17 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         if campaign is None or campaign.state is not CampaignState.sending:
             return None
         version = campaigns.version(campaign, campaign.approved_version)
-        if fault := holding.reason() or approvals.fault(campaign):
-            _pause(campaign_id, fault)
+        try:
+            held = holding.reason()
+        except OSError as fault:
+            held = _no_journal(fault)
+        if why_not := held or approvals.fault(campaign):
+            _pause(campaign_id, why_not)
             return None
         topic = db.session.get_one(Topic, campaign.topic_id)
         try:
             composer = trials.composer(campaign, version, topic)
-        except (DomainError, UnusableKey, OSError, MemoryError) as fault:  # until a person mends it
+        except (DomainError, ValueError, OSError, MemoryError) as fault:  # until a person mends it
             _pause(campaign_id, f"The mail cannot be written: {str(fault) or 'it takes too much memory'}")
             return None
         relay = pacing.choose(settings)
@@ -171,7 +174,12 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
         db.session.add(started)
         db.session.flush()
         started.journal = f"{started.id}-{secrets.token_hex(4)}.journal"  # after a restore numbers come again
-        journal = Journal(settings.journals / started.journal, campaign.public_id)
+        try:
+            journal = Journal(settings.journals / started.journal, campaign.public_id)
+        except OSError as fault:
+            db.session.delete(started)
+            _pause(campaign_id, _no_journal(fault))
+            return None
         db.session.execute(update(Run).where(Run.id == started.id).values(lease_until=_lease_end()))
         give_up_at = campaign.gives_up_at()
         own_run, own_campaign, own_topic = _as_now(started), _as_now(campaign), _as_now(topic)
@@ -184,6 +192,10 @@ def _begin(campaign_id: int, stop: Callable[[], bool]) -> _Turn | None:
     lane = Lane(relay, own_run.id, settings.relay_connections, dict(settings.domain_rates))
     lookout = Lookout(campaign_id)
     return _Turn(own_run, own_campaign, own_topic, journal, courier, composer, give_up_at, stop, lookout, lane)
+
+
+def _no_journal(fault: OSError) -> str:
+    return f"The journals on {socket.gethostname()[:80]} cannot be used ({fault.strerror}). Look at its DATA_DIR."
 
 
 def _as_now(row: Row) -> Row:

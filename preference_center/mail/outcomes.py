@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from preference_center.mail.header_lines import header_text
 
 TEXT_LIMIT = 300
+NO_ADDRESS = "5.1.3"  # RFC 3463: what stands for the recipient is no address
 NOT_SENT = 421  # stands in the journal for the answer to an end that was noted and never left
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)")

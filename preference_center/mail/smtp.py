@@ -18,6 +18,7 @@ from preference_center.mail.flight import Flight
 from preference_center.mail.link import Address, Limits
 from preference_center.mail.opening import Features
 from preference_center.mail.outcomes import (
+    NO_ADDRESS,
     Envelope,
     Journal,
     Outcome,
@@ -372,7 +373,7 @@ def _flight(envelope: Envelope) -> Flight | Result:
     try:
         recipient, recipient_utf8 = _address(envelope.recipient)
     except ValueError as error:
-        return _broken(envelope, "5.1.3", f"recipient: {error}")
+        return _broken(envelope, NO_ADDRESS, f"recipient: {error}")
     data = envelope.data if envelope.dotless else _made_dotless(envelope.data)
     return Flight(Envelope(envelope.key, sender, recipient, data, dotless=True), utf8=sender_utf8 or recipient_utf8)
 
