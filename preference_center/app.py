@@ -94,5 +94,13 @@ def _engine_options(settings: Settings) -> dict[str, object]:
         "pool_size": 10,
         "max_overflow": 10,
         "pool_timeout": 5,
-        "connect_args": {"connect_timeout": 5, "options": "-c lock_timeout=5000 -c timezone=UTC"},
+        "connect_args": {
+            "connect_timeout": 5,
+            "options": "-c lock_timeout=5000 -c timezone=UTC",
+            # a database that is cut off without a word is given up after half a minute, by the kernel
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,
+        },
     }

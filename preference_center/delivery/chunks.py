@@ -154,8 +154,7 @@ def claim(
 def _look(campaign: Campaign, size: int, after: int, now: datetime) -> tuple[list[_Waiting], contacts.Declared, bool]:
     """The next ones, held for this run, from the start again at the end; the declared attributes; whether tracking is offered."""
     write_out()
-    # for this transaction: else PostgreSQL may read whole tables for one chunk, not knowing yet how many were filled in
-    first = [_PLAIN_PLANS.asked()] if is_postgresql() else []
+    first = [_SETTLED.asked()] if is_postgresql() else []
     asked = (
         _WAITING.asked(campaign=campaign.id, after=after, now=now, size=size),
         contacts.DECLARED.asked(),
@@ -322,8 +321,14 @@ _UNCLAIMED = Prepared(
 )
 _ACCEPT_UNCLAIMED = Prepared(lambda: _accept(_TABLE.c.state == MessageState.queued))
 _RECORD = update(_TABLE).where(_TABLE.c.id == bindparam("b_id")).values(record_id=bindparam("b_record"))
-_PLAIN_PLANS = Prepared(
-    select(*(func.set_config(name, "off", true()) for name in ("enable_hashjoin", "enable_mergejoin", "jit")))
+# For the transaction of a claim: no plan that reads whole tables for one chunk, as PostgreSQL does not know yet how many were filled
+# in; and a worker that freezes now must not keep these people from leaving (P4).
+_FROZEN = "10s"
+_SETTLED = Prepared(
+    select(
+        *(func.set_config(name, "off", true()) for name in ("enable_hashjoin", "enable_mergejoin", "jit")),
+        func.set_config("idle_in_transaction_session_timeout", _FROZEN, true()),
+    )
 )
 _ENDED: dict[str, Any] = {
     "state": bindparam("b_state"),

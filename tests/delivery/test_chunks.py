@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import select, text, update
+from sqlalchemy.exc import OperationalError
 
 from preference_center import clock, driver
 from preference_center.campaigns.models import Campaign, CampaignState
@@ -211,6 +212,19 @@ def test_only_the_transaction_of_a_claim_looks_everything_up_by_index(app: Flask
         chunks.claim(run, campaign, topic, 10)
         assert db.session.scalar(shown) == "off"
     assert db.session.scalar(shown) == "on"
+
+
+@pytest.mark.only_postgresql
+def test_a_worker_that_freezes_in_a_claim_holds_nobody_for_longer_than_ten_seconds(app: Flask) -> None:  # P4
+    with transaction():
+        campaign, topic, run, people = _sending()
+        ids = [one.id for one in people]
+    with pytest.raises(OperationalError), transaction():
+        chunks.claim(run, campaign, topic, 10)
+        with db.engine.connect() as other:  # who leaves waits for a lock five seconds and is asked to try again
+            other.execute(text("SET lock_timeout = '15s'"))
+            assert len(other.execute(select(Contact.id).where(Contact.id.in_(ids)).with_for_update()).all()) == 3
+    assert {state for state, _ in _states()} == {MessageState.queued}
 
 
 @pytest.mark.only_postgresql
