@@ -194,7 +194,12 @@ def seen_as(found: Contact) -> Contact:
     """The contact as this user may see them: everything masked for whoever may not see addresses."""
     if me().may(Permission.see_addresses):
         return found
-    hidden = {
-        key: f"{value[:1]}•••" if isinstance(value, str) and value else value for key, value in found.attributes.items()
-    }
+    hidden = {key: _masked(value) for key, value in found.attributes.items()}
     return Contact(email=mask(found.email), language=found.language, attributes=hidden, public_id=found.public_id)
+
+
+def _masked(value: Any) -> Any:
+    """An attribute of whatever kind: a longer text by its first sign. What is empty stays so, and shows what stands in for it."""
+    if value in ("", [], None):
+        return value
+    return f"{value[0]}•••" if isinstance(value, str) and len(value) > 1 else "•••"

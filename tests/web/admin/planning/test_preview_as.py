@@ -5,6 +5,7 @@ from flask import Flask
 
 from preference_center import clock
 from preference_center.campaigns import scheduling
+from preference_center.contacts import attributes
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
 from preference_center.topics.models import Topic
@@ -61,6 +62,29 @@ def test_who_may_not_see_addresses_sees_everything_masked(viewer: Console, path:
     )
     assert "News for A•••" in text and "R•••" in text
     assert "Anna" not in text and "Rome" not in text and "anna1@" not in text
+
+
+def test_no_kind_of_attribute_is_seen_by_who_may_not_see_them(viewer: Console, marketer: Console, news: Topic) -> None:
+    """Numbers, sets, yes and no, days, and a letter that says it all: neither as words nor by which branch is taken."""
+    with transaction():
+        for key, kind in (
+            ("debt", "number"),
+            ("ills", "set"),
+            ("insured", "boolean"),
+            ("born", "date"),
+            ("sex", "text"),
+        ):
+            attributes.declare(key, kind=kind)
+        known = {"debt": 4321, "ills": ["gout", "flu"], "insured": False, "born": "1971-02-03", "sex": "F"}
+        anna = make.follower(news, attributes=known).public_id
+        body = "{{ debt }} {{ ills }} {{ born|date }} {{ sex }} {% if insured %}insured{% else %}bare{% endif %}"
+        made = scheduling.create("Debts", news, "You owe {{ debt }}", "markdown", body).public_id
+    path, told = f"/admin/campaigns/{made}/preview", ("4321", "gout", "1971", "bare")
+    seen = marketer.text(f"{path}?as={anna}") + marketer.text(f"{path}/mail?as={anna}")
+    assert all(word in seen for word in told) and "owe 4321" in seen
+    hidden = viewer.text(f"{path}?as={anna}") + viewer.text(f"{path}/mail?as={anna}")
+    assert not any(word in hidden for word in told) and "owe •••" in hidden
+    assert "••• ••• 1••• ••• insured" in hidden
 
 
 def test_the_dark_view_turns_the_frame_dark_and_no_link_works(marketer: Console, path: str) -> None:
