@@ -131,6 +131,13 @@ def let_back(address_hash: bytes) -> None:
         db.session.flush()
 
 
+def went_away(hashes: Iterable[bytes]) -> set[bytes]:
+    """Whose owner ever went away from here, come back or not: what they had said no to is known no more."""
+    record = SuppressionRecord
+    away = or_(record.cause == Cause.erased, and_(record.cause == Cause.manual, record.source.startswith(AWAY)))
+    return set(db.session.scalars(select(record.address_hash).where(record.address_hash.in_(list(hashes)), away)))
+
+
 def _away(address_hash: bytes) -> set[Cause]:
     said = _said(address_hash)
     moved = all(source.startswith(AWAY) for source in said.get(Cause.manual, ["-"]))

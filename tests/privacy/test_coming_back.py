@@ -15,7 +15,7 @@ from preference_center.consent.eligibility import Reason
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, ConsentRecord
 from preference_center.contacts import addresses, queries
-from preference_center.contacts.models import Contact
+from preference_center.contacts.models import AddressChange, Contact
 from preference_center.db import db, transaction
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Notice, NoticeState
@@ -53,10 +53,14 @@ def signs_up(news: Topic, email: str = ANNA) -> str:
     return str(newest.payload.get("wish", ""))
 
 
-def reason(news: Topic, email: str = ANNA) -> Reason | None:
+def found(email: str) -> Contact:
     contact = queries.by_email(email)
     assert contact is not None
-    return eligibility.verdict(news, contact, clock.now()).reason
+    return contact
+
+
+def reason(news: Topic, email: str = ANNA) -> Reason | None:
+    return eligibility.verdict(news, found(email), clock.now()).reason
 
 
 def test_an_erased_person_comes_back_by_confirming_and_not_before(news: Topic) -> None:  # S76, S97
@@ -104,6 +108,28 @@ def test_who_moved_away_from_an_address_leaves_it_free_for_a_new_sign_up(news: T
     with transaction():
         confirmation.confirm(fresh, wish, BY_PERSON)
     assert reason(news) is None and reason(news, "new@example.org") is None
+
+
+@pytest.mark.parametrize("how", ["erased", "moved"])
+def test_who_comes_back_for_one_topic_gets_no_other_by_an_old_file(news: Topic, how: str) -> None:  # S76
+    with transaction():
+        offers = catalogue.by_key("offers")
+        anna = make.follower(offers)
+        ledger.withdraw_all(anna, offers.purpose_key, BY_PERSON)
+        if how == "erased":
+            erasure.erase(anna, BY_PERSON)
+        else:
+            address_change.ask(anna, addresses.parse("new@example.org"))
+    if how == "moved":
+        with transaction():
+            address_change.confirm(anna, db.session.query(AddressChange).one().public_id)
+    wish = signs_up(news)
+    with transaction():
+        assert confirmation.confirm(found(ANNA), wish, BY_PERSON)
+    old = {"basis": "consent", "topics": ["offers"], "consented_on": "2020-01-01"}
+    import_ = files.imported(f"email\n{ANNA}\nben@example.org\n", **old)
+    assert import_.figures["consent"]["offers"] == {"refused_because_no": 1, "given": 1}
+    assert reason(offers) is Reason.no_consent and reason(news) is None
 
 
 @pytest.mark.parametrize("cause", [Cause.complaint, Cause.bounce, Cause.manual])

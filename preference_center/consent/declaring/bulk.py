@@ -98,7 +98,7 @@ class Memory:
 
     states: dict[tuple[bytes, int], State] = field(default_factory=dict)
     stopped: set[tuple[bytes, str]] = field(default_factory=set)
-    # with some topics, and the no to all others stands
+    # with some topics, and the no to all others stands; or under an address they had gone away from
     begun_again: set[tuple[bytes, str]] = field(default_factory=set)
     suppressed: set[bytes] = field(default_factory=set)
 
@@ -217,11 +217,14 @@ def _when(terms: Terms, claim: storing.Claim, now: datetime) -> tuple[datetime |
 
 def _remember(terms: Terms, people: list[Person], memory: Memory) -> None:
     """Where the people who were there already stand today. What a dry run remembers of them is newer, and stays."""
-    there = {person.contact_id: person.address_hash for person in people if not person.is_new}
-    if not there or not terms.topics:
+    if not terms.topics:
         return
     topics, purposes = {t for t, _, _ in terms.topics}, {p.key for _, _, p in terms.topics}
-    now = clock.now()
+    for address_hash in register.went_away(person.address_hash for person in people):
+        memory.begun_again.update((address_hash, key) for key in purposes)
+    there, now = {person.contact_id: person.address_hash for person in people if not person.is_new}, clock.now()
+    if not there:
+        return
     own = (Subscription.contact_id.in_(there), Subscription.topic_id.in_(topics))
     for row in db.session.scalars(select(Subscription).where(*own)):
         memory.states.setdefault((there[row.contact_id], row.topic_id), row.state_at(now))
