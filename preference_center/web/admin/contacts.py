@@ -17,7 +17,7 @@ from preference_center.consent.models import State
 from preference_center.contacts import addresses, attributes
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
-from preference_center.db import transaction
+from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
 from preference_center.errors import Invalid
 from preference_center.suppressions import register
@@ -91,6 +91,8 @@ def suppress_contact(public_id: str) -> ResponseReturnValue:
     """Stop mail to this address for good. There is no button for the way back: only the person can take that (`screens.md` 4.7)."""
     with transaction():
         person = contacts.by_public_id(public_id)
+        contacts.lock([person.id], for_withdrawal=True)
+        db.session.refresh(person)  # the address may have changed while we waited
         if person.address_hash:
             register.suppress(person.address_hash, Cause.manual, me().actor)
         audit.note(me().actor, "contact.suppressed", "contact", person.public_id)

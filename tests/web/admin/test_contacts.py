@@ -1,11 +1,17 @@
 """The contact pages: list, search, one person, and what a viewer is not shown."""
 
+import threading
+import time
+
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
+from preference_center import clock
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
-from preference_center.contacts import attributes
+from preference_center.contacts import addresses, attributes
+from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.suppressions import register
@@ -95,6 +101,37 @@ def test_stopping_all_mail_suppresses_and_offers_no_way_back(owner: Console, peo
     text = owner.text(path)
     assert "suppressed_manual" in text
     assert "Stop all mail to this address" not in text
+
+
+@pytest.mark.only_postgresql
+def test_stopping_all_mail_waits_for_whoever_holds_the_person_and_stops_where_mail_goes_then(
+    owner: Console, app: Flask, people: Topic
+) -> None:
+    """S39: a claim that was judged before is over when this is answered; and the address may just have changed."""
+    path, new = _page_of("anna@example.org"), addresses.parse("anna@new.example.org")
+    owner.get(path)
+    held, waited = threading.Event(), threading.Event()
+
+    def move() -> None:
+        blocked = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        with app.app_context(), transaction():
+            anna = db.session.query(Contact).filter_by(email="anna@example.org").one()
+            contacts.lock([anna.id])
+            held.set()
+            end = time.monotonic() + 3
+            while not waited.is_set() and time.monotonic() < end:
+                if db.session.scalar(blocked):
+                    waited.set()
+                time.sleep(0.01)
+            anna.move_to(new.email, new.hash, clock.now())
+
+    other = threading.Thread(target=move)
+    other.start()
+    assert held.wait(10)
+    assert owner.post(f"{path}/suppress").status_code == 302
+    other.join()
+    assert waited.is_set()
+    assert register.standing([new.hash]) == {new.hash: Cause.manual}
 
 
 def test_a_contact_that_does_not_exist_is_not_found(owner: Console) -> None:
