@@ -47,6 +47,7 @@ def fill_range(campaign_id: int, now: datetime | None = None) -> bool:
 
 def _insert(campaign: Campaign, after: int, to: int, now: datetime) -> None:
     version = campaigns.version(campaign, campaign.approved_version)
+    reach.hold_family(version)
     topic = db.session.get_one(Topic, campaign.topic_id)
     mine = and_(Contact.id > after, Contact.id <= to)
     waits = waves.due(campaign, mine, now)

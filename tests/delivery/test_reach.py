@@ -1,15 +1,20 @@
 """Once more for those who did not get it, never for those who did; a correction for those who did, never for others."""
 
+import threading
+import time
+
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
+from preference_center import clock
 from preference_center.campaigns import copying, queries, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
+from preference_center.delivery import outbox
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import reach
 from preference_center.errors import Conflict, Invalid
@@ -196,3 +201,35 @@ def test_who_was_reached_by_a_once_more_of_a_once_more_is_not_reached_again(ende
         _end(ended, {"late": (MessageState.delivered, None)})  # told late
     fill(beside)
     assert _audience(beside) == {"capped", "doubt"}
+
+
+@pytest.mark.only_postgresql
+def test_two_filled_at_once_reach_nobody_twice(app: Flask, ended: Campaign) -> None:  # P2
+    """One is asked for of the campaign, and one of a "once more" of it that has ended."""
+    with transaction():
+        first = reach.resend(ended, ["frequency_cap", "too_late"])
+    fill(first)
+    with transaction():
+        _end(first, dict.fromkeys(["late", "capped"], (MessageState.failed, "refused")))
+        scheduling.cancel(first)
+        pair = [reach.resend(first, ["refused"]), reach.resend(ended, ["frequency_cap", "too_late"])]
+        for one in pair:
+            scheduling.schedule(one, clock.now())
+        scheduling.start_due(clock.now())
+    one, other = (made.id for made in pair)
+
+    def fill_the_other() -> None:
+        with app.app_context(), transaction():
+            outbox.fill_range(other)
+
+    thread = threading.Thread(target=fill_the_other)
+    with transaction():
+        outbox.fill_range(one)
+        thread.start()
+        waits = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        until = time.monotonic() + 10
+        while thread.is_alive() and not db.session.scalar(waits):
+            assert time.monotonic() < until, "it neither waits nor ends"
+            time.sleep(0.01)
+    thread.join()
+    assert [_audience(made) for made in pair] == [{"capped", "late"}, set()]

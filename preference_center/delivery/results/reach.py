@@ -56,6 +56,17 @@ def correct(campaign: Campaign, actor: str = "") -> Campaign:
     )
 
 
+def hold_family(version: CampaignVersion) -> None:
+    """Let nobody else fill a "once more" of the same first campaign until the transaction ends: neither would see whom the other takes.
+
+    Who fills holds a campaign of its own before this one, which has ended; whoever holds that one wants no other.
+    """
+    rule: dict[str, Any] = version.audience or {}
+    if "missed_by" in rule:
+        above, _ = _family(queries.by_public_id(rule["missed_by"]))
+        queries.lock(queries.by_public_id(above[-1]).id)
+
+
 def condition(version: CampaignVersion) -> ColumnElement[bool]:
     """The part of a version's audience that speaks of an earlier campaign, over Contact."""
     rule: dict[str, Any] = version.audience or {}
