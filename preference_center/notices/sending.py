@@ -7,7 +7,6 @@ after a crash (it is service mail the person asked for); it is never lost.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import structlog
@@ -18,10 +17,11 @@ from preference_center import clock, jobs
 from preference_center.config import Settings
 from preference_center.contacts import moving
 from preference_center.contacts.models import Contact
-from preference_center.db import db, new_public_id, transaction
-from preference_center.mail import mime, signing, smtp
-from preference_center.mail.smtp import Envelope, Outcome, Relay
-from preference_center.notices import letters
+from preference_center.db import db, transaction
+from preference_center.errors import Unavailable
+from preference_center.mail import mime, smtp
+from preference_center.mail.outcomes import TEXT_LIMIT, Outcome
+from preference_center.notices import envelopes, letters
 from preference_center.notices.models import TO_US, Kind, Notice, NoticeState
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -33,8 +33,9 @@ WAITS = [timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 60, 180, 360)]
 MOST_TRIES = len(WAITS) + 1
 NONE = 0  # no notice has this id
 _WAITING = Notice.state.in_([NoticeState.queued, NoticeState.sending])
-# What a notice has to say now, by a room above this one, where time may have passed since it was owed; none: nothing any more.
-Today = Callable[[Notice, Contact | None], dict[str, Any] | None]
+# What a notice has to say now, by a room above this one, where time may have passed since it was owed; none: nothing any more;
+# a moment: it is asked again then.
+Today = Callable[[Notice, Contact | None], dict[str, Any] | datetime | None]
 
 
 def owe(kind: Kind, contact: Contact, payload: dict[str, Any]) -> Notice:
@@ -77,21 +78,7 @@ def send(notice_id: int, today: Today = as_noted) -> bool:
     with transaction():
         if not _claim(notice_id):
             return False
-    notice, contact = _load(notice_id)
-    if notice.attempts > MOST_TRIES:
-        return _finish(notice_id, _Ending(NoticeState.failed, trouble="too many tries"))
-    to = _mailbox(notice, contact)
-    said = today(notice, contact)
-    if to is None or said is None or not _may_write_to(notice, contact, *to):
-        return _finish(notice_id, _Ending(NoticeState.dropped))
-    message_id, envelope = _envelope(notice, contact, to[0], said)
-    kind, attempts = notice.kind, notice.attempts
-    db.session.rollback()
-    settings: Settings = current_app.extensions["settings"]
-    result = smtp.send_one(Relay.from_url(settings.relay_url), envelope)
-    ending = _ending(result.outcome, result.text, attempts, message_id)
-    log.info("notice.tried", kind=kind, outcome=result.outcome, state=ending.state, code=result.code)
-    return _finish(notice_id, ending)
+    return _finish(notice_id, _try(*_load(notice_id), today))
 
 
 @dataclass(frozen=True)
@@ -100,9 +87,40 @@ class _Ending:
     message_id: str | None = None
     trouble: str | None = None
     wait: timedelta = timedelta(0)
+    counts: bool = True  # as a try
 
 
-def _ending(outcome: Outcome, words: str, attempts: int, message_id: str) -> _Ending:
+def _try(notice: Notice, contact: Contact | None, today: Today) -> _Ending:
+    if notice.attempts > MOST_TRIES:
+        return _Ending(NoticeState.failed, trouble="too many tries")
+    to = _mailbox(notice, contact)
+    said = today(notice, contact)
+    if to is None or said is None or not _may_write_to(notice, contact, *to):
+        return _Ending(NoticeState.dropped)
+    if isinstance(said, datetime):
+        return _Ending(NoticeState.queued, wait=said - clock.now(), counts=False)
+    return _hand_over(notice, contact, to[0], said)
+
+
+def _hand_over(notice: Notice, contact: Contact | None, mailbox: str, said: dict[str, Any]) -> _Ending:
+    kind, attempts = notice.kind, notice.attempts
+    try:
+        means = envelopes.means()
+        message_id, envelope = envelopes.seal(means, notice, letters.write(notice, contact, said), mailbox)
+    except Unavailable as fault:  # no fault of this notice, and no try of it
+        log.error("notice.no_means", kind=kind, trouble=fault.message)
+        return _Ending(NoticeState.queued, None, fault.message[:TEXT_LIMIT], WAITS[0], counts=False)
+    except ValueError as fault:  # it must not hold up the notices behind it
+        log.error("notice.not_written", kind=kind, fault=type(fault).__name__)
+        return _ending(Outcome.not_sent, f"This mail cannot be written: {fault}"[:TEXT_LIMIT], attempts)
+    db.session.rollback()
+    result = smtp.send_one(means.relay, envelope)
+    ending = _ending(result.outcome, result.text, attempts, message_id)
+    log.info("notice.tried", kind=kind, outcome=result.outcome, state=ending.state, code=result.code)
+    return ending
+
+
+def _ending(outcome: Outcome, words: str, attempts: int, message_id: str | None = None) -> _Ending:
     if outcome is Outcome.accepted:
         return _Ending(NoticeState.sent, message_id)
     if outcome is Outcome.uncertain:  # it most likely arrived, and the person can ask again
@@ -120,6 +138,7 @@ def _finish(notice_id: int, ending: _Ending) -> bool:
             .where(Notice.id == notice_id, Notice.state == NoticeState.sending)
             .values(
                 state=ending.state,
+                attempts=Notice.attempts if ending.counts else Notice.attempts - 1,
                 sent_at=now if ending.state is NoticeState.sent else None,
                 message_id=ending.message_id,
                 trouble=ending.trouble,
@@ -204,27 +223,3 @@ def _may_write_to(notice: Notice, contact: Contact | None, email: str, address_h
         return not register.blocks_return(address_hash)
     cause = register.standing([address_hash]).get(address_hash)
     return cause not in (Cause.bounce, Cause.erased)
-
-
-def _envelope(notice: Notice, contact: Contact | None, mailbox: str, said: dict[str, Any]) -> tuple[str, Envelope]:
-    settings: Settings = current_app.extensions["settings"]
-    letter = letters.write(notice, contact, said)
-    message_id = f"<notice.{notice.public_id}.{new_public_id()}@{settings.sending_domain}>"
-    data = mime.message(
-        [
-            ("From", mime.mailbox(settings.from_name, settings.from_address)),
-            ("To", mime.mailbox("", mailbox)),
-            ("Subject", letter.subject),
-            ("Date", format_datetime(clock.now())),
-            ("Message-ID", message_id),
-            ("Auto-Submitted", "auto-generated"),
-            ("Content-Language", letter.language),
-        ],
-        letter.text,
-        letter.html,
-        boundary=f"=_{new_public_id()}",
-    )
-    signers = signing.signers(settings)
-    if signers is not None:
-        data = signers.sign(data)
-    return message_id, Envelope(notice.id, settings.from_address, mailbox, data, dotless=True)

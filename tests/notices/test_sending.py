@@ -70,6 +70,11 @@ def owe(kind: Kind, language: str = "en", **payload: object) -> Notice:
         return sending.owe(kind, contact, payload)
 
 
+def owe_another(kind: Kind) -> Notice:
+    with transaction():
+        return sending.owe(kind, make.contact("bo@example.org"), {})
+
+
 def state(notice: Notice) -> tuple[NoticeState, int]:
     db.session.rollback()
     return notice.state, notice.attempts
@@ -212,6 +217,45 @@ def test_an_address_that_no_mail_can_be_written_to_holds_up_nobody(relay: Relay)
     assert sending.drain() == 1
     assert [notice.state for notice in notices] == [NoticeState.dropped, NoticeState.sent]
     assert relay.last()["To"] == "anna@example.org"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        pytest.param({"dkim_key_file": "/dev/null"}, "unencrypted private key in PEM form", id="a key that is none"),
+        pytest.param({"dkim_key_file": "/nowhere/key"}, "cannot be read (No such file", id="no key"),
+        pytest.param({"mail_from": "Shop <news@example..com>"}, "no mail address", id="a sender that is no address"),
+        pytest.param({"relay_url": "smtp://h:25?verify=perhaps"}, "must be yes or no", id="a relay that is none"),
+    ],
+)
+def test_settings_that_make_no_mail_cost_no_notice_a_try(
+    relay: Relay, app: Flask, wrong: dict[str, str], words: str
+) -> None:
+    right = app.extensions["settings"]
+    app.extensions["settings"] = replace(right, **({"dkim_selector": "s1"} | wrong))
+    first, second = owe(Kind.rights_link, opens="data"), owe_another(Kind.new_link)
+    start = datetime.now(UTC)
+    for minute in range(sending.MOST_TRIES + 1):
+        with time_machine.travel(start + timedelta(minutes=2 * minute)):
+            assert sending.drain() == 0
+        assert (state(first), state(second)) == ((NoticeState.queued, 0), (NoticeState.queued, 0))
+        assert first.trouble and words in first.trouble
+    app.extensions["settings"] = right
+    with time_machine.travel(start + timedelta(hours=2)):
+        assert sending.drain() == 2
+    assert (state(first), first.trouble) == ((NoticeState.sent, 1), None)
+
+
+def test_a_notice_that_cannot_be_written_is_given_up_with_the_reason_and_holds_up_nobody(relay: Relay) -> None:
+    broken, whole = owe(Kind.receipt, record="r" * 16, topics=["news"], at="no day"), owe_another(Kind.new_link)
+    assert sending.drain() == 1
+    assert (state(broken), state(whole)[0]) == ((NoticeState.queued, 1), NoticeState.sent)
+    assert broken.trouble and "no day" in broken.trouble
+    for tries in range(1, sending.MOST_TRIES):
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=7 * tries)):
+            sending.drain()
+    assert state(broken) == (NoticeState.failed, sending.MOST_TRIES)
+    assert "no day" in broken.trouble
 
 
 def test_a_dropped_notice_rings_the_same_bell(app: Flask, bell: WrittenBell) -> None:
