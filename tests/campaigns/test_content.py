@@ -114,10 +114,50 @@ def test_the_footer_stands_where_its_author_put_it(render: Render) -> None:
         assert part.count("Choose what you get") == 1
 
 
-@pytest.mark.parametrize("hiding", ["display:none", "visibility: hidden", "opacity:0", "max-height:0;overflow:hidden"])
-def test_the_footer_cannot_be_hidden(render: Render, hiding: str) -> None:  # S19
+HIDING = (
+    "display:none",
+    "visibility: hidden",
+    "opacity:0",
+    "opacity:.04",
+    "max-height:0;overflow:hidden",
+    "height:1px;overflow:hidden",
+    "width:calc(0px)",
+    "margin-left:-9999px;width:100px",
+    "margin:0 0 0 2000px",
+    "text-indent:-999em",
+    "letter-spacing:-3em",
+)
+
+
+@pytest.mark.parametrize("hiding", HIDING)
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<div style="{hiding}"><p>{{{{ footer }}}}</p></div>',
+        "<style>.h{{{hiding}}}</style><div class='h'>{{{{ footer }}}}</div>",
+        "<style>@media screen{{.h{{{hiding}}}}}</style><div class='h'><div>{{{{ footer }}}}</div></div>",
+        "<style>@media (max-width:9px){{.h{{color:red}} div.h{{{hiding}}}}} @media screen{{.h{{display:block;opacity:1}}}}</style>"
+        "<div class='h'>{{{{ footer }}}}</div>",
+        "<style>@media print{{table td{{{hiding}}}}}</style><p>Hello</p>",
+        '<html><body style="{hiding}"><p>Hello</p></body></html>',
+    ],
+)
+def test_the_footer_cannot_be_hidden(render: Render, source: str, hiding: str) -> None:  # S19
     with pytest.raises(Invalid, match="hidden"):
-        render(f'<div style="{hiding}"><p>{{{{ footer }}}}</p></div>')
+        render(source.format(hiding=hiding))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<style>@media (max-width:480px){.wide{display:none}}</style><p class='wide'>Hello</p><div>{{ footer }}</div>",
+        "<style>p{margin:0 0 16px}table{width:100%;max-width:600px}img{height:1px;opacity:.3}</style><table><tr><td>{{ footer }}",
+        "<div style='padding:0 24px;margin:-8px 0;text-indent:1em;width:50%;max-height:none;opacity:1'>{{ footer }}</div>",
+        "<div style='display:none'>Preview words</div>{{ footer }}",
+    ],
+)
+def test_styles_that_hide_something_else_may_stay(render: Render, source: str) -> None:
+    assert "Choose what you get" in render(source).html
 
 
 @each_format

@@ -33,6 +33,7 @@ _ADDRESS = re.compile(r"""(?<=\s)((?:href|src|background)=")([^"]*)(?=")""")
 _STYLE = re.compile(r"""(?<=\s)style="([^"]*)\"""")
 _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _OUTLOOK = re.compile(r"\[if [\w\s|!()&.-]{1,40}\]>(.*)<!\[endif\]\Z", re.DOTALL)
+_FOOTER = "<table><tbody><tr><td><p><!--footer--></p></td></tr></tbody></table>"  # it is made of these; its links withstand all
 _REVEALED = frozenset({"[if !mso]><!", "[if !mso | IE]><!", "<![endif]"})
 
 
@@ -109,6 +110,7 @@ def document(kind: ContentFormat, pieces: list[Piece]) -> Document:
     _check_places(body, found.css, marks)
     css = styles.stylesheet(found.css)
     _check_work(css, body)
+    _check_footer(css, styles.declarations(found.body_style), body, marks)
     document = layout.document(css, styles.declarations(found.body_style), body)
     # the inliner puts its <style> first; the charset must come within the first kilobyte
     inlined = _inliner().inline(document).replace("<head>", '<head><meta charset="utf-8">', 1)
@@ -218,8 +220,19 @@ def _check_places(body: str, css: str, marks: Marks) -> None:
     if blocks != sorted(blocks):
         line = marks.pieces[blocks[0]].line
         _wrong(line, "A condition stands where only rows of a table can be; put it into a cell or around the table.")
-    if line := scanning.hidden_at(body, lambda text: any(marks.pieces[n].name == "footer" for n in marks.found(text))):
-        _wrong(line, "The footer stands in an element that is hidden; everybody must see it.")
+
+
+def _check_footer(css: str, body_style: str, body: str, marks: Marks) -> None:
+    """Everybody must see it (S19): also what hides on some screens only is held against it, and against all that stands around it."""
+    footers = {number: piece.line for number, piece in enumerate(marks.pieces) if piece.name == "footer"}
+
+    def put(found: re.Match[str]) -> str:
+        return _FOOTER if int(found[1] or found[3]) in footers else found[0]
+
+    shown = marks.any.sub(put, body) if footers else body + _FOOTER
+    if scanning.is_out_of_sight(_inliner().inline(layout.document(styles.hiding(css), body_style, shown)), "footer"):
+        line = min(footers.values(), default=1)
+        _wrong(line, "The footer would be hidden, here or on some screens, by a style; everybody must see it.")
 
 
 @cache

@@ -1,11 +1,10 @@
 """Reads HTML and MJML without changing it: where addresses stand, what will be left out, what a document is made of."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from preference_center.campaigns.authoring import links
+from preference_center.campaigns.authoring import links, styles
 from preference_center.campaigns.rendering import templating
 
 MAX_NESTING = 100
@@ -225,14 +224,14 @@ class _OutlookLooker(HTMLParser):
 
 
 class _HiddenLooker(HTMLParser):
-    def __init__(self, wanted: Callable[[str], bool]) -> None:
+    def __init__(self, wanted: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.wanted, self.line = wanted, 0
+        self.found, self._wanted = False, wanted
         self._open: list[tuple[str, bool]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in VOID:
-            self._open.append((tag, is_hidden(dict(attrs).get("style") or "")))
+            self._open.append((tag, styles.hides(dict(attrs).get("style") or "")))
 
     def handle_endtag(self, tag: str) -> None:
         if any(name == tag for name, _ in self._open):
@@ -240,17 +239,16 @@ class _HiddenLooker(HTMLParser):
                 pass
 
     def handle_comment(self, data: str) -> None:
-        if self.wanted(f"<!--{data}-->") and any(hidden for _, hidden in self._open):
-            self.line = self.getpos()[0]
+        self.found |= data == self._wanted and any(hides for _, hides in self._open)
 
 
 def is_hidden(style: str) -> bool:
     return bool(_HIDDEN.search(style))
 
 
-def hidden_at(html: str, wanted: Callable[[str], bool]) -> int:
-    """The line of a wanted comment inside an element that is not shown; 0 when there is none."""
-    looker = _HiddenLooker(wanted)
+def is_out_of_sight(html: str, comment: str) -> bool:
+    """Whether this comment stands somewhere in an element that is not shown."""
+    looker = _HiddenLooker(comment)
     looker.feed(html)
     looker.close()
-    return looker.line
+    return looker.found

@@ -109,6 +109,10 @@ _URL = re.compile(r"url\(\s*+(?:'([^']*+)'|\"([^\"]*+)\"|([^)'\"\s]*+))\s*+\)", 
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.DOTALL)
 # one pair of brackets inside another at most: with more, what is never closed would be looked through again and again
 _PARTS = re.compile(r"(?:[^;\"'(]|\"[^\"]*\"|'[^']*'|\((?:[^()]|\([^()]*\))*\))+")
+_PLAIN_RULE = re.compile(r"(?<![^{}])([^{}]++)\{([^{}]*+)\}")
+_NUMBER = re.compile(r"(-?(?:\d+\.?\d*|\.\d+))(%|[a-z]*)")
+_UNITS = {"em": 16, "rem": 16, "%": 6, "vw": 6, "vh": 6, "in": 96, "cm": 38, "mm": 4, "pc": 16}  # pixels, about
+_FAINT, _NARROW, _FAR_LEFT, _FAR_RIGHT = 0.5, 20, -40, 600
 _SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
 _MEDIA = re.compile(r"@media[\w\s():,.<>=/-]+\Z", re.IGNORECASE)
 
@@ -124,6 +128,39 @@ def _declarations(style: str) -> Iterator[tuple[str, str]]:
         name, value = name.strip().lower(), value.strip()
         if colon and value and (name in PROPERTIES or name.startswith("mso-")) and is_fine(value):
             yield name, value
+
+
+def hides(style: str) -> bool:
+    """Whether this could keep what stands in an element from being seen: taken away, seen through, squeezed, or pushed off the page."""
+    return any(_hides(name, value.lower()) for name, value in _declarations(style))
+
+
+def hiding(sheet: str) -> str:
+    """Of a style sheet in our form every rule that hides, on whatever screen, as a rule for all screens."""
+    return "\n".join(f"{selector} {{ {style} }}" for selector, style in _PLAIN_RULE.findall(sheet) if hides(style))
+
+
+def _hides(name: str, value: str) -> bool:
+    match name:
+        case "display":
+            return value.startswith("none")
+        case "visibility":
+            return value.startswith(("hidden", "collapse"))
+        case "opacity":
+            return any(number / (100 if unit else 1) < _FAINT for number, unit in _numbers(value))
+        case "mso-hide":
+            return True
+        case "height" | "width" | "max-height" | "max-width":
+            return any(
+                number * _UNITS.get(unit, 1) < _NARROW for number, unit in _numbers(value) if unit != "%" or number < 1
+            )
+    if name.startswith(("margin", "padding", "text-indent", "letter-spacing", "word-spacing")):
+        return any(not _FAR_LEFT < number * _UNITS.get(unit, 1) < _FAR_RIGHT for number, unit in _numbers(value))
+    return False
+
+
+def _numbers(value: str) -> list[tuple[float, str]]:
+    return [(float(number), unit) for number, unit in _NUMBER.findall(value)]
 
 
 def is_fine(value: str) -> bool:
