@@ -4,17 +4,14 @@ Without DATABASE_URL and REDIS_URL the embedded database file and queue server i
 and kept in `DATA_DIR/secrets.json`. With a DATABASE_URL of your own, secrets must be given, so that all machines share them.
 """
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from preference_center import failpoints, kept_secrets, wall_clock
+from preference_center import failpoints, kept_secrets, settings_checks, wall_clock
 from preference_center.wall_clock import Hours, SendingCalendar
 
 
@@ -28,14 +25,16 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True)
 class Settings:
+    """All of them, right and in their one written form. What holds a secret or a password is left out of its repr()."""
+
     data_dir: Path
-    database_url: str
-    redis_url: str | None  # none: the embedded queue server
+    database_url: str = field(repr=False)
+    redis_url: str | None = field(repr=False)  # none: the embedded queue server
     public_url: str
-    secret_key: str
-    link_keys: tuple[tuple[str, str], ...]  # (key id, secret), oldest first
-    address_key: str
-    relay_url: str
+    secret_key: str = field(repr=False)
+    link_keys: tuple[tuple[str, str], ...] = field(repr=False)  # (key id, secret), oldest first
+    address_key: str = field(repr=False)
+    relay_url: str = field(repr=False)
     mail_from: str  # an address, or `Name <address>`
     organisation: str
     postal_address: str
@@ -56,7 +55,7 @@ class Settings:
     dkim_ed25519_selector: str = ""
     dkim_ed25519_key_file: str = ""
     relay_connections: int = 4
-    relays: tuple[str, ...] = ()  # more of them, beside relay_url
+    relays: tuple[str, ...] = field(default=(), repr=False)  # more of them, beside relay_url
     domain_rates: tuple[tuple[str, int], ...] = ()  # messages a minute to one recipient domain
     sending_addresses: tuple[str, ...] = ()  # the IP addresses from which mail reaches the world
     host: str = "127.0.0.1"
@@ -69,7 +68,7 @@ class Settings:
     forget_after_days: int = 1095  # after the last consent of a contact has ended; 0: never
     storage_location: str = ""  # where the data lies, for records and receipts, such as: Germany
     recipients: str = ""  # who else gets data, for the same, with ; between, such as the company that carries mail
-    hooks: Mapping[str, str] = field(default_factory=dict)  # PREFERENCE_CENTER_HOOK_… by what follows that
+    hooks: Mapping[str, str] = field(default_factory=dict, repr=False)  # PREFERENCE_CENTER_HOOK_… by what follows that
     relay_provider: str = ""  # the provider whose relay carries our mail: its events bring our marks back
     event_cap: int = 1000  # people one source may silence in an hour without our marks
     post_days: int = 30  # how long providers' posts are kept as they came
@@ -124,82 +123,71 @@ _PREFIXED = {
     "RELAY_PROVIDER", "EVENT_CAP", "POST_DAYS", "WEB_WORKERS", "ENV", "FAILPOINTS", "JOB_MEMORY",
     "TIME_ZONE", "QUIET_HOURS", "SENDING_CALENDAR", "FREQUENCY_CAPS", "HOLD_SECONDS", "ASK_NUMBER_ABOVE",
 }  # fmt: skip
-_LANGUAGES = ("en", "pl", "es", "pt-BR")  # those of i18n.py, which is too much to load for reading settings
-_WHOLE_NUMBERS = {
-    "relay_connections": (1, 64), "port": (0, 65535), "workers": (1, 64), "web_workers": (1, 64), "proxies": (0, 5),
-    "event_cap": (1, 10_000_000),
-    "post_days": (4, 400),  # longer than a provider tries again: a token that is good once stands with its post
-    "hold_seconds": (0, 3600), "ask_number_above": (0, 1_000_000_000),
-    "job_memory": (0, 1_000_000),
-    "forget_after_days": (0, 36500),
-}  # fmt: skip
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process. BadSettings names every fault at once; nothing is written before all are right."""
     faults: list[str] = []
     given = _given(environ, faults)
-    for name in sorted(given):
-        own = name.startswith("PREFERENCE_CENTER_") and not name.startswith(_HOOK)
-        if own and name.removeprefix("PREFERENCE_CENTER_") not in _PREFIXED:
-            faults.append(f"{name} is not a setting; see the list in the README.")
+    _check_names(given, faults)
     plain = {name: given.get(name, "").strip() for name in _PLAIN}
     other = {name: given.get(f"PREFERENCE_CENTER_{name}", "").strip() for name in _PREFIXED}
     data_dir = Path(plain["DATA_DIR"] or "data").absolute()
     embedded = not plain["DATABASE_URL"]
-    missing = {name for name in plain if not plain[name]}
-    _check_urls(plain, faults)
-    _check_words(given, other, faults)
-    _check_dkim(other, faults)
-    _check_mailbox(other, faults)
-    _check_complaints(other["COMPLAINTS_TO"], parseaddr(plain["MAIL_FROM"])[1], faults)
-    for name, why in (
-        ("PUBLIC_URL", "the address people reach this site under, such as https://mail.example.com"),
-        ("RELAY_URL", "your mail relay, such as smtp://user:password@relay.example.com:587"),
-        ("MAIL_FROM", "who mail comes from, such as Shop <news@example.com>"),
-        ("ORGANISATION", "your legal name; the law wants it in each mail"),
-        ("POSTAL_ADDRESS", "your postal address; the law wants it in each mail"),
-    ):
-        if name in missing:
-            faults.append(f"{name} is missing: {why}.")
-    if plain["MAIL_FROM"] and not re.fullmatch(r"[^@\s]+@[^@\s]+\.?[^@\s]+", parseaddr(plain["MAIL_FROM"])[1]):
-        faults.append("MAIL_FROM holds no address; write it as: Shop <news@example.com>.")
-    try:
-        failpoints.read(other["FAILPOINTS"])
-    except ValueError as fault:
-        faults.append(f"PREFERENCE_CENTER_FAILPOINTS: {fault}.")
-    numbers: dict[str, Any] = _numbers(other, faults) | wall_clock.settings(other, faults)
-    more_relays, rates = _relays(other["RELAYS"], faults), _domain_rates(other["DOMAIN_RATES"], faults)
-    addresses = _sending_addresses(other["SENDING_ADDRESSES"], faults)
+    parsed = _checked(given, plain, other, faults)
     secret = kept_secrets.read(plain, other, data_dir, embedded, faults)
     if faults:
         raise BadSettings(faults)
     kept: dict[str, Any] = {
         name.lower(): value
         for name, value in other.items()
-        if value
-        and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR", "RELAYS", "DOMAIN_RATES", "SENDING_ADDRESSES"}
-        and name.lower() not in numbers
+        if value and name not in {"ADDRESS_KEY", "ENV", "JOURNAL_DIR"} and name.lower() not in parsed
     }
     return Settings(
         data_dir=data_dir,
         database_url=plain["DATABASE_URL"] or f"sqlite:///{data_dir / 'preference-center.db'}",
         embedded_database=embedded,
         redis_url=plain["REDIS_URL"] or None,
-        public_url=plain["PUBLIC_URL"].rstrip("/"),
+        public_url=plain["PUBLIC_URL"],
         relay_url=plain["RELAY_URL"],
         mail_from=plain["MAIL_FROM"],
         organisation=plain["ORGANISATION"],
         postal_address=plain["POSTAL_ADDRESS"].replace("\\n", "\n"),
         hooks=hooks(given),
-        relays=more_relays,
-        domain_rates=rates,
-        sending_addresses=addresses,
         journal_dir=Path(other["JOURNAL_DIR"]) if other["JOURNAL_DIR"] else None,
         **secret,
-        **numbers,
+        **parsed,
         **kept,
     )
+
+
+def _check_names(given: dict[str, str], faults: list[str]) -> None:
+    for name in sorted(given):
+        own = name.startswith("PREFERENCE_CENTER_") and not name.startswith(_HOOK)
+        if own and name.removeprefix("PREFERENCE_CENTER_") not in _PREFIXED:
+            faults.append(f"{name} is not a setting; see the list in the README.")
+
+
+def _checked(given: dict[str, str], plain: dict[str, str], other: dict[str, str], faults: list[str]) -> dict[str, Any]:
+    """Looks at each setting and leaves it in its one written form; those that are more than text are returned."""
+    settings_checks.check_needed(plain, faults)
+    settings_checks.check_words(given, _PLAIN | {f"PREFERENCE_CENTER_{name}" for name in _PREFIXED}, faults)
+    settings_checks.check_urls(plain, faults)
+    settings_checks.check_own_names(plain, other, faults)
+    settings_checks.check_mailbox(other, faults)
+    settings_checks.check_pages(other, faults)
+    settings_checks.check_dkim(other, faults)
+    try:
+        failpoints.read(other["FAILPOINTS"])
+    except ValueError as fault:
+        faults.append(f"PREFERENCE_CENTER_FAILPOINTS: {fault}.")
+    return {
+        "relays": settings_checks.check_relays(other["RELAYS"], faults),
+        "domain_rates": settings_checks.domain_rates(other["DOMAIN_RATES"], faults),
+        "sending_addresses": settings_checks.sending_addresses(other["SENDING_ADDRESSES"], faults),
+        **settings_checks.numbers(other, faults),
+        **wall_clock.settings(other, faults),
+    }
 
 
 def hooks(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -234,7 +222,7 @@ def _given(environ: Mapping[str, str] | None, faults: list[str]) -> dict[str, st
     if not name:
         return given
     try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
+        lines = Path(name).read_text(encoding="utf-8-sig").splitlines()  # some editors begin it with a mark
     except OSError as trouble:
         faults.append(f"PREFERENCE_CENTER_ENV names {name}, which cannot be read: {trouble.strerror}.")
         return given
@@ -247,147 +235,15 @@ def _given(environ: Mapping[str, str] | None, faults: list[str]) -> dict[str, st
             continue
         if not equals:
             faults.append(f"{name}, line {number}: write it as NAME=value.")
-        given.setdefault(key.removeprefix("export ").strip(), value.strip().strip("'\""))
+        given.setdefault(key.removeprefix("export ").strip(), _unquoted(value.strip()))
     return given
 
 
-def _check_urls(plain: dict[str, str], faults: list[str]) -> None:
-    wanted = {
-        "DATABASE_URL": (
-            {"sqlite", "postgresql+psycopg"},
-            "sqlite:///file or postgresql+psycopg://user:password@host/name",
-        ),
-        "REDIS_URL": ({"redis", "rediss", "unix"}, "redis://host:6379/0"),
-        "PUBLIC_URL": ({"http", "https"}, "https://mail.example.com"),
-        "RELAY_URL": ({"smtp", "smtps"}, "smtp://user:password@host:587"),
-    }
-    for name, (schemes, example) in wanted.items():
-        url = _split(plain[name])
-        if plain[name] and (url is None or url.scheme not in schemes or not _says_where(url)):
-            faults.append(f"{name} is not understood; write it like {example}.")
-            plain[name] = ""
-    public = urlsplit(plain["PUBLIC_URL"])
-    if public.scheme == "http" and public.hostname not in {"localhost", "127.0.0.1", "::1"}:
-        faults.append(
-            "PUBLIC_URL must begin with https:// unless it is this machine: one-click unsubscribe needs it (RFC 8058)."
-        )
-    if public.path not in {"", "/"} or public.query or public.fragment or public.username:
-        faults.append("PUBLIC_URL must end after the host: the site has a host name of its own.")
-
-
-def _check_mailbox(other: dict[str, str], faults: list[str]) -> None:
-    """Nothing of the URL is told back: it holds a password."""
-    url = _split(other["MAILBOX_URL"])
-    if other["MAILBOX_URL"] and (
-        url is None
-        or not (url.hostname and url.username and url.password)
-        or url.scheme not in {"imaps", "imap"}
-        or (url.scheme == "imap" and url.hostname not in {"localhost", "127.0.0.1", "::1"})
-    ):
-        faults.append(
-            "PREFERENCE_CENTER_MAILBOX_URL is not understood; write it like imaps://user:password@host/INBOX, with special "
-            "characters as %40. imap:// is only for this machine: a password does not travel in the clear."
-        )
-    listen = _split(f"lmtp://{other['MAILBOX_LISTEN']}")
-    if other["MAILBOX_LISTEN"] and (
-        listen is None or not listen.hostname or not listen.port or listen.path or listen.username
-    ):
-        faults.append("PREFERENCE_CENTER_MAILBOX_LISTEN is not understood; write it like 127.0.0.1:8024.")
-
-
-def _check_complaints(to: str, sender: str, faults: list[str]) -> None:
-    domain = sender.rpartition("@")[2].lower()
-    if to and domain and not re.fullmatch(rf"[\w.+-]+@([a-z0-9-]+\.)*{re.escape(domain)}", to.lower(), re.ASCII):
-        faults.append(f"PREFERENCE_CENTER_COMPLAINTS_TO must be an address at {domain} or below, such as fbl@{domain}.")
-
-
-def _relays(text: str, faults: list[str]) -> tuple[str, ...]:
-    """More relays, with spaces between; how each is to be used stands in its options."""
-    given = tuple(text.split())
-    for number, part in enumerate(given, 1):
-        url = _split(part)
-        if url is None or url.scheme not in {"smtp", "smtps"} or not _says_where(url):
-            faults.append(
-                f"PREFERENCE_CENTER_RELAYS, number {number}, is not understood; write it like "
-                "smtp://user:password@host:587?weight=2, with spaces between several."
-            )
-    return given
-
-
-def _domain_rates(text: str, faults: list[str]) -> tuple[tuple[str, int], ...]:
-    """`gmail.com=600 outlook.com=300`: messages a minute."""
-    rates = []
-    for part in text.lower().split():
-        match = re.fullmatch(r"([a-z0-9-]+(?:\.[a-z0-9-]+)+)=([1-9][0-9]{0,7})", part)
-        if match is None:
-            faults.append(
-                "PREFERENCE_CENTER_DOMAIN_RATES must be messages a minute by domain: gmail.com=600 outlook.com=300."
-            )
-            break
-        rates.append((match[1], int(match[2])))
-    return tuple(rates)
-
-
-def _sending_addresses(text: str, faults: list[str]) -> tuple[str, ...]:
-    try:  # a %zone means something on one machine alone
-        return tuple(str(ipaddress.ip_address(part.replace("%", " "))) for part in text.split())
-    except ValueError:
-        faults.append("PREFERENCE_CENTER_SENDING_ADDRESSES must be IP addresses with spaces between, one by one.")
-        return ()
-
-
-def _split(text: str) -> SplitResult | None:
-    try:
-        url = urlsplit(text)
-        _ = url.port  # a port that is no number is found only when asked for
-    except ValueError:
-        return None
-    return url
-
-
-def _says_where(url: SplitResult) -> bool:
-    """A host, or the path of a file or socket, and no spaces in it. PostgreSQL names its socket's folder by `?host=`."""
-    by_path = url.scheme in {"sqlite", "unix"}
-    by_socket = url.scheme.startswith("postgresql") and parse_qs(url.query).get("host", [""])[0].startswith("/")
-    return bool(url.path.strip("/") if by_path else url.hostname or by_socket) and not re.search(r"\s", url.netloc)
-
-
-def _check_words(given: dict[str, str], other: dict[str, str], faults: list[str]) -> None:
-    for name in sorted(_PLAIN | {f"PREFERENCE_CENTER_{name}" for name in _PREFIXED}):
-        breaks = r"[\x00-\x09\x0b-\x1f\x7f]" if name == "POSTAL_ADDRESS" else r"[\x00-\x1f\x7f]"
-        if re.search(breaks, given.get(name, "").strip()):
-            faults.append(f"{name} holds a control character, such as a line break; write it on one line.")
-    language = other["DEFAULT_LANGUAGE"]
-    if language and language not in _LANGUAGES:
-        faults.append(f"PREFERENCE_CENTER_DEFAULT_LANGUAGE must be one of {', '.join(_LANGUAGES)}.")
-    country = other["DEFAULT_JURISDICTION"]
-    if country and not re.fullmatch(r"[A-Z]{2}", country):
-        faults.append("PREFERENCE_CENTER_DEFAULT_JURISDICTION must be a country of two capital letters, such as PL.")
-
-
-def _check_dkim(other: dict[str, str], faults: list[str]) -> None:
-    """A selector and its key file belong together, and the file must be there to be read."""
-    for kind in ("DKIM_", "DKIM_ED25519_"):
-        selector, file = other[f"{kind}SELECTOR"], other[f"{kind}KEY_FILE"]
-        if bool(selector) != bool(file):
-            faults.append(
-                f"PREFERENCE_CENTER_{kind}SELECTOR and PREFERENCE_CENTER_{kind}KEY_FILE belong together: set both."
-            )
-        if file and not os.access(file, os.R_OK):
-            faults.append(f"PREFERENCE_CENTER_{kind}KEY_FILE names {file}, which cannot be read.")
-
-
-def _numbers(other: dict[str, str], faults: list[str]) -> dict[str, Any]:
-    numbers = {}
-    for name, (low, high) in _WHOLE_NUMBERS.items():
-        value = other[name.upper()]
-        if not value:
-            continue
-        if not value.isdecimal() or not low <= int(value) <= high:
-            faults.append(f"PREFERENCE_CENTER_{name.upper()} must be a whole number from {low} to {high}.")
-            continue
-        numbers[name] = int(value)
-    return numbers
+def _unquoted(value: str) -> str:
+    """Without the pair of quotes around the whole; quotes within belong to the words, as in: Dairy "Milk" and "Cream"."""
+    quote = value[:1]
+    whole = len(value) > 1 and quote in {"'", '"'} and value.find(quote, 1) == len(value) - 1
+    return value[1:-1] if whole else value
 
 
 def keeps_link_keys(settings: Settings) -> bool:

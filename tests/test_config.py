@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from preference_center import config, i18n, kept_secrets
+from preference_center import config, i18n, kept_secrets, settings_checks
 from preference_center.config import BadSettings
+from preference_center.mail import mime
 
 RIGHT = {
     "PUBLIC_URL": "https://mail.example.com",
@@ -72,6 +73,11 @@ def test_everything_missing_is_named_at_once(tmp_path: Path) -> None:
         ("PUBLIC_URL", "https://[::1", "PUBLIC_URL is not understood"),
         ("PUBLIC_URL", "http://mail.example.com", "PUBLIC_URL must begin with https://"),
         ("PUBLIC_URL", "https://example.com/mail", "PUBLIC_URL must end after the host"),
+        ("PUBLIC_URL", "https://mail.example.com?", "PUBLIC_URL must end after the host"),
+        ("PUBLIC_URL", "https://mail.example.com/#", "PUBLIC_URL must end after the host"),
+        ("PUBLIC_URL", "https://@mail.example.com", "PUBLIC_URL must end after the host"),
+        ("PUBLIC_URL", "https://mail..example.com", "PUBLIC_URL is not understood"),
+        ("PUBLIC_URL", "https://mail.example.com;x", "PUBLIC_URL is not understood"),
         (
             "RELAY_URL",
             "relay.example.com:587",
@@ -79,7 +85,37 @@ def test_everything_missing_is_named_at_once(tmp_path: Path) -> None:
         ),
         ("RELAY_URL", "smtp://relay.example.com:99999", "RELAY_URL is not understood"),
         ("RELAY_URL", "smtp://", "RELAY_URL is not understood"),
+        ("RELAY_URL", "smtp://relay.example.com?verify=maybe", "verify= in the relay URL must be yes or no."),
+        ("RELAY_URL", "smtp://u:p@relay.example.com:25/path", "the relay URL goes on after host and port"),
+        ("RELAY_URL", "smtp://user@relay.example.com", "names a user without a password"),
+        ("RELAY_URL", "smtp://relay.example.com?weight=" + "9" * 5000, "must be a whole number from 1 to 1000"),
+        ("RELAY_URL", "smtps://relay.example.com?ca_file=/nowhere.pem", "/nowhere.pem, which cannot be read."),
+        (
+            "PREFERENCE_CENTER_RELAYS",
+            "smtp://a.example smtp://b.example?tls=perhaps",
+            "number 2, is not understood; tls=",
+        ),
         ("MAIL_FROM", "Example Shop", "MAIL_FROM holds no address; write it as: Shop <news@example.com>."),
+        ("MAIL_FROM", "Shop <news@example..com>", "what stands after the @ is no domain. Write it as: Shop <"),
+        ("MAIL_FROM", "Shop <-news@example.com>", "it begins with a hyphen"),
+        ("MAIL_FROM", '"a b"@example.com', "the part before the @ is missing, too long, or holds a character"),
+        ("MAIL_FROM", "x" * 65 + "@example.com", "the part before the @ is missing, too long"),
+        ("MAIL_FROM", "news@[192.0.2.1]", "what stands after the @ is no domain"),
+        (
+            "PREFERENCE_CENTER_BOUNCE_DOMAIN",
+            "bounces@example.com",
+            "must be a domain and nothing else, such as bounce.",
+        ),
+        ("PREFERENCE_CENTER_BOUNCE_DOMAIN", "https://bounce.example.com", "must be a domain and nothing else"),
+        ("PREFERENCE_CENTER_BOUNCE_DOMAIN", "bounce.example.com,", "must be a domain and nothing else"),
+        ("PREFERENCE_CENTER_BOUNCE_DOMAIN", f"{'b' * 64}.example.com", "must be a domain and nothing else"),
+        ("PREFERENCE_CENTER_DKIM_DOMAIN", "example com", "must be a domain and nothing else, such as example.com."),
+        ("PREFERENCE_CENTER_UNSUBSCRIBE_MAILBOX", "nonsense", "must be an address such as unsubscribe@example.com"),
+        ("PREFERENCE_CENTER_UNSUBSCRIBE_MAILBOX", "a b@ex>ample.com", "must be an address such as unsubscribe@"),
+        ("PREFERENCE_CENTER_UNSUBSCRIBE_MAILBOX", "żegnaj@example.com", "letters, digits and . _ + - before the @"),
+        ("PREFERENCE_CENTER_CONTACT_EMAIL", "help at example.com", "must be an address such as help@example.com"),
+        ("PREFERENCE_CENTER_PRIVACY_URL", "javascript:x", "write it like https://example.com/privacy."),
+        ("PREFERENCE_CENTER_PORT", "9" * 5000, "PREFERENCE_CENTER_PORT must be a whole number from 0 to 65535."),
         ("MAIL_FROM", "Shop <news@example.com>\nBcc: x@y.example", "MAIL_FROM holds a control character"),
         ("ORGANISATION", "Shop\r\nX: y", "ORGANISATION holds a control character"),
         ("SECRET_KEY", "short", "SECRET_KEY is too short to be safe: 32 characters or more."),
@@ -99,6 +135,62 @@ def test_a_wrong_setting_gets_one_line_with_its_remedy(tmp_path: Path, name: str
     assert any(remedy in fault for fault in faults), faults
     assert all("\n" not in fault for fault in faults)
     assert sum(fault.startswith(name) for fault in faults) <= 1, "one fault, one line"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("public_url", "HTTPS://Mail.Example.COM/", "https://mail.example.com"),
+        ("public_url", "https://żółw.pl", "https://xn--w-uga1v8h.pl"),
+        ("public_url", "https://mail.example.com.:8443", "https://mail.example.com:8443"),
+        ("public_url", "http://[::1]:8000", "http://[::1]:8000"),
+        ("mail_from", "Sklep <news@żółw.pl>", "Sklep <news@xn--w-uga1v8h.pl>"),
+        ("mail_from", '"news@Żółw.pl" <news@Żółw.pl.>', '"news@Żółw.pl" <news@xn--w-uga1v8h.pl>'),
+        ("mail_from", "News@example.com", "News@example.com"),
+        ("bounce_domain", "Bounce.Żółw.pl.", "bounce.xn--w-uga1v8h.pl"),
+        ("dkim_domain", "żółw.pl", "xn--w-uga1v8h.pl"),
+        ("unsubscribe_mailbox", "wypisz@żółw.pl", "wypisz@xn--w-uga1v8h.pl"),
+        ("contact_email", "help@Example.com.", "help@example.com"),
+    ],
+)
+def test_hosts_and_own_addresses_are_kept_as_they_travel(tmp_path: Path, name: str, given: str, read: str) -> None:
+    setting = name.upper() if name.upper() in RIGHT else f"PREFERENCE_CENTER_{name.upper()}"
+    settings = config.read({**RIGHT, "DATA_DIR": str(tmp_path), setting: given})
+    assert getattr(settings, name) == read
+
+
+def test_complaints_go_to_a_domain_however_it_is_written(tmp_path: Path) -> None:
+    given = {**RIGHT, "DATA_DIR": str(tmp_path), "MAIL_FROM": "news@xn--w-uga1v8h.pl"}
+    assert config.read(given | {"PREFERENCE_CENTER_COMPLAINTS_TO": "fbl@in.żółw.pl"}).complaints_to == (
+        "fbl@in.xn--w-uga1v8h.pl"
+    )
+
+
+@pytest.mark.parametrize("address", ["news@example.com", "no-reply+x@a.example", "żółw@example.com", "o'neil@żółw.pl"])
+def test_an_address_that_is_taken_can_be_written(tmp_path: Path, address: str) -> None:
+    settings = config.read({**RIGHT, "DATA_DIR": str(tmp_path), "MAIL_FROM": f"Shop <{address}>"})
+    assert mime.mailbox("Shop", settings.from_address).endswith(f"{settings.from_address}>")
+    assert settings.from_address == mime.utf8_address(address)
+
+
+def test_no_secret_is_shown_with_the_settings(tmp_path: Path) -> None:
+    own = {name: value for name, value in SECRETS.items() if name != "LINK_KEYS"}
+    settings = config.read(
+        {
+            **RIGHT,
+            **own,
+            "LINK_KEYS": "1:hunter2" + "k" * 32,
+            "DATA_DIR": str(tmp_path),
+            "DATABASE_URL": "postgresql+psycopg://me:hunter2@db/pc",
+            "REDIS_URL": "redis://:hunter2@queue/0",
+            "RELAY_URL": "smtp://me:hunter2@relay",
+            "PREFERENCE_CENTER_RELAYS": "smtp://me:hunter2@another",
+            "PREFERENCE_CENTER_MAILBOX_URL": "imaps://me:hunter2@host/INBOX",
+            "PREFERENCE_CENTER_HOOK_MAILGUN_KEYS": "hunter2",
+        }
+    )
+    assert "hunter2" in str(settings.hooks) and "hunter2" in str(settings.relays)
+    assert not [told for told in ("hunter2", *own.values()) if told in repr(settings)]
 
 
 def test_several_wrong_settings_are_named_together(tmp_path: Path) -> None:
@@ -157,6 +249,26 @@ def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('Spółdzielnia "Mlekovita"', 'Spółdzielnia "Mlekovita"'),
+        ('"Spółdzielnia Mlekovita"', "Spółdzielnia Mlekovita"),
+        ("'Spółdzielnia \"Mlekovita\"'", 'Spółdzielnia "Mlekovita"'),
+        ('"Milk" and "Cream"', '"Milk" and "Cream"'),
+        ("The Milkmen'", "The Milkmen'"),
+        ('"', '"'),
+    ],
+)
+def test_only_quotes_around_the_whole_of_a_value_are_taken_off(tmp_path: Path, written: str, read: str) -> None:
+    file = tmp_path / "pc.env"
+    lines = [f"{name}={value}" for name, value in (RIGHT | {"ORGANISATION": written}).items()]
+    file.write_text(
+        "\n".join([*lines, f"DATA_DIR={tmp_path}"]), encoding="utf-8-sig"
+    )  # with the mark some editors begin with
+    assert config.read({"PREFERENCE_CENTER_ENV": str(file)}).organisation == read
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (None, "which cannot be read"),
@@ -190,4 +302,4 @@ def test_a_link_key_can_be_added_only_where_keys_are_kept(tmp_path: Path) -> Non
 
 
 def test_the_languages_of_the_settings_are_those_we_speak() -> None:
-    assert tuple(i18n.LANGUAGES) == config._LANGUAGES
+    assert tuple(i18n.LANGUAGES) == settings_checks.LANGUAGES

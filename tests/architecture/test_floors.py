@@ -8,7 +8,7 @@ from tests.support.sources import MODULES, read, unit_named, unit_of
 
 FLOORS = {
     0: "config db driver engines prepared clock errors jobs signed_links i18n embedded lifelines serving timekeeping wall_clock failpoints "
-    "kept_secrets lending turns",
+    "kept_secrets lending turns relay_url settings_checks",
     1: "contacts accounts topics mail",
     2: "suppressions providers",
     3: "consent notices",

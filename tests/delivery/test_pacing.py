@@ -20,7 +20,8 @@ from preference_center.delivery.pace import pacing
 from preference_center.delivery.pace.paces import Pace
 from preference_center.delivery.pace.pacing import Lane
 from preference_center.mail.outcomes import RelayTrouble, TroubleKind
-from preference_center.mail.relay import Relay, WarmUp
+from preference_center.mail.relay import Relay
+from preference_center.relay_url import WarmUp
 from tests.support.bell import WrittenBell
 from tests.support.campaigns import filled
 from tests.support.relay import FakeRelay
