@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, SmallInteger, Text, bindparam, cast, func, null, or_, select, true, update
@@ -28,6 +28,8 @@ from preference_center.delivery.results import tracking as following
 from preference_center.prepared import Answer, Asked, Prepared, together
 from preference_center.topics.models import Topic
 
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # the next try of who waits for the winner of an experiment (trials.py)
+IN_VAIN = (MessageState.failed, MessageState.skipped)  # nothing of it left
 _BACK_OFF = (60, 300, 900, 1800, 3600)  # seconds after the first, second, … temporary failure
 
 
@@ -198,9 +200,13 @@ def store(run: Run, endings: Sequence[Ending], *beside: Asked) -> tuple[int, lis
     now = clock.now()
     accepted = [ending.id for ending in endings if ending.state is MessageState.sent]
     accepting = [_ACCEPT.asked(whom=accepted, now=now, run=run.id)] if accepted else []
-    answers = together(*beside, *accepting)
+    in_vain = [ending.id for ending in endings if ending.state in IN_VAIN]
+    uncounting = (
+        [one.asked(whom=in_vain, run=run.id, campaign=run.campaign_id) for one in _uncounts()] if in_vain else []
+    )
+    answers = together(*beside, *accepting, *uncounting)
     lost = 0
-    if accepted and answers[-1].changed < len(accepted):
+    if accepted and answers[len(beside)].changed < len(accepted):
         lost += _ACCEPT_UNCLAIMED.changed(whom=accepted, now=now)
     others = [
         {
@@ -238,14 +244,29 @@ def hold_all_of(contact_ids: Collection[int]) -> None:
 
 
 def close_waiting(campaign_id: int, reason: eligibility.Reason) -> int:
-    """Close what is still queued, as skipped for `reason`; how many rows that were."""
+    """Close what is still queued, as skipped for `reason`; how many rows that were.
+
+    Too late is nothing that was never due: who waits for a winner keeps waiting, as one is always chosen.
+    """
+    whom = [Message.campaign_id == campaign_id, Message.waits]
+    if reason is eligibility.Reason.too_late:
+        whom.append(or_(Message.next_try_at.is_(None), Message.next_try_at != NEVER))
     closed = db.session.execute(
         update(Message)
-        .where(Message.campaign_id == campaign_id, Message.waits)
+        .where(*whom)
         .values(state=MessageState.skipped, reason=reason, changed_at=clock.now())
         .execution_options(synchronize_session=False)
     )
+    uncount(campaign_id)
     return int(closed.rowcount)  # type: ignore[attr-defined]
+
+
+def uncount(campaign_id: int) -> None:
+    """Who was claimed for this campaign and got nothing of it is no longer counted as mailed, for caps and cadences."""
+    mine = (Message.campaign_id == campaign_id, Message.run_id.is_not(None), Message.state.in_(IN_VAIN))
+    for law in (caps, cadences) if caps.are_set() else (cadences,):
+        got_nothing = law.taking_back(campaign_id, select(Message.contact_id).where(*mine))
+        db.session.execute(got_nothing.execution_options(synchronize_session=False))
 
 
 def next_try(attempt: int, now: datetime) -> datetime:
@@ -309,6 +330,20 @@ def _accept(*conditions: ColumnElement[bool]) -> Any:
     return update(_TABLE).where(among(_TABLE.c.id, "whom"), *conditions).values(accepted)
 
 
+def _ending_in_vain() -> Select[Any]:
+    """Held before what tells that they were mailed, as an erasure holds them."""
+    ending = select(_TABLE.c.contact_id).where(
+        among(_TABLE.c.id, "whom"), _TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")
+    )
+    return ending.order_by(_TABLE.c.id).with_for_update() if is_postgresql() else ending
+
+
+def _uncounts() -> list[Prepared]:
+    return [_UNCAP, _UNSPACE] if caps.are_set() else [_UNSPACE]
+
+
+_UNCAP = Prepared(lambda: caps.taking_back(bindparam("campaign"), _ending_in_vain()))
+_UNSPACE = Prepared(lambda: cadences.taking_back(bindparam("campaign"), _ending_in_vain()))
 _WAITING, _TAKE = Prepared(_waiting_ones), Prepared(_take_them)
 _JUDGED = eligibility.Sitting(_with_what_a_text_needs)
 _ACCEPT = Prepared(lambda: _accept(_TABLE.c.state == MessageState.sending, _TABLE.c.run_id == bindparam("run")))

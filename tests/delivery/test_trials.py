@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from preference_center import clock, config, jobs
 from preference_center.campaigns import copying, experiments, queries, scheduling, templates
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import following
 from preference_center.consent import ledger, tracking
+from preference_center.consent.eligibility import Reason
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
@@ -63,10 +64,10 @@ def topic(march: Any, app: Flask) -> Topic:
     return topic
 
 
-def started(topic: Topic, **more: Any) -> Campaign:
+def started(topic: Topic, not_after: datetime | None = None, **more: Any) -> Campaign:
     with transaction():
         campaign = scheduling.create("Try", topic, "First", "markdown", "Hello", experiment=TRY | more)
-        scheduling.schedule(campaign, clock.now())
+        scheduling.schedule(campaign, clock.now(), not_after=not_after)
     with transaction():
         scheduling.start_due(clock.now())
         outbox.fill_range(campaign.id)
@@ -145,6 +146,64 @@ def test_the_winner_goes_to_the_rest_once_the_wait_is_over(topic: Topic, march: 
     assert len(rest) == PEOPLE - len(trying) and {one.variant for one in rest} == {1}
     assert figures.figures(campaign).audience == PEOPLE
     assert [one.people for one in trials.scores(campaign)] == [sum(t.variant == n for t in trying) for n in range(3)]
+
+
+def test_a_mailbox_that_is_full_keeps_nobody_from_their_mail(topic: Topic, march: Any) -> None:
+    campaign = started(topic)
+    full, *others = claimed(campaign, topic)
+    run = db.session.scalars(select(Run)).one()
+    later = NOW + timedelta(minutes=1)
+    endings = [chunks.Ending(one.id, MessageState.sent) for one in others[1:]]
+    with transaction():
+        chunks.store(run, [*endings, chunks.Ending(full.id, MessageState.queued, "deferred", 450, "full", later)])
+    look(campaign)
+    assert campaign.decide_at == trials.NEVER, "one is still under way"
+    with transaction():
+        chunks.store(run, [chunks.Ending(others[0].id, MessageState.queued, "deferred", 450, "full", later)])
+    look(campaign)
+    assert campaign.decide_at == NOW + timedelta(hours=1)
+    march.move_to(campaign.decide_at)
+    look(campaign)
+    assert campaign.winner is not None and len(claimed(campaign, topic)) == PEOPLE - len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "until"),
+    [
+        (None, timedelta(hours=12)),  # a day to try, of which half is left
+        (24, timedelta(hours=11.5)),
+        (3, timedelta(hours=1)),
+        (61 / 60, timedelta()),  # so little is left that the wait is cut by a quarter of it
+    ],
+)
+def test_a_slow_trial_ends_early_enough_for_the_rest(
+    topic: Topic, march: Any, hours: float | None, until: timedelta
+) -> None:
+    campaign = started(topic, not_after=hours and NOW + timedelta(hours=hours))
+    march.move_to(NOW + until - timedelta(seconds=1))
+    if until:
+        look(campaign)
+        assert campaign.decide_at == trials.NEVER
+    march.move_to(NOW + until)
+    look(campaign)
+    chosen_at = NOW + (until + timedelta(hours=1) if until else timedelta(minutes=61) * 0.75)
+    assert campaign.decide_at == chosen_at < campaign.gives_up_at() - timedelta(minutes=15)
+    march.move_to(chosen_at)
+    look(campaign)
+    assert campaign.winner == 0 and len(claimed(campaign, topic)) == PEOPLE
+
+
+def test_what_is_too_late_is_not_who_waits_for_the_winner(topic: Topic, march: Any) -> None:
+    campaign = started(topic)
+    trying = db.session.scalar(select(func.count()).where(Message.variant.is_not(None)))
+    march.move_to(NOW + timedelta(days=1))  # no clock rang all day, so nobody looked
+    with transaction():
+        assert chunks.close_waiting(campaign.id, Reason.too_late) == trying
+        assert not closing.finish_if_done(queries.lock(campaign.id))
+    look(campaign)
+    march.move_to(NOW + timedelta(days=1, hours=1))
+    look(campaign)
+    assert campaign.winner is not None and len(claimed(campaign, topic)) == PEOPLE - (trying or 0)
 
 
 def test_a_person_picks_once(topic: Topic) -> None:

@@ -4,10 +4,10 @@ Who waits is queued like anybody, only not due yet, so the figures close at ever
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from preference_center import clock, jobs
 from preference_center.campaigns import experiments, queries
@@ -26,9 +26,11 @@ from preference_center.errors import Conflict, Invalid
 from preference_center.providers.base import Kind
 from preference_center.topics.models import Topic
 
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+NEVER = chunks.NEVER
 _PICK_WITHIN = timedelta(days=7)  # where a person picks
-_UNDER_WAY = (MessageState.queued, MessageState.sending)
+_FOR_THE_REST = timedelta(hours=1)  # before the end, or what is due of it where that is near
+# Who was put off has had their turn: a mailbox that is full for days keeps nobody else from their mail.
+_UNTRIED = or_(Message.state == MessageState.sending, and_(Message.state == MessageState.queued, Message.attempt == 0))
 _HANDED_OVER = (
     MessageState.sent,
     MessageState.delivered,
@@ -84,21 +86,27 @@ def open_ones() -> list[int]:
 
 
 def look(campaign_id: int, now: datetime) -> None:
-    """When all who try it have it, the wait begins; when that is over, the winner is chosen, unless a person wants to pick."""
+    """When each who tries it had their turn, the wait begins, or so early that it ends before the campaign does.
+
+    When it is over, the winner is chosen, unless a person wants to pick.
+    """
     campaign = queries.lock(campaign_id)
     if campaign.state is not CampaignState.sending or campaign.winner is not None or campaign.filled_at is None:
         return
     version = queries.version(campaign, campaign.approved_version)
     if campaign.decide_at == NEVER:
-        if _tried(campaign, Message.state.in_(_UNDER_WAY)):
+        wait = experiments.wait(version)
+        latest = _latest(campaign, campaign.filled_at, wait)
+        if now + wait < latest and _tried(campaign, _UNTRIED):
             return
-        campaign.decide_at = now + timedelta(minutes=version.experiment["wait_minutes"])
+        campaign.decide_at = min(now + wait, latest)
         campaign.last_wave_at = max(campaign.last_wave_at or now, campaign.decide_at + _PICK_WITHIN)
     if campaign.decide_at is None or now < campaign.decide_at:
         return
     if version.experiment["metric"] != Metric.person:
         _choose(campaign, best(scores(campaign), version.experiment["metric"]), now)
     elif now >= campaign.gives_up_at():  # nobody picked; without this it would wait for ever
+        _release(campaign)
         chunks.close_waiting(campaign.id, Reason.too_late)
 
 
@@ -196,6 +204,16 @@ def _tried(campaign: Campaign, *conditions: Any) -> bool:
     return db.session.scalar(mine.limit(1)) is not None
 
 
+def _latest(campaign: Campaign, filled_at: datetime, wait: timedelta) -> datetime:
+    """The last moment for the winner: of the time beside the wait, half is for trying and half for mailing the rest.
+
+    Where that is scarce the wait is cut, as late mail to most is worth more than its last minutes.
+    """
+    end = campaign.not_after or campaign.gives_up_at() + wait
+    left = max(end - max(filled_at, campaign.updated_at), timedelta())
+    return end - max((left - wait) / 2, min(_FOR_THE_REST, left / 4))
+
+
 def _choose(campaign: Campaign, variant: int, now: datetime) -> None:
     """The rest gets it, each at the time that is right where they live."""
     campaign.winner, campaign.updated_at = variant, now
@@ -204,8 +222,14 @@ def _choose(campaign: Campaign, variant: int, now: datetime) -> None:
     for zone, at in waves.due(campaign, theirs, now).items():
         live_there = select(Contact.id).where(waves.lives_in(zone))
         _move(update(Message).where(*waiting, Message.contact_id.in_(live_there)).values(next_try_at=at))
-    _move(update(Message).where(*waiting, Message.next_try_at == NEVER).values(next_try_at=None))
+    _release(campaign)
     jobs.later(jobs.DELIVER, campaign.id)
+
+
+def _release(campaign: Campaign) -> None:
+    """Who still waits for the winner waits for nothing any more."""
+    waiting = (Message.campaign_id == campaign.id, Message.waits, Message.next_try_at == NEVER)
+    _move(update(Message).where(*waiting).values(next_try_at=None))
 
 
 def _move(statement: Any) -> None:
