@@ -1,4 +1,4 @@
-"""Turns what stands in a cell into a value: clean text, a number, a day, yes or no, a language, a country, a time zone.
+"""Turns what stands in a cell into a value: clean text, a number, a day, yes or no, a language, a country, a time zone. And back.
 
 Each reader answers None when the text is not one of its kind; the caller says so of the row and keeps the row without it.
 """
@@ -7,7 +7,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache, lru_cache
+from typing import Any
 from zoneinfo import available_timezones
 
 from babel import Locale
@@ -28,6 +30,7 @@ _YES = {"yes", "y", "true", "t", "1", "on", "tak", "prawda", "si", "verdadero", 
 _NO = {"no", "n", "false", "f", "0", "off", "nie", "falsz", "falso", "nao"}
 _THOUSANDS = "[ \u00a0\u2009\u202f]"
 _NUMBER = re.compile(rf"[+-]?(?:\d{{1,15}}|\d{{1,3}}(?:{_THOUSANDS}\d{{3}})+)(?:[.,]\d{{1,6}})?", re.ASCII)
+_TOO_LARGE = 10**15  # from here on a decimal number is not kept as it was written
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ](.+))?", re.ASCII)
 _LOCAL = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?:,?[T ]+(.+))?", re.ASCII)
 _TIME = re.compile(
@@ -43,8 +46,8 @@ def clean(text: str) -> str | None:
         return text.strip()
     if _UNREADABLE.search(text):
         return None
-    text = _HIDDEN.sub("", _CONTROL.sub(" ", unicodedata.normalize("NFC", text)))
-    return _PILED_MARKS.sub(r"\1", text).strip()
+    shown = unicodedata.normalize("NFC", _HIDDEN.sub("", _CONTROL.sub(" ", text)))
+    return _PILED_MARKS.sub(r"\1", shown).strip()
 
 
 @lru_cache(maxsize=4096)
@@ -69,6 +72,21 @@ def value(text: str, kind: AttributeKind, day_first: bool = True) -> Value | Non
     return text
 
 
+def written(value: Any) -> str:
+    """What a cell says for a value, so that value() reads the same out of it."""
+    if isinstance(value, list):
+        return _joined(value)
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"  # never 1e-06
+    return "" if value is None else str(value)
+
+
+def _joined(members: list[str]) -> str:
+    if not any(sign in member for member in members for sign in ",|"):
+        return ",".join(members)
+    return ";".join(members) + (";" if len(members) == 1 else "")
+
+
 def members(text: str) -> list[str] | None:
     """The texts of a set: between semicolons or bars where there are any, else between commas; each once, in order."""
     mark = next((sign for sign in ";|" if sign in text), ",")
@@ -81,7 +99,8 @@ def number(text: str) -> int | float | None:
     if not _NUMBER.fullmatch(text):
         return None
     plain = re.sub(_THOUSANDS, "", text).replace(",", ".")
-    return float(plain) if "." in plain else int(plain)
+    found = float(plain) if "." in plain else int(plain)
+    return found if abs(found) < _TOO_LARGE else None
 
 
 def yes_or_no(text: str) -> bool | None:

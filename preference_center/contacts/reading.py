@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from preference_center.contacts import sniffing
+from preference_center.contacts import sniffing, spreadsheets
 from preference_center.errors import Invalid
 
 MAX_ROWS = 500_000
@@ -169,6 +169,7 @@ def _next(source: _Source, reader: Iterator[list[str]], width: int) -> Row | Non
         else:
             if not any(cells):
                 continue
+            cells = [spreadsheets.meant(cell) if "'" in cell else cell for cell in cells]
             reason = _wrong(cells, width)
             if not reason:
                 return Row(source.first, cells, offset=source.text.position())

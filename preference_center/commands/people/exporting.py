@@ -1,6 +1,5 @@
 """Chooses contacts and writes them to a CSV file that spreadsheets cannot be tricked by (ASVS V1.2.10)."""
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,13 @@ from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.commands import desk
 from preference_center.consent.models import Subscription
-from preference_center.contacts import attributes
+from preference_center.contacts import queries, spreadsheets
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.segments import queries as segments
 from preference_center.topics import catalogue
+from preference_center.topics.models import Topic
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _AT_ONCE = 1000
 
 
@@ -39,7 +38,7 @@ def export(file: Path, segment: str) -> int:
     topics = catalogue.live()
     with transaction():
         audit.note(desk.ACTOR, "contacts.exported", "segment", "", segment=segment)
-    keys = sorted(attribute for attribute in _attributes())
+    keys = sorted(queries.declared_attributes())
     head = ["id", "email", "language", "time_zone", "country", "source", "created_at", *keys, *(t.key for t in topics)]
     fresh = file.with_name(f".{file.name}.new")
     count = 0
@@ -47,14 +46,9 @@ def export(file: Path, segment: str) -> int:
         with os.fdopen(
             os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
         ) as out:
-            rows = csv.writer(out)
-            rows.writerow(head)
-            for contact in chosen(segment):
-                states = _states(contact)
-                own = [contact.attributes.get(key) for key in keys]
-                rows.writerow(
-                    [_harmless(cell) for cell in (*_plain(contact), *own, *(states.get(t.id) for t in topics))]
-                )
+            out.writelines(spreadsheets.as_csv([head]))
+            for line in spreadsheets.as_csv(_row(contact, keys, topics) for contact in chosen(segment)):
+                out.write(line)
                 count += 1
         fresh.replace(file)
     finally:
@@ -62,10 +56,9 @@ def export(file: Path, segment: str) -> int:
     return count
 
 
-def _attributes() -> set[str]:
-    from preference_center.contacts import queries
-
-    return set(queries.declared_attributes())
+def _row(contact: Contact, keys: list[str], topics: list[Topic]) -> tuple[Any, ...]:
+    own, states = contact.attributes, _states(contact)
+    return (*_plain(contact), *map(own.get, keys), *(states.get(topic.id) for topic in topics))
 
 
 def _plain(contact: Contact) -> tuple[Any, ...]:
@@ -80,8 +73,3 @@ def _states(contact: Contact) -> dict[int, str]:
         select(Subscription.topic_id, Subscription.state).where(Subscription.contact_id == contact.id)
     )
     return {topic_id: str(state) for topic_id, state in found}
-
-
-def _harmless(cell: Any) -> str:
-    text = "" if cell is None else attributes.written(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -17,6 +17,7 @@ from preference_center.accounts.permissions import Permission
 from preference_center.consent.declaring import declared
 from preference_center.contacts import attributes, imports, mapping
 from preference_center.contacts.models import Import, ImportState
+from preference_center.contacts.spreadsheets import as_csv
 from preference_center.db import transaction
 from preference_center.errors import Conflict, Invalid, NotFound
 from preference_center.i18n import LANGUAGES
@@ -24,7 +25,6 @@ from preference_center.topics import catalogue
 from preference_center.topics.purposes import LegalBasis
 from preference_center.web.admin import words
 from preference_center.web.admin.gate import allowed, me, pages
-from preference_center.web.admin.spreadsheets import as_csv, harmless
 from preference_center.web.admin.words import options, put_faults
 
 SHOWN_FAULTS = 200
@@ -167,10 +167,7 @@ def resume_import(public_id: str) -> ResponseReturnValue:
 @allowed(Permission.import_contacts)
 def import_faults(public_id: str) -> Response:
     found = imports.by_public_id(public_id)
-    rows = [
-        ("line", "field", "reason"),
-        *((f.line, harmless(f.field), harmless(f.reason)) for f in imports.faults(found)),
-    ]
+    rows = [("line", "field", "reason"), *((f.line, f.field, f.reason) for f in imports.faults(found))]
     response = Response(as_csv(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="faults-{public_id}.csv"'
     return response

@@ -14,6 +14,7 @@ from preference_center.campaigns import approvals, experiments, queries, timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import imprints
 from preference_center.contacts.models import Contact
+from preference_center.contacts.spreadsheets import as_csv
 from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import Message, MessageState
@@ -21,7 +22,6 @@ from preference_center.delivery.results import attempts, comparing, engagement, 
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
-from preference_center.web.admin.spreadsheets import as_csv, harmless
 
 PAGE = 50
 AT_ONCE = 1000  # rows of a file
@@ -128,11 +128,11 @@ def _lines(campaign: Campaign, state: MessageState | None, reason: str | None) -
 def _lines_of(rows: Sequence[Row[Message, Contact]]) -> list[tuple[str, ...]]:
     records = delivery.records_of(message for message, _contact in rows)
     tried = attempts.of([message for message, _contact in rows])
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for message, contact in rows:
         record = records.get(message.record_id or 0)
         replies = " | ".join(one.reply for one in tried[message.id])
         told = (message.state, message.reason or "", record.public_id if record else "", str(message.attempt))
         at = message.changed_at.isoformat(timespec="seconds")
-        lines.append(tuple(harmless(cell) for cell in (contact.public_id, shown(contact), *told, replies, at)))
+        lines.append((contact.public_id, shown(contact), *told, replies, at))
     return lines
