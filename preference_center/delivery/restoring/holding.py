@@ -13,17 +13,17 @@ from pathlib import Path
 
 import structlog
 from flask import current_app
-from sqlalchemy import ColumnElement, false, func, select, text
+from sqlalchemy import ColumnElement, false, func, select
 
 from preference_center import clock
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.consent.models import ConsentSeal
-from preference_center.db import db, is_postgresql
+from preference_center.db import db
 from preference_center.delivery import journal
 from preference_center.delivery.models import Run
 from preference_center.delivery.pace.paces import ALL_RELAYS, Pace
-from preference_center.delivery.restoring import reconciling
+from preference_center.delivery.restoring import numbers, reconciling
 from preference_center.notices import sending as notices
 
 log = structlog.get_logger()
@@ -37,7 +37,6 @@ OLDER = (
     + " It is another database on purpose? The same command accepts it. No two installations may share the folder of journals."
 )
 _FRESH = timedelta(minutes=10)  # before the hold, unless this machine knows better when the database went back
-_SKIP = 1_000_000_000  # numbers of messages: those of a time that is forgotten stand in mail that is out
 
 
 def held() -> str | None:
@@ -129,18 +128,7 @@ def _hold(why: str) -> None:
         campaign = campaigns.lock(campaign_id)
         if campaign.state is CampaignState.sending:
             campaign.pause(now, why)
-    _skip_numbers()
-
-
-def _skip_numbers() -> None:
-    """Give no message a number that mail which is out may bear: a report on that would be taken for one on another person's."""
-    if is_postgresql():
-        numbers = "pg_get_serial_sequence('messages', 'id')"
-        db.session.execute(text(f"SELECT setval({numbers}, nextval({numbers}) + :skip)"), {"skip": _SKIP})
-        return
-    # SQLite counts on from the highest, so one that no mail can bear moves up there; none is left where all had been tried
-    unborne = "SELECT max(id) FROM messages WHERE attempt = 0 AND state IN ('queued', 'skipped')"
-    db.session.execute(text(f"UPDATE messages SET id = id + :skip WHERE id = ({unborne})"), {"skip": _SKIP})  # noqa: S608 (our own words)
+    numbers.skip()
 
 
 def has_ended(name: str) -> bool:
