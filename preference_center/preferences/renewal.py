@@ -1,7 +1,7 @@
 """A consent that ends soon: the person is told once, some days before, and may say yes again on a page of their own."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from preference_center import clock
@@ -22,6 +22,7 @@ from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 
 STEP = 200
+AGAIN = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,30 @@ def ask(limit: int = STEP) -> int:
     return len(waiting)
 
 
-def today(notice: Notice, contact: Contact | None) -> dict[str, Any] | None:
-    """What a notice has to say when it goes: of what ends soon only what still does. One may have left or renewed since."""
+def today(notice: Notice, contact: Contact | None) -> dict[str, Any] | datetime | None:
+    """What a notice has to say when it goes: of what ends soon only what still does. One may have left or renewed since.
+
+    Who may not be written to by now is left alone; in a break it waits, and is looked at each day, as a break may end early.
+    """
     if notice.kind is not Kind.consent_ending or contact is None:
         return notice.payload
-    ends = validity.ending(contact, clock.now())
-    still = {topic.key: ends[topic.id] for topic in catalogue.live() if topic.id in ends}
-    told = [key for key in notice.payload.get("topics", []) if key in still]
-    return {"topics": told, "until": min(still[key] for key in told).isoformat()} if told else None
+    if contact.restricted_at is not None or not contact.address_hash or register.standing([contact.address_hash]):
+        return None
+    now = clock.now()
+    ends = validity.ending(contact, now)
+    still = {topic.key: topic for topic in catalogue.live() if topic.id in ends}
+    told = [still[key] for key in notice.payload.get("topics", []) if key in still]
+    if not told:
+        return None
+    if break_ends := _break_ends(contact, told, now):
+        return min(break_ends, now + AGAIN)
+    return {"topics": [topic.key for topic in told], "until": min(ends[topic.id] for topic in told).isoformat()}
+
+
+def _break_ends(contact: Contact, topics: list[Topic], now: datetime) -> datetime | None:
+    stands = [consents.on_purpose(contact, key) for key in {topic.purpose_key for topic in topics}]
+    until = [stand.paused_until for stand in stands if stand and stand.paused_until and stand.paused_until > now]
+    return max(until, default=None)
 
 
 def endings(contact: Contact, language: str) -> list[Ending]:

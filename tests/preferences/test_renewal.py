@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -104,6 +105,50 @@ def test_who_left_since_is_not_written_to_and_one_who_left_a_part_hears_of_the_r
     told = {str(mail["To"]): str(mail["Subject"]) for mail in mails}
     assert "Offers" not in told["b@example.org"] and "Product news" in told["b@example.org"]
     assert "Product news, Offers" in told["c@example.org"] or "Offers, Product news" in told["c@example.org"]
+
+
+@pytest.mark.parametrize("said", ["restricted", "manual", "complaint"])
+def test_who_may_not_be_written_to_any_more_hears_nothing(topics: dict[str, Topic], relay: Relay, said: str) -> None:
+    contact = ends_soon(topics, "news")  # GDPR 18
+    (notice,) = ask()
+    with transaction():
+        if said == "restricted":
+            db.session.get_one(Contact, contact.id).restrict(clock.now())
+        else:
+            register.suppress(contact.address_hash or b"", Cause(said), "test")
+    assert sending.drain(today=renewal.today) == 0
+    db.session.rollback()
+    assert (notice.state, relay.mails) == (NoticeState.dropped, [])
+
+
+def in_a_break(topics: dict[str, Topic], days: int) -> tuple[Contact, Notice]:
+    contact = ends_soon(topics, "news")
+    with transaction():
+        ledger.pause(contact, "email_marketing", clock.now() + timedelta(days=days), Evidence("link"))
+    (notice,) = ask()
+    return contact, notice
+
+
+def test_in_a_break_the_letter_waits_and_no_try_is_counted(topics: dict[str, Topic], relay: Relay) -> None:
+    """As the page says: we send nothing until the day you chose."""
+    start, days = clock.now(), sending.MOST_TRIES + 2
+    _contact, notice = in_a_break(topics, days)
+    for day in range(days):
+        with time_machine.travel(start + timedelta(days=day, minutes=day)):
+            assert sending.drain(today=renewal.today) == 0
+        db.session.rollback()
+        assert (notice.state, notice.attempts, relay.mails) == (NoticeState.queued, 0, [])
+    with time_machine.travel(start + timedelta(days=days, minutes=days)):
+        assert sending.drain(today=renewal.today) == 1
+
+
+def test_a_break_that_ends_early_lets_the_letter_go(topics: dict[str, Topic], relay: Relay) -> None:
+    contact, _notice = in_a_break(topics, 10)
+    assert sending.drain(today=renewal.today) == 0
+    with transaction():
+        ledger.resume(contact, "email_marketing", Evidence("link"))
+    with time_machine.travel(clock.now() + renewal.AGAIN + timedelta(minutes=1)):
+        assert sending.drain(today=renewal.today) == 1
 
 
 def page(client: FlaskClient, path: str) -> tuple[str, dict[str, str]]:
