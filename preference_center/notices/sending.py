@@ -211,7 +211,8 @@ def _mailbox(notice: Notice, contact: Contact | None) -> tuple[str, bytes] | Non
 def _may_write_to(notice: Notice, contact: Contact | None, email: str, address_hash: bytes) -> bool:
     """Service mail that a person asked for goes even to one who left; not to an address that is gone or was erased.
 
-    Whoever was erased and signs up again is asked to confirm: only that brings them back.
+    Whoever was erased and signs up again is asked to confirm: only that brings them back. An address that somebody
+    typed is not asked either where a complaint or our own stop stands against it.
     """
     if contact is not None and contact.erased_at is not None:
         return False
@@ -219,7 +220,7 @@ def _may_write_to(notice: Notice, contact: Contact | None, email: str, address_h
         mime.mailbox("", email)
     except ValueError:  # kept before such addresses were refused; it must not hold up the notices behind it
         return False
-    if notice.kind is Kind.confirm_subscription:
-        return not register.blocks_return(address_hash)
+    if notice.kind in (Kind.confirm_subscription, Kind.confirm_address) and register.blocks_return(address_hash):
+        return False
     cause = register.standing([address_hash]).get(address_hash)
-    return cause not in (Cause.bounce, Cause.erased)
+    return cause is not Cause.bounce and (cause is not Cause.erased or notice.kind is Kind.confirm_subscription)

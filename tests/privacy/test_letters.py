@@ -80,7 +80,7 @@ def test_the_new_address_is_asked_and_the_old_one_told(
         assert anna.email == "anna@old.example.org"
 
 
-@pytest.mark.parametrize("cause", [Cause.bounce, Cause.erased])
+@pytest.mark.parametrize("cause", list(Cause))
 def test_a_new_address_that_must_not_be_written_to_gets_nothing(
     app: Flask,
     anna: Contact,
@@ -91,6 +91,19 @@ def test_a_new_address_that_must_not_be_written_to_gets_nothing(
         register.suppress(addresses.parse(NEW).hash, cause, "test")
         address_change.ask(anna, addresses.parse(NEW))
     assert sending.drain() == 0 and relay.mails == []
+
+
+def test_who_goes_back_to_an_earlier_address_of_theirs_is_asked_there(
+    app: Flask, anna: Contact, relay: Relay, client: FlaskClient
+) -> None:
+    with transaction():
+        address_change.ask(anna, addresses.parse(NEW))
+    assert sending.drain() == 1
+    assert client.post(letter(relay)[2]).status_code == 200
+    with transaction():
+        address_change.ask(anna, addresses.parse("anna@old.example.org"))
+    sending.drain()
+    assert letter(relay)[0] == "anna@old.example.org" and "Confirm" in str(relay.last()["Subject"])
 
 
 def test_nothing_goes_to_somebody_who_was_erased_meanwhile(app: Flask, anna: Contact, relay: Relay) -> None:
