@@ -91,7 +91,7 @@ class SendingCalendar:
         today = at.astimezone(zone).date()
         begins = (
             resolve(datetime.combine(day, hours.begin), zone).at
-            for ahead in range(9)
+            for ahead in range(16)  # of a weekly hour the clocks may skip one
             for day in [today + timedelta(days=ahead)]
             for days, hours in self.open
             if day.weekday() in days

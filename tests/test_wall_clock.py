@@ -101,6 +101,11 @@ def test_days_may_go_over_the_week_end() -> None:
     assert SendingCalendar.parse("sat-mon 08:00-18:00").open[0][0] == {5, 6, 0}
 
 
+def test_a_weekly_hour_that_the_clocks_skip_comes_again_a_week_later() -> None:  # T2
+    calendar = SendingCalendar.parse("sun 02:00-03:00")
+    assert calendar.next_open(warsaw(2026, 3, 23, 12, 0), WARSAW) == warsaw(2026, 4, 5, 2, 0)
+
+
 def test_without_a_calendar_it_is_always_open() -> None:
     now = warsaw(2026, 1, 1)
     assert SendingCalendar().next_open(now, WARSAW) == now

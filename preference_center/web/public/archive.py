@@ -3,7 +3,8 @@
 A mail stands in a frame of its own that runs nothing and sends nothing along; its links open beside it.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 
 from babel.dates import format_date
@@ -41,14 +42,14 @@ def archive_topics() -> ResponseReturnValue:
 @pages.get("/archive/<key>")
 def archive_topic(key: str) -> ResponseReturnValue:
     topic = archive.topic_with(key)
-    rows = [(campaign, _subject(topic, version), _day(campaign)) for campaign, version in archive.of(topic)]
+    rows = [(campaign, subject, _day(campaign)) for campaign, subject in _listed(topic)]
     return render_template("public/archive_topic.html", topic=topic, rows=rows)
 
 
 @pages.get("/archive/<key>/feed.xml")
 def archive_feed(key: str) -> Response:
     topic = archive.topic_with(key)
-    response = make_response(_feed(topic, archive.of(topic, limit=20)))
+    response = make_response(_feed(topic, _listed(topic, limit=20)))
     response.mimetype = "application/atom+xml"
     return response
 
@@ -103,6 +104,13 @@ def _public(topic: Topic, version: CampaignVersion) -> Rendered:
         raise NotFound("There is nothing here.") from None
 
 
+def _listed(topic: Topic, **limits: int) -> Iterator[tuple[Campaign, str]]:
+    """The issues with their subjects; one that says nothing to who is no contact is left out, and the others stay."""
+    for campaign, version in archive.of(topic, **limits):
+        with contextlib.suppress(NotFound):
+            yield campaign, _subject(topic, version)
+
+
 def _subject(topic: Topic, version: CampaignVersion) -> str:
     return _public(topic, version).subject
 
@@ -125,22 +133,22 @@ def _framed(mail: Rendered) -> Response:
     return response
 
 
-def _feed(topic: Topic, issues: Iterable[tuple[Campaign, CampaignVersion]]) -> bytes:
+def _feed(topic: Topic, issues: Iterable[tuple[Campaign, str]]) -> bytes:
     """Atom (RFC 4287). An issue's id never changes, wherever the site moves."""
     issues = list(issues)
     ElementTree.register_namespace("", _ATOM)
     here = url_for("public.archive_feed", key=topic.key, _external=True)
     feed = ElementTree.Element(f"{{{_ATOM}}}feed")
-    newest = max((campaign.finished_at or campaign.updated_at for campaign, _version in issues), default=clock.now())
+    newest = max((campaign.finished_at or campaign.updated_at for campaign, _ in issues), default=clock.now())
     _add(feed, "id", here)
     _add(feed, "title", topic.name(i18n.current_language()))
     _add(feed, "updated", newest.isoformat())
     _add(feed, "link", rel="self", href=here)
     _add(_add(feed, "author"), "name", topic.name(i18n.current_language()))
-    for campaign, version in issues:
+    for campaign, subject in issues:
         entry = _add(feed, "entry")
         _add(entry, "id", f"urn:preference-center:campaign:{campaign.public_id}")
-        _add(entry, "title", _subject(topic, version))
+        _add(entry, "title", subject)
         _add(entry, "updated", (campaign.finished_at or campaign.updated_at).isoformat())
         _add(entry, "published", (campaign.started_at or campaign.updated_at).isoformat())
         _add(

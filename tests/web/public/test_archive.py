@@ -202,3 +202,20 @@ def test_after_erasure_the_mail_is_gone(client: FlaskClient, topic: Topic, anna:
     with transaction():
         anna.forget(clock.now())
     assert client.get(path).status_code == 404
+
+
+def test_an_issue_that_says_nothing_to_strangers_takes_no_other_along(client: FlaskClient, topic: Topic) -> None:
+    sent(topic)
+    with transaction():
+        bare = scheduling.create("Bare", topic, "{{ first_name }}", "markdown", SOURCE)
+        bare.state, bare.approved_version, bare.started_at, bare.finished_at = (
+            CampaignState.sent,
+            1,
+            clock.now(),
+            clock.now(),
+        )
+        archive.put(bare)
+    page, feed = client.get("/archive/news", base_url=SITE), client.get("/archive/news/feed.xml", base_url=SITE)
+    assert (page.status_code, feed.status_code) == (200, 200)
+    assert "Autumn" in page.text and bare.public_id not in page.text
+    assert "Autumn" in feed.text and bare.public_id not in feed.text

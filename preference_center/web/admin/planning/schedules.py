@@ -3,6 +3,7 @@
 Send and schedule carry a stamp of what was reviewed: pressed twice it is one run, and on changed content it is refused.
 """
 
+import hashlib
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ from preference_center.campaigns.timing import Plan
 from preference_center.db import transaction
 from preference_center.delivery.results import checks, foretelling, trials
 from preference_center.errors import Conflict, Invalid
+from preference_center.segments import queries as segments
 from preference_center.wall_clock import Shift
 from preference_center.web.admin import words
 from preference_center.web.admin.contacts import shown
@@ -133,8 +135,13 @@ def pick_winner(public_id: str, letter: str) -> ResponseReturnValue:
 
 
 def stamp(campaign: Campaign) -> str:
-    """What was looked at: the version, and the campaign's last change."""
-    return f"{campaign.version}.{int(campaign.updated_at.timestamp() * 1_000_000)}"
+    """What was looked at: the version, the campaign's last change, and what its rule meant with all the segments that it names."""
+    try:
+        rule = segments.frozen(queries.version(campaign).segment)
+    except Invalid:  # one of them is gone: nothing can be sent before it is mended
+        rule = ""
+    meant = hashlib.sha256(rule.encode()).hexdigest()[:16]
+    return f"{campaign.version}.{int(campaign.updated_at.timestamp() * 1_000_000)}.{meant}"
 
 
 def _to_do(public_id: str, form: WhenForm) -> ResponseReturnValue | None:
@@ -165,7 +172,11 @@ def _let_go(public_id: str, at: datetime | Plan, not_after: datetime | None = No
                 raise Conflict(_("Another version of this campaign was sent or scheduled meanwhile."))
             return there  # pressed twice: this is that run
         if seen != stamp(campaign):
-            raise Conflict(_("This campaign was changed after you looked at it. Review it again before you send it."))
+            raise Conflict(
+                _(
+                    "This campaign, or a segment in it, was changed after you looked. Review it again before you send it."
+                )
+            )
         number = int(seen.partition(".")[0])
         scheduling.schedule(campaign, at, version=number, not_after=not_after, actor=me().actor)
         begins = campaign.scheduled_at

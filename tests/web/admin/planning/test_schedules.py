@@ -15,6 +15,9 @@ from preference_center.accounts.audit import AuditEntry
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Approval, Campaign, CampaignState
 from preference_center.db import db, transaction
+from preference_center.segments import named
+from preference_center.segments import queries as segments
+from preference_center.segments.models import Segment
 from preference_center.topics.models import Topic
 from tests.support import make
 from tests.support.bell import WrittenBell
@@ -143,7 +146,24 @@ def test_a_change_after_the_review_must_be_reviewed_again(marketer: Console, pat
         scheduling.save(_campaign(), on_version=1, actor="cli", subject="Other words")
     answer = marketer.post(f"{path}/send", {"stamp": old})
     assert answer.status_code == 409
-    assert "changed after you looked at it" in words(answer)
+    assert "changed after you looked" in words(answer)
+    assert _campaign().state is CampaignState.draft
+
+
+def test_a_segment_that_changed_after_the_review_must_be_reviewed_again(marketer: Console, news: Topic) -> None:  # P7
+    with transaction():
+        testers = named.add("Testers", segments.read("source = nobody"), "cli")
+        make.follower(news, "tester@example.org", source="nobody")
+        made = scheduling.create(
+            "Try", news, "Hello", "markdown", "Hello\n", preheader="See", segment='segment "Testers"'
+        )
+    path = f"/admin/campaigns/{made.public_id}"
+    looked = _looked(marketer, path)
+    with transaction():
+        named.save(
+            db.session.get_one(Segment, testers.id), "Testers", segments.read("everyone"), on_version=1, actor="x"
+        )
+    assert "changed after you looked" in words(marketer.post(f"{path}/send", looked))
     assert _campaign().state is CampaignState.draft
 
 
