@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import os
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -127,6 +131,47 @@ def test_files_that_others_can_read_are_named(pc: Run, folder: Path) -> None:
     found = findings(pc)
     assert found["link keys"][0] == "fault" and "chmod 600" in found["link keys"][1]
     assert found["data folder"][0] == "warning" and "chmod 700" in found["data folder"][1]
+
+
+def test_journals_that_are_a_file_are_a_fault_with_its_remedy(pc: Run, folder: Path) -> None:
+    (folder / "journals").write_text("")
+    found = findings(pc)
+    state, words = found["journals"]
+    assert state == "fault" and words.startswith(f"{folder}/journals is a file where a folder should be. Move it away")
+    assert found["sending"][0] == "fault" and "Not a directory" in found["sending"][1]
+
+
+def test_journals_of_another_user_are_a_fault_with_its_remedy(sqlite_template: Path) -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        shutil.copy(sqlite_template, folder / "test.db")
+        settings = make_settings(folder, f"sqlite:///{folder / 'test.db'}")
+        (folder / "journals").mkdir(mode=0o700)
+        with somebody_else(folder, folder / "test.db", but_not=folder / "journals"):
+            found = {
+                name: checks._looked(check, settings)
+                for name, check in (("journals", checks._journals), ("sending", checks._sending))
+            }
+    assert found["journals"] == ("fault", f"{folder}/journals cannot be read and written. Give it to this user.")
+    assert found["sending"][0] == "fault" and "journals" in found["sending"][1]
+    assert "Permission denied. Give it to this user." in found["sending"][1]
+
+
+@contextmanager
+def somebody_else(*given: Path, but_not: Path) -> Iterator[None]:
+    """Who owns the given alone. Root may do everything, so it becomes another user for a while; others shut themselves out."""
+    us = os.getresuid()
+    if us[1]:
+        but_not.chmod(0o000)
+    else:
+        for path in given:
+            os.chown(path, 65534, -1)
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(*us)
+        but_not.chmod(0o700)
 
 
 def test_wrong_settings_are_all_a_doctor_can_tell(pc: Run, monkeypatch: pytest.MonkeyPatch) -> None:

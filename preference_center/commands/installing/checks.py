@@ -38,14 +38,25 @@ def everything() -> Iterator[tuple[str, Callable[[], Finding]]]:
         return
     yield "settings", partial(_said, OK, "complete.")
     for name, check in (
-        ("data folder", _folder), ("disk", _disk), ("database", _database), ("migrations", _migrations), ("queue", _queue),
+        ("data folder", _folder), ("disk", _disk), ("journals", _journals),
+        ("database", _database), ("migrations", _migrations), ("queue", _queue),
         ("relay", _relay), ("sending domain", _domain), ("link keys", _keys), ("public address", _address), ("clock", _clock),
         ("sending", _sending),
         ("requests", _requests),
         ("reports", _reports),
         ("mailbox", _mailbox),
     ):  # fmt: skip
-        yield name, partial(check, settings)
+        yield name, partial(_looked, check, settings)
+
+
+def _looked(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    try:
+        return check(settings)
+    except OSError as trouble:  # a file of ours that belongs to somebody else
+        return (
+            FAULT,
+            f"{trouble.filename or 'a file'} cannot be read: {trouble.strerror or trouble}. Give it to this user.",
+        )
 
 
 def _said(state: str, words: str) -> Finding:
@@ -70,6 +81,20 @@ def _disk(settings: Settings) -> Finding:
     return (
         (OK, words) if free > _ROOM else (FAULT if free < _ROOM / 10 else WARNING, f"{words} Make room, or add disk.")
     )
+
+
+def _journals(settings: Settings) -> Finding:
+    """Where each run of a campaign notes what has left: when it cannot, nothing is sent."""
+    folder = settings.journals
+    place = next(one for one in (folder, *folder.absolute().parents) if os.access(one, os.F_OK))
+    if not place.is_dir():
+        return (
+            FAULT,
+            f"{place} is a file where a folder should be. Move it away, or name another PREFERENCE_CENTER_JOURNAL_DIR.",
+        )
+    if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        return FAULT, f"{place} cannot be read and written. Give it to this user."
+    return OK, f"{folder} can be written."
 
 
 def _database(settings: Settings) -> Finding:

@@ -10,7 +10,7 @@ from preference_center.commands import desk
 @click.command(epilog="Example: preference-center doctor")
 @desk.as_json
 def doctor(as_json: bool) -> None:
-    """Check settings, data folder, database, migrations, queue, relay, DNS, link keys, disk and clock.
+    """Check settings, data folder, journals, database, migrations, queue, relay, DNS, link keys, disk and clock.
 
     Changes nothing. Exit status 1 when there is a fault; warnings do not count. Needs some seconds at most.
     """
