@@ -20,7 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "clock": ("installing.processes:clock", "Run the clock alone."),
     "doctor": ("installing.doctor:doctor", "Check settings, database, queue, relay and DNS; name each remedy."),
     "db": ("installing.database:db", "The database: upgrade."),
-    "users": ("installing.users:users", "The people who work here: create."),
+    "users": ("installing.users:users", "The people who work here: create, reset-second-factor."),
     "topics": ("people.topics:topics", "What people can follow: add, edit, order, retire, list."),
     "forms": ("people.forms:forms", "Sign-up forms, here and on other sites: add, list, snippet, close."),
     "contacts": ("people.contacts:contacts", "The people we write to: import, list, show, export."),

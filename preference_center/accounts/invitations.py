@@ -10,7 +10,7 @@ from flask import current_app
 from sqlalchemy import select, update
 
 from preference_center import clock
-from preference_center.accounts import audit, passwords, queries, sessions
+from preference_center.accounts import audit, passwords, queries, sessions, two_factor
 from preference_center.accounts.models import Invitation, User
 from preference_center.accounts.permissions import Role
 from preference_center.config import Settings
@@ -41,6 +41,21 @@ def invite(email: str, role: Role | str, *, actor: str = "cli") -> Invited:
     token = _new_link(user, actor)
     audit.note(actor, "user.invited", "user", user.public_id, role=role)
     return Invited(user, url_of(token))
+
+
+def start_over(email: str, *, actor: str = "cli") -> Invited:
+    """A link for who lost their phone and recovery codes: it leads to a new password and a new second factor. NotFound for a closed account.
+
+    All that opened the door before ends at once, the password too: else whoever knows it would be in before the person is.
+    """
+    user = queries.by_email(_address(email))
+    if user is None or not user.active:
+        raise NotFound("There is no user with this address whose account is open.")
+    user.password, user.fs_uniquifier = None, secrets.token_hex(32)
+    two_factor.turn_off(user)
+    sessions.end_all(user)
+    audit.note(actor, "user.second_factor_reset", "user", user.public_id)
+    return Invited(user, url_of(_new_link(user, actor)))
 
 
 def url_of(token: str) -> str:

@@ -83,7 +83,7 @@ def use_recovery_code(user: User, code: str) -> bool:
 
 
 def turn_off(user: User) -> None:
-    """Only for a fresh invitation by an owner or the command line: the person lost their device."""
+    """Only together with the password (`invitations.start_over`): the person lost their device."""
     user.tf_totp_secret = user.tf_primary_method = user.tf_last_counter = None
     user.recovery_codes = []
 

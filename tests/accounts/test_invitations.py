@@ -7,7 +7,8 @@ import time_machine
 from flask import Flask
 
 from preference_center import clock
-from preference_center.accounts import invitations, queries, sessions
+from preference_center.accounts import invitations, queries, sessions, signing_in, two_factor
+from preference_center.accounts.audit import AuditEntry
 from preference_center.accounts.models import Invitation
 from preference_center.accounts.permissions import Role
 from preference_center.db import db, transaction
@@ -88,3 +89,29 @@ def test_only_a_known_role_is_given(app: Flask) -> None:
     with pytest.raises(Invalid) as fault, transaction():
         invitations.invite("maria@example.com", "root")
     assert "role" in fault.value.faults
+
+
+@pytest.mark.both_databases
+def test_who_lost_the_phone_starts_over_and_nothing_of_before_opens_the_door(app: Flask) -> None:
+    with transaction():
+        person = user()
+        two_factor.new_recovery_codes(person)
+        token, browser = sessions.open_for(person, "Firefox"), person.fs_uniquifier
+    with transaction():
+        link = invitations.start_over(" Maria@example.com ", actor="cli").url
+    assert sessions.standing(token, clock.now()) is None and person.fs_uniquifier != browser
+    assert not person.has_second_factor and person.recovery_codes == []
+    assert signing_in.check_password(person.email, PASSWORD, "") is None, "who knows the old password is not first"
+    assert person.role is Role.owner
+    [entry] = db.session.query(AuditEntry).filter_by(action="user.second_factor_reset")
+    assert (entry.actor, entry.object_id) == ("cli", person.public_id)
+    with transaction():
+        assert invitations.accept(_token(link), "wholly other words here").must_set_up_second_factor
+
+
+def test_nobody_starts_over_who_is_not_there_or_was_shut_out(app: Flask) -> None:
+    with transaction():
+        user().active = False
+    for email in ("maria@example.com", "nobody@example.com"):
+        with pytest.raises(NotFound), transaction():
+            invitations.start_over(email)

@@ -188,6 +188,13 @@ def test_a_user_gets_a_link_and_never_a_password(pc: Run) -> None:
     assert json.loads(pc("users", "create", "boss@example.com", "--role", "viewer", "--json").out)["role"] == "viewer"
 
 
+def test_who_lost_the_phone_gets_a_link_and_keeps_the_role(pc: Run) -> None:
+    pc("users", "create", "boss@example.com", "--role", "marketer")
+    done = pc("users", "reset-second-factor", "boss@example.com")
+    assert done.status == 0 and "/admin/invitation/" in done.out and done.out.count("\n") == 1
+    assert json.loads(pc("users", "reset-second-factor", "boss@example.com", "--json").out)["role"] == "marketer"
+
+
 def test_a_ledger_that_disagrees_is_status_1_and_names_the_contact(people: Run) -> None:
     from preference_center.commands import desk
     from preference_center.consent.models import State, Subscription

@@ -98,6 +98,7 @@ def test_a_template_with_an_unknown_field_is_refused_and_makes_no_campaign(pc: R
         (["explain", "a@example.org", "--topic", "news"], "There is no contact with this address."),
         (["links", "a@example.org"], "There is no contact with this address."),
         (["users", "create", "boss", "--role", "owner"], "@-sign"),
+        (["users", "reset-second-factor", "boss@example.com"], "There is no user with this address"),
         (["contacts", "list", "--segment", "colour = red"], "colour"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -14,7 +14,7 @@ from preference_center.accounts.models import UserSession
 from preference_center.accounts.permissions import Role
 from preference_center.db import db, transaction
 from tests.support import staff
-from tests.web.admin.conftest import Console, user_named, words
+from tests.web.admin.conftest import SITE, Console, user_named, words
 
 NOON = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
 
@@ -111,6 +111,17 @@ def test_a_recovery_code_stands_in_once(app: Flask, anybody: Console, maria: str
         if expected == 302:
             anybody.get("/admin/account")
             anybody.post("/admin/sign-out")
+
+
+def test_who_lost_the_phone_gets_in_by_the_link_and_sets_up_a_new_one(anybody: Console, maria: str) -> None:
+    _password(anybody)  # a step that was begun with the old password leads nowhere any more
+    with transaction():
+        path = invitations.start_over("maria@example.com").url.removeprefix(SITE)
+    assert anybody.get("/admin/sign-in/code").headers["Location"] == "/admin/sign-in"
+    anybody.get(path)
+    entered = anybody.post(path, {"password": "wholly other words here"})
+    assert entered.headers["Location"] == "/admin/"
+    assert anybody.get("/admin/campaigns").headers["Location"] == "/admin/account/second-factor"
 
 
 def test_what_the_browser_held_before_is_gone_after_sign_in(anybody: Console, maria: str) -> None:  # V7.2.4
