@@ -46,6 +46,12 @@ def read(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     return {"share": share, "wait_minutes": wait, "metric": str(given["metric"]), "variants": made}
 
 
+def given(version: CampaignVersion) -> dict[str, Any]:
+    """The experiment as its author means it, to be read once more: of each variant what it changes, so the rest follows the first."""
+    plan: dict[str, Any] = version.experiment
+    return {**plan, "variants": [_changed(one, version) for one in plan["variants"]]} if plan else {}
+
+
 def content_of(version: CampaignVersion, variant: int | None) -> CampaignVersion:
     """The version itself for the first content, else one that says what the variant says; it is not stored."""
     if not variant:
@@ -94,6 +100,13 @@ def assigned(version: CampaignVersion, contact_id: int) -> int | None:
     if drawn % _PARTS >= version.experiment["share"] * _PARTS // 100:
         return None
     return drawn // _PARTS % count(version)
+
+
+def _changed(variant: Mapping[str, Any], version: CampaignVersion) -> dict[str, Any]:
+    own = {name for name in VARIED if variant[name] != getattr(version, name)}
+    if "source" in own:  # is written in its own format, and the first one's text part does not say the same
+        own |= {"format", "text_source"}
+    return {name: variant[name] for name in VARIED if name in own}
 
 
 def _variant(given: Mapping[str, Any], base: Mapping[str, Any], letter: str) -> dict[str, Any]:

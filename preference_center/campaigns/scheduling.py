@@ -80,7 +80,8 @@ def save(campaign: Campaign, *, on_version: int, actor: str, **changes: Any) -> 
     if campaign.version != on_version:
         raise Conflict("Somebody else saved this campaign meanwhile. Look at the newest version before you save yours.")
     before = queries.version(campaign)
-    ready = _ready({name: changes.get(name, getattr(before, name)) for name in CONTENT_FIELDS})
+    kept = {name: getattr(before, name) for name in CONTENT_FIELDS} | {"experiment": experiments.given(before)}
+    ready = _ready(kept | {name: changes[name] for name in CONTENT_FIELDS if name in changes})
     if "name" in changes:
         campaign.name = named(changes["name"])
     if "topic" in changes:
