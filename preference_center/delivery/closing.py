@@ -6,6 +6,7 @@ from preference_center import clock
 from preference_center.campaigns import timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.db import db
+from preference_center.delivery import chunks
 from preference_center.delivery.models import Message, MessageState
 
 
@@ -19,6 +20,7 @@ def finish_if_done(campaign: Campaign) -> bool:
     if campaign.filled_at is None or _any(exists().where(own, Message.waits), open_):
         return False
     campaign.finish(clock.now())
+    chunks.uncount(campaign.id)  # also who was put off, and found no time any more
     return True
 
 

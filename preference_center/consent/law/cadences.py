@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Delete, Select, and_, bindparam, delete, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -82,6 +82,11 @@ def note(topic: Topic, contact_ids: Collection[int], occasion: int, at: datetime
     now = {"occasion": occasion, "at": at}
     into = insert.on_conflict_do_update(index_elements=[LastMail.contact_id, LastMail.topic_id], set_=now)
     db.session.execute(into, [now | {"contact_id": one, "topic_id": topic.id} for one in sorted(contact_ids)])
+
+
+def taking_back(occasion: Any, whom: Select[Any]) -> Delete:
+    """The statement that these contacts, by id, get nothing of this campaign. The mail before it, which is older, stays forgotten."""
+    return delete(LastMail).where(LastMail.occasion == occasion, LastMail.contact_id.in_(whom))
 
 
 def last(topic: Topic, contact_id: int) -> LastMail | None:

@@ -1,14 +1,15 @@
 """How much is enough: a contact gets at most so many campaign mails in so many days, whatever the topics (`…_FREQUENCY_CAPS`).
 
-Who was mailed is noted in the claim, under the lock on the contact that the judge's question is asked under, so two campaigns
-at once cannot both be the last one allowed. Nothing is noted while no cap is set.
+Who is mailed is noted in the claim, under the lock on the contact that the judge's question is asked under, so two campaigns
+at once cannot both be the last one allowed; where nothing left in the end it is taken back. Nothing is noted while no cap is set.
 """
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, delete, false, func, or_, select
+from sqlalchemy import ColumnElement, Delete, Select, delete, false, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,11 +48,21 @@ def reached(at: datetime, occasion: int | None) -> ColumnElement[bool]:
 
 
 def note(contact_ids: Collection[int], occasion: int, at: datetime) -> None:
-    """These contacts get this campaign's mail now. A second try of the same mail counts once."""
+    """These contacts get this campaign's mail now. A second try of the same mail counts once, from when it is made."""
     if not contact_ids or not _caps():
         return
-    into = (postgresql.insert if is_postgresql() else sqlite.insert)(Mailing).on_conflict_do_nothing()
+    insert = (postgresql.insert if is_postgresql() else sqlite.insert)(Mailing)
+    into = insert.on_conflict_do_update(index_elements=["contact_id", "occasion"], set_={"at": insert.excluded.at})
     db.session.execute(into, [{"contact_id": one, "occasion": occasion, "at": at} for one in contact_ids])
+
+
+def are_set() -> bool:
+    return bool(_caps())
+
+
+def taking_back(occasion: Any, whom: Select[Any]) -> Delete:
+    """The statement that these contacts, by id, get nothing of this campaign."""
+    return delete(Mailing).where(Mailing.occasion == occasion, Mailing.contact_id.in_(whom))
 
 
 def forget(contact_id: int) -> None:
