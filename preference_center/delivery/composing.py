@@ -183,7 +183,7 @@ def why(language: str, topic: str, source: str | None, on: date | None) -> str:
         sources: Mapping[str, str] = {
             "form": gettext("through our sign-up form"),
             "link": gettext("on your preference page"),
-            "import": gettext("as recorded when you became our customer"),
+            "import": gettext("as recorded before we moved to this system"),
             "admin": gettext("as you told us"),
         }
         if on is None:

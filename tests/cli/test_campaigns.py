@@ -47,7 +47,7 @@ def test_campaigns_are_listed_with_the_ids_that_commands_take(pc: Run, made: str
 def test_what_cannot_be_meant_is_refused_in_one_line(
     pc: Run, made: str, more: list[str], status: int, said: str
 ) -> None:
-    done = pc("campaigns", "approve", made, *more)
+    done = pc("campaigns", "schedule", made, *more)
     assert done.status == status and said in done.err
     assert json.loads(pc("campaigns", "show", made, "--json").out)["state"] == "draft"
 
@@ -58,7 +58,7 @@ def test_copies_once_more_and_corrections_print_their_id(pc: Run, made: str) -> 
     for verb in (["resend", made], ["resend", made, "--reason", "too_late"], ["correct", made]):
         refused = pc("campaigns", *verb)
         assert refused.status == 1 and "draft" in refused.err
-    assert pc("campaigns", "approve", made).status == 0
+    assert pc("campaigns", "schedule", made).status == 0
     assert pc("campaigns", "cancel", made).status == 0
     assert json.loads(pc("campaigns", "resend", made, "--json").out) == {}
     assert len(pc("campaigns", "correct", made).out.strip()) == 16
@@ -71,7 +71,7 @@ def test_a_test_goes_to_colleagues_alone(pc: Run, made: str) -> None:
 
 
 def test_approving_from_the_command_line_is_written_down(pc: Run, made: str, environ: dict[str, str]) -> None:  # P7
-    assert pc("campaigns", "approve", made, "--version", "1", "--at", "2027-03-10T09:00+00:00").status == 0
+    assert pc("campaigns", "schedule", made, "--version", "1", "--at", "2027-03-10T09:00+00:00").status == 0
     with sqlite3.connect(f"{environ['DATA_DIR']}/preference-center.db") as database:
         assert database.execute("SELECT version, by FROM campaign_approvals").fetchall() == [(1, "cli")]
 

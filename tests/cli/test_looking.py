@@ -62,7 +62,7 @@ def test_every_version_can_be_looked_at_and_worked_on(pc: Run, made: str, tmp_pa
     ]
     assert pc("campaigns", "content", made, "--version", "1").out == SOURCE
     assert pc("campaigns", "content", made, "--text").out == "\n"
-    assert pc("campaigns", "approve", made, "--at", "2027-03-10T09:00+00:00").status == 0
+    assert pc("campaigns", "schedule", made, "--at", "2027-03-10T09:00+00:00").status == 0
     assert "2 approved" in pc("campaigns", "versions", made).out
     missing = pc("campaigns", "content", made, "--version", "7")
     assert (missing.status, missing.err) == (1, "This campaign has no version 7.\n")

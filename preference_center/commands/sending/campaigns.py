@@ -122,7 +122,6 @@ def schedule(id: str, at: datetime | None, zone: str, not_after: datetime | None
     click.echo(f"Campaign {id} is scheduled for {'now' if is_now or begins is None else desk.local(begins)}.")
 
 
-campaigns.add_command(schedule, "approve")
 campaigns.add_command(reconcile)
 
 
