@@ -15,7 +15,8 @@ from preference_center.consent.models import Cadence, Standing, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.errors import Unavailable
-from preference_center.suppressions.models import WEIGHT, Cause, Suppression, SuppressionRecord
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Suppression, SuppressionRecord
 from preference_center.topics.models import Topic
 
 
@@ -56,34 +57,17 @@ def _lay_out_consent(contact: Contact, at: datetime) -> None:
 
 
 def _lay_out_suppression(contact: Contact, at: datetime) -> None:
-    """The suppression that stood then, replayed from its records as `suppressions/register.py` makes it."""
+    """The suppression that stood then, replayed from its records."""
     records = db.session.scalars(
         select(SuppressionRecord)
         .where(SuppressionRecord.address_hash == contact.address_hash, SuppressionRecord.recorded_at <= at)
         .order_by(SuppressionRecord.id)
     )
-    said: set[Cause] = set()
-    stood: tuple[Cause, datetime | None] | None = None
-    for record in records:
-        if record.action == "lifted":
-            said.discard(record.cause)
-            left = None if stood is None or stood[0] is record.cause else stood[1]
-            stood = (max(said, key=WEIGHT.__getitem__), left) if said else None
-        else:
-            said.add(record.cause)
-            stood = _with(stood, record)
+    stood = register.stood(records)
     db.session.execute(delete(Suppression).where(Suppression.address_hash == contact.address_hash))
     if stood is not None:
         db.session.add(Suppression(address_hash=contact.address_hash, cause=stood[0], until=stood[1], created_at=at))
     db.session.flush()
-
-
-def _with(stood: tuple[Cause, datetime | None] | None, newer: SuppressionRecord) -> tuple[Cause, datetime | None]:
-    """The weightier cause and the later end of the two; one that had ended counts no more."""
-    if stood is None or (stood[1] is not None and stood[1] <= newer.recorded_at):
-        return newer.cause, newer.until
-    cause = stood[0] if WEIGHT[stood[0]] >= WEIGHT[newer.cause] else newer.cause
-    return cause, max(stood[1], newer.until) if stood[1] and newer.until else None
 
 
 def _lay_out_contact(contact: Contact, at: datetime) -> None:

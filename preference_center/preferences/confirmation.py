@@ -185,10 +185,15 @@ def _asked_from_here(contact: Contact, records: list[ConsentRecord]) -> bool:
 
 
 def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentRecord]:
-    """The owner of the address said yes. Twice is fine; what was withdrawn since stays withdrawn."""
+    """The owner of the address said yes. Twice is fine; what was withdrawn since stays withdrawn.
+
+    Nothing comes of it while something stands against mail to the address, said after the sign-up.
+    """
     contacts.lock([contact.id], for_withdrawal=True)
     found = look(contact, wish)
     if found is None or found.state is not WishState.waiting:
+        return []
+    if contact.address_hash is None or register.blocks_return(contact.address_hash):
         return []
     made = []
     for topic in found.topics:
@@ -196,9 +201,8 @@ def confirm(contact: Contact, wish: str, evidence: Evidence) -> list[ConsentReco
         own = replace(evidence, wording_id=text.id, language=text.language) if text else evidence
         record = ledger.confirm(contact, topic, replace(own, source_ref=_ref(wish)))
         made += [record] if record else []
-    if made and contact.address_hash:
-        register.let_back(contact.address_hash)
     if made:
+        register.let_back(contact.address_hash)
         _keep_name(contact, found.records)
     return made
 

@@ -81,32 +81,11 @@ def lift(address_hash: bytes, cause: Cause, source: str) -> bool:
 
     What had been said before it, and was never lifted, stands again.
     """
-    newest = db.session.scalar(
-        select(SuppressionRecord)
-        .where(SuppressionRecord.address_hash == address_hash)
-        .order_by(SuppressionRecord.id.desc())
-        .limit(1)
-    )
+    _hold(address_hash)
+    newest = next(reversed(_records(address_hash)), None)
     if newest is None or (newest.action, newest.cause) != ("added", cause) or not newest.source.startswith(source):
         return False
-    now = clock.now()
-    gone = delete(Suppression).where(Suppression.address_hash == address_hash, Suppression.cause == cause)
-    db.session.execute(gone)
-    db.session.add(
-        SuppressionRecord(
-            address_hash=address_hash,
-            action="lifted",
-            cause=cause,
-            source=newest.source,
-            happened_at=now,
-            recorded_at=now,
-        )
-    )
-    db.session.flush()
-    before = _never_lifted(address_hash)
-    if before:
-        kept = Suppression(address_hash=address_hash, cause=max(before, key=WEIGHT.__getitem__), created_at=now)
-        db.session.merge(kept)
+    _lift(address_hash, {cause: newest.source})
     return True
 
 
@@ -119,16 +98,12 @@ def blocks_return(address_hash: bytes) -> bool:
 
 
 def let_back(address_hash: bytes) -> None:
-    """The owner of the address came back and confirmed it: what only said that they went away counts no more."""
-    now, away = clock.now(), _away(address_hash)
-    for cause in sorted(away):
-        source = _said(address_hash)[cause][-1]
-        lifted = {"action": "lifted", "cause": cause, "source": source, "happened_at": now, "recorded_at": now}
-        db.session.add(SuppressionRecord(address_hash=address_hash, **lifted))
+    """The owner of the address came back and confirmed it: what only said that they went away counts no more. All else stands."""
+    _hold(address_hash)
+    said = _said(address_hash)
+    away = {cause: said[cause][-1] for cause in sorted(_away(address_hash))}
     if away:
-        gone = delete(Suppression).where(Suppression.address_hash == address_hash, Suppression.cause.in_(away))
-        db.session.execute(gone)
-        db.session.flush()
+        _lift(address_hash, away)
 
 
 def went_away(hashes: Iterable[bytes]) -> set[bytes]:
@@ -147,22 +122,56 @@ def _away(address_hash: bytes) -> set[Cause]:
 def _said(address_hash: bytes) -> dict[Cause, list[str]]:
     """What was said against the address and stands, with its sources, the newest last."""
     said: dict[Cause, list[str]] = {}
-    own = select(SuppressionRecord).where(SuppressionRecord.address_hash == address_hash)
-    for record in db.session.scalars(own.order_by(SuppressionRecord.id)):
-        if record.action == "lifted":
-            said.pop(record.cause, None)
-        elif record.until is None or record.until > clock.now():
+    for record in _never_lifted(_records(address_hash)):
+        if record.until is None or record.until > clock.now():
             said.setdefault(record.cause, []).append(record.source)
     return said
 
 
-def _never_lifted(address_hash: bytes) -> set[Cause]:
-    said: set[Cause] = set()
-    records = select(SuppressionRecord.action, SuppressionRecord.cause).where(
-        SuppressionRecord.address_hash == address_hash
-    )
-    for action, cause in db.session.execute(records.order_by(SuppressionRecord.id)):
-        said = said - {cause} if action == "lifted" else said | {cause}
+def _records(address_hash: bytes) -> list[SuppressionRecord]:
+    own = select(SuppressionRecord).where(SuppressionRecord.address_hash == address_hash)
+    return list(db.session.scalars(own.order_by(SuppressionRecord.id)))
+
+
+def _hold(address_hash: bytes) -> None:
+    """What is being said against the address elsewhere is waited for, and then seen."""
+    db.session.execute(select(Suppression.cause).where(Suppression.address_hash == address_hash).with_for_update())
+
+
+def _lift(address_hash: bytes, causes: dict[Cause, str]) -> None:
+    """These causes, each with its source, count no more; the address is held. What was said besides decides then."""
+    now = clock.now()
+    lifted = {"address_hash": address_hash, "action": "lifted", "happened_at": now, "recorded_at": now}
+    for cause, source in causes.items():
+        db.session.add(SuppressionRecord(**lifted, cause=cause, source=source))
+    db.session.flush()
+    db.session.execute(delete(Suppression).where(Suppression.address_hash == address_hash))
+    left = stood(_records(address_hash))
+    if left:
+        db.session.add(Suppression(address_hash=address_hash, cause=left[0], until=left[1], created_at=now))
+        db.session.flush()
+
+
+def stood(records: Iterable[SuppressionRecord]) -> tuple[Cause, datetime | None] | None:
+    """The cause these records of one address, oldest first, come to, and its end: as though what was lifted had never been said.
+
+    As `suppress_many` does it: the weightier cause and the later end of two; one that had ended counts no more.
+    """
+    found: tuple[Cause, datetime | None] | None = None
+    for record in _never_lifted(records):
+        if found is None or (found[1] is not None and found[1] <= record.recorded_at):
+            found = record.cause, record.until
+        else:
+            cause = found[0] if WEIGHT[found[0]] >= WEIGHT[record.cause] else record.cause
+            found = cause, max(found[1], record.until) if found[1] and record.until else None
+    return found
+
+
+def _never_lifted(records: Iterable[SuppressionRecord]) -> list[SuppressionRecord]:
+    said: list[SuppressionRecord] = []
+    for record in records:
+        lifted = record.action == "lifted"
+        said = [one for one in said if one.cause != record.cause] if lifted else [*said, record]
     return said
 
 

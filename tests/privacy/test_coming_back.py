@@ -146,6 +146,25 @@ def test_what_was_said_besides_still_keeps_the_address_closed(news: Topic, cause
     assert register.blocks_return(address_hash)
 
 
+@pytest.mark.parametrize("erased", [True, False])
+@pytest.mark.parametrize("cause", [Cause.complaint, Cause.bounce, Cause.manual])
+def test_what_is_said_before_the_confirmation_keeps_the_address_closed(news: Topic, cause: Cause, erased: bool) -> None:
+    if erased:
+        with transaction():
+            erasure.erase(make.follower(catalogue.by_key("offers")), BY_PERSON)
+    wish = signs_up(news)
+    anna = found(ANNA)
+    assert anna.address_hash
+    with transaction():
+        register.suppress(anna.address_hash, cause, "user:abc", until=clock.now() + timedelta(days=3))
+    with transaction():
+        assert confirmation.confirm(anna, wish, BY_PERSON) == []
+    assert reason(news) is not None
+    with time_machine.travel(clock.now() + timedelta(days=4)), transaction():
+        assert confirmation.confirm(anna, wish, BY_PERSON), "the link works once that has ended"
+        assert reason(news) is None
+
+
 def former(app: Flask, days: float) -> int:
     with time_machine.travel(START + timedelta(days=days), tick=False):
         return retention.report()["former_contacts"]

@@ -77,3 +77,31 @@ def test_lifting_the_only_suppression_frees_the_address(app: Flask) -> None:
     with transaction():
         assert register.lift(HASH, Cause.manual, "moved:")
     assert register.standing([HASH]) == {}
+
+
+def test_lifting_a_suppression_leaves_the_end_of_what_was_said_before_it(app: Flask) -> None:
+    ends = clock.now() + timedelta(days=3)
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "provider:any", until=ends)
+    with transaction():
+        register.suppress(HASH, Cause.manual, "moved:abc")
+    with transaction():
+        assert register.lift(HASH, Cause.manual, "moved:")
+    row = db.session.get_one(Suppression, HASH)
+    assert (row.cause, row.until) == (Cause.bounce, ends)
+
+
+@pytest.mark.parametrize("days", [3, None], ids=["for a time", "for good"])
+@pytest.mark.parametrize("cause", [Cause.complaint, Cause.manual, Cause.bounce])
+def test_who_comes_back_is_still_held_by_what_was_said_beneath(app: Flask, cause: Cause, days: int | None) -> None:
+    ends = clock.now() + timedelta(days=days) if days else None
+    with transaction():
+        register.suppress(HASH, Cause.erased, "erasure:abc")
+    with transaction():
+        register.suppress(HASH, Cause.bounce, "provider:any", until=clock.now() + timedelta(hours=1))
+        register.suppress(HASH, cause, "provider:any", until=ends)
+    with transaction():
+        register.let_back(HASH)
+    row = db.session.get_one(Suppression, HASH)
+    assert (row.cause, row.until) == (cause, ends)
+    assert register.blocks_return(HASH)
