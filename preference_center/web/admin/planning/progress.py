@@ -20,7 +20,7 @@ from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import attempts, comparing, engagement, foretelling, totals, trials
 from preference_center.topics.models import Topic
-from preference_center.web.admin.contacts import shown
+from preference_center.web.admin.contacts import shown, written
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
 
 PAGE = 50
@@ -104,7 +104,8 @@ def people_file(public_id: str) -> ResponseReturnValue:
     with transaction():
         audit.note(me().actor, "campaign.people_exported", "campaign", public_id, state=state, reason=reason)
     campaign = queries.by_public_id(public_id)
-    response = Response(stream_with_context(as_csv(_lines(campaign, state, reason))), mimetype="text/csv")
+    whole = me().may(Permission.see_addresses)  # asked now: the request, and its user, are gone when the lines are made
+    response = Response(stream_with_context(as_csv(_lines(campaign, state, reason, whole))), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="people-{public_id}.csv"'
     return response
 
@@ -114,18 +115,20 @@ def _wanted() -> tuple[MessageState | None, str | None]:
     return MessageState(state) if state in list(MessageState) else None, request.values.get("reason", "")[:20] or None
 
 
-def _lines(campaign: Campaign, state: MessageState | None, reason: str | None) -> Iterator[tuple[str, ...]]:
+def _lines(
+    campaign: Campaign, state: MessageState | None, reason: str | None, whole: bool
+) -> Iterator[tuple[str, ...]]:
     """A batch at a time. Nothing is open in the database while somebody takes it, however slowly."""
     lines, after = [COLUMNS], 0
     while lines:
         db.session.rollback()
         yield from lines
         rows = delivery.rows(campaign, state=state, reason=reason, after=after, limit=AT_ONCE)
-        lines = _lines_of(rows)
+        lines = _lines_of(rows, whole)
         after = rows[-1][0].id if rows else after
 
 
-def _lines_of(rows: Sequence[Row[Message, Contact]]) -> list[tuple[str, ...]]:
+def _lines_of(rows: Sequence[Row[Message, Contact]], whole: bool) -> list[tuple[str, ...]]:
     records = delivery.records_of(message for message, _contact in rows)
     tried = attempts.of([message for message, _contact in rows])
     lines: list[tuple[str, ...]] = []
@@ -134,5 +137,5 @@ def _lines_of(rows: Sequence[Row[Message, Contact]]) -> list[tuple[str, ...]]:
         replies = " | ".join(one.reply for one in tried[message.id])
         told = (message.state, message.reason or "", record.public_id if record else "", str(message.attempt))
         at = message.changed_at.isoformat(timespec="seconds")
-        lines.append((contact.public_id, shown(contact), *told, replies, at))
+        lines.append((contact.public_id, written(contact, whole=whole), *told, replies, at))
     return lines
