@@ -44,7 +44,7 @@ def invite(email: str, role: Role | str, *, actor: str = "cli") -> Invited:
 
 
 def start_over(email: str, *, actor: str = "cli") -> Invited:
-    """A link for who lost their phone and recovery codes: it leads to a new password and a new second factor. NotFound for a closed account.
+    """A link for who lost their phone and recovery codes: to a new password and a new second factor. NotFound when the account is closed.
 
     All that opened the door before ends at once, the password too: else whoever knows it would be in before the person is.
     """

@@ -1,7 +1,7 @@
 """The public archive: what was sent on public topics, where its author says so. Never anybody's own copy: fields stand empty."""
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.engine import Connection
 
 from preference_center import clock
@@ -48,16 +48,18 @@ def topic_with(key: str) -> Topic:
 
 def of(topic: Topic, limit: int = 50) -> list[tuple[Campaign, CampaignVersion]]:
     """What was sent on a topic with the version that went out, the newest first."""
+    newest_first = _sent_on(topic).order_by(Campaign.started_at.desc(), Campaign.id.desc())
+    return [_as_sent(campaign, version) for campaign, version in db.session.execute(newest_first.limit(limit))]
+
+
+def _sent_on(topic: Topic) -> Select[Campaign, CampaignVersion]:
     went_out = and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.approved_version)
-    rows = db.session.execute(
-        select(Campaign, CampaignVersion)
-        .join(Topic, Topic.id == Campaign.topic_id)
-        .join(CampaignVersion, went_out)
-        .where(_SHOWN, Campaign.topic_id == topic.id)
-        .order_by(Campaign.started_at.desc(), Campaign.id.desc())
-        .limit(limit)
-    )
-    return [(campaign, experiments.content_of(version, campaign.winner)) for campaign, version in rows]
+    campaigns = select(Campaign, CampaignVersion).join(Topic, Topic.id == Campaign.topic_id)
+    return campaigns.join(CampaignVersion, went_out).where(_SHOWN, Campaign.topic_id == topic.id)
+
+
+def _as_sent(campaign: Campaign, version: CampaignVersion) -> tuple[Campaign, CampaignVersion]:
+    return campaign, experiments.content_of(version, campaign.winner)
 
 
 def newest(connection: Connection) -> dict[str, str]:
@@ -71,9 +73,8 @@ def newest(connection: Connection) -> dict[str, str]:
 
 
 def one(topic: Topic, public_id: str) -> tuple[Campaign, CampaignVersion]:
-    for campaign, version in of(topic, limit=1000):
-        if campaign.public_id == public_id:
-            return campaign, version
+    for campaign, version in db.session.execute(_sent_on(topic).where(Campaign.public_id == public_id)):
+        return _as_sent(campaign, version)
     raise NotFound("There is nothing here.")
 
 

@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
 from preference_center import clock, i18n
-from preference_center.campaigns.models import Campaign
+from preference_center.campaigns import scheduling
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.campaigns.rendering import following
 from preference_center.consent import eligibility, ledger, tracking, traits, wordings
 from preference_center.consent.ledger import Evidence
@@ -32,6 +33,7 @@ from tests.flows.test_send import _campaign, _send, settings  # noqa: F401 - a f
 from tests.support import links as ways_in
 from tests.support import make
 from tests.support.relay import FakeRelay
+from tests.support.statements import loaded
 from tests.web.conftest import client  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.both_databases
@@ -189,6 +191,24 @@ def test_what_is_no_link_of_ours_leads_to_a_plain_page(
     assert answer.status_code == 404 and "This link no longer works" in answer.text
     assert client.get("/o/nothing.gif").status_code == 200
     assert rows() == before
+
+
+def test_a_campaign_is_read_once_for_all_its_links_and_again_when_it_has_a_new_version(
+    client: FlaskClient, followed: tuple[str, list[str]]
+) -> None:
+    """Who holds one mail can ask for any number of links that are none; each would read every version of it."""
+    junk = followed[1][0][:-12] + "0" * 12
+    assert client.get(junk).status_code == 404
+    with loaded(CampaignVersion) as read:
+        assert client.get(junk).status_code == 404 and client.get(followed[1][0]).location == TARGETS[0]
+        assert read == []
+    campaign = db.session.query(Campaign).one()
+    with transaction():
+        campaign.state = CampaignState.draft
+        scheduling.save(campaign, on_version=1, actor="cli", source=f"{BODY}[new](https://late.example.com/)")
+    late = f"{junk[:-12]}{following.name('https://late.example.com/')}"
+    assert client.get(late).location == "https://late.example.com/"
+    assert client.get(followed[1][1]).location == TARGETS[1], "a mail of the version before leads on"
 
 
 def _withdraws(contact: Contact) -> None:

@@ -1,4 +1,7 @@
-"""What SQLite is asked to do, however it is asked: by SQLAlchemy or by the driver itself. For tests that count work, not time."""
+"""What SQLite is asked to do, however it is asked: by SQLAlchemy or by the driver itself; and which rows are read whole.
+
+For tests that count work, not time.
+"""
 
 import re
 from collections.abc import Iterator
@@ -28,3 +31,19 @@ def heard() -> Iterator[list[str]]:
         event.remove(db.engine, "checkout", listen)
         for connection in listened:
             connection.set_trace_callback(None)
+
+
+@contextmanager
+def loaded(model: type) -> Iterator[list[Any]]:
+    """The rows of this model as they are read, on any database."""
+    rows: list[Any] = []
+
+    def listen(row: Any, _context: object) -> None:
+        rows.append(row)
+
+    db.session.rollback()
+    event.listen(model, "load", listen)
+    try:
+        yield rows
+    finally:
+        event.remove(model, "load", listen)

@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import String, select
@@ -64,13 +65,20 @@ def target(name: str, link: str) -> str | None:
     message = _message(name)
     if message is None:
         return None
-    versions = select(CampaignVersion).where(CampaignVersion.campaign_id == message.campaign_id)
-    for version in db.session.scalars(versions.order_by(CampaignVersion.number.desc())):
-        contents = (experiments.content_of(version, number) for number in range(experiments.count(version)))
-        found = next((at for one in contents if (at := following.targets(one.compiled["html"]).get(link))), None)
-        if found is not None and version.is_intact():
-            return found
-    return None
+    saved = select(CampaignVersion.sha256).where(CampaignVersion.campaign_id == message.campaign_id)
+    return _targets(message.campaign_id, tuple(db.session.scalars(saved.order_by(CampaignVersion.number)))).get(link)
+
+
+@lru_cache(maxsize=64)  # anybody who holds a followed mail can ask for links that are none
+def _targets(campaign_id: int, _digests: tuple[str, ...]) -> dict[str, str]:
+    """All links of a campaign that lead by us, by name, as its versions with these digests hold them."""
+    versions = select(CampaignVersion).where(CampaignVersion.campaign_id == campaign_id)
+    found: dict[str, str] = {}
+    for version in db.session.scalars(versions.order_by(CampaignVersion.number).execution_options(yield_per=10)):
+        if version.is_intact():
+            for number in range(experiments.count(version)):
+                found |= following.targets(experiments.content_of(version, number).compiled["html"])
+    return found
 
 
 def clicked(name: str, url: str, agent: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from preference_center import clock, signed_links
 from preference_center.campaigns import archive, scheduling
-from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.consent import wordings
 from preference_center.consent.models import ConsentRecord
 from preference_center.contacts.models import Attribute, AttributeKind, Contact
@@ -21,6 +21,7 @@ from preference_center.errors import Invalid
 from preference_center.signed_links import Power
 from preference_center.topics.models import Topic
 from tests.support import links, make
+from tests.support.statements import loaded
 
 pytestmark = pytest.mark.both_databases
 SITE = "https://mail.example.com"
@@ -102,6 +103,16 @@ def test_what_nobody_chose_to_show_or_is_not_sent_or_not_public_is_not_there(cli
         assert client.get(path).status_code == 404
     with pytest.raises(Invalid, match="not public"), transaction():
         archive.put(hidden)
+
+
+def test_only_the_issue_that_is_asked_for_is_read(client: FlaskClient, topic: Topic) -> None:
+    """Anybody may ask, as often as they like, and a mail can be large."""
+    oldest, *_newer = [sent(topic, name=name).public_id for name in ("Spring", "Summer", "Autumn")]
+    with loaded(CampaignVersion) as read:
+        assert client.get("/archive/news/aaaaaaaaaaaaaaaa").status_code == 404
+        assert read == []
+        assert "Spring" in client.get(f"/archive/news/{oldest}").text
+        assert len(read) == 1
 
 
 def test_it_can_be_taken_out_again(client: FlaskClient, topic: Topic) -> None:
