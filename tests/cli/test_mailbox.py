@@ -151,6 +151,7 @@ def test_a_mailbox_that_cannot_be_is_refused_without_its_password(
 def test_the_doctor_says_whether_anything_reads_what_comes_back(pc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from preference_center import config
     from preference_center.commands.installing import mailbox_check
+    from preference_center.webhooks import imap
 
     assert mailbox_check.look(config.read())[0] is False
     with serving(Mailbox()) as box:
@@ -158,5 +159,9 @@ def test_the_doctor_says_whether_anything_reads_what_comes_back(pc: Run, monkeyp
         assert mailbox_check.look(config.read()) == (
             True, "bounces and unsubscribe mails are fetched by IMAP (now 0 mails there).",
         )  # fmt: skip
+        with monkeypatch.context() as tried:
+            tried.setattr(imap, "look", lambda *_: imap.There(3, 2))
+            reads, words = mailbox_check.look(config.read())
+            assert not reads and words.startswith("2 mails in the mailbox are tried again and again")
         monkeypatch.setenv("PREFERENCE_CENTER_MAILBOX_URL", f"imap://a:wrong@127.0.0.1:{box.port}/INBOX")
         assert "refused the login" in mailbox_check.look(config.read())[1]

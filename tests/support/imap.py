@@ -17,6 +17,9 @@ class Mailbox:
     flags: dict[int, set[str]] = field(default_factory=dict)
     keywords: bool = True  # whether the server keeps keywords of its clients
     die_before: str = ""  # the connection breaks when this command comes
+    refuses: str = ""  # this command is answered NO
+    forgets: bool = False  # keywords are promised and not kept
+    validity: int = 1
     invents: bytes = b""  # what a search brings besides
     certificate: tuple[str, str] | None = None  # and its key, as files: then it speaks TLS from the first byte
     port: int = 0
@@ -66,7 +69,9 @@ def _talk(line: socket.socket, said: Iterable[bytes], box: Mailbox) -> None:
         box.heard.append(re.sub(r"^LOGIN .*", "LOGIN", command))
         if box.die_before and command.startswith(box.die_before):
             return
-        line.sendall(_answer(command, box) + f"{tag} {_ending(command)}\r\n".encode())
+        refused = bool(box.refuses) and command.startswith(box.refuses)
+        ending = "NO [SERVERBUG] it cannot be done" if refused else _ending(command)
+        line.sendall((b"" if refused else _answer(command, box)) + f"{tag} {ending}\r\n".encode())
         if command == "LOGOUT":
             return
 
@@ -81,7 +86,8 @@ def _answer(command: str, box: Mailbox) -> bytes:
         return b"* CAPABILITY IMAP4rev1\r\n"
     if command.startswith("SELECT"):
         kept = r"(\Seen \Flagged \*)" if box.keywords else r"(\Seen \Flagged)"
-        return f"* {len(box.mails)} EXISTS\r\n* OK [PERMANENTFLAGS {kept}] kept\r\n".encode()
+        state = f"* OK [PERMANENTFLAGS {kept}] kept\r\n* OK [UIDVALIDITY {box.validity}] valid\r\n"
+        return f"* {len(box.mails)} EXISTS\r\n{state}".encode()
     if command.startswith("UID SEARCH"):
         without = re.search(r"UNKEYWORD (\S+)", command)
         flag = without[1] if without else "\\Seen"
@@ -91,5 +97,5 @@ def _answer(command: str, box: Mailbox) -> bytes:
         raw = box.mails[int(found[1])][: int(found[2])]
         return b"* %b FETCH (UID %b BODY[]<0> {%d}\r\n%b)\r\n" % (found[1].encode(), found[1].encode(), len(raw), raw)
     if found := re.match(r"UID STORE (\d+) \+FLAGS\.SILENT \((.*)\)", command):
-        box.flags[int(found[1])] |= set(found[2].split())
+        box.flags[int(found[1])] |= set() if box.forgets else set(found[2].split())
     return b""

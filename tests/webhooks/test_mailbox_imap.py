@@ -1,11 +1,14 @@
 """Fetching what came back by IMAP, from a real server on loopback: stored first, marked afterwards, nothing ever deleted."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from preference_center.config import Settings
+from preference_center.consent.models import ConsentRecord
 from preference_center.db import db
 from preference_center.delivery.events.models import DeliveryEvent
 from preference_center.delivery.marks import Place
@@ -97,6 +100,67 @@ def test_where_no_keywords_are_kept_a_fetched_mail_counts_as_read(app: Flask, bo
     assert imap.fetch(account(box)) == 1
     assert box.flags[number] == {"\\Seen"}
     assert imap.fetch(account(box)) == 0
+
+
+def _leaves(sent: Callable[..., Sent]) -> bytes:  # noqa: F811
+    mark = sent(ANNA).mark(ANNA, Place.unsubscribe)
+    return f"From: {ANNA}\r\nTo: unsubscribe+{mark}@news.example.com\r\nSubject: unsubscribe\r\n\r\n".encode()
+
+
+def _has_left() -> bool:
+    processing.drain()
+    left = db.session.scalar(select(func.count()).where(ConsentRecord.action == "withdrawn"))
+    db.session.rollback()
+    return bool(left)
+
+
+@pytest.mark.parametrize("how", ["fetch refused", "fetch hangs up", "mark refused", "mark forgotten"])
+def test_no_mail_stands_in_the_way_of_who_leaves(
+    app: Flask,
+    settings: Settings,
+    box: Mailbox,
+    sent: Callable[..., Sent],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    monkeypatch.setattr(imap, "AT_A_TIME", 2)
+    monkeypatch.setattr(imap, "AGAIN", 1)
+    bad = [box.put(mails.reply(f"Letter {number}")) for number in range(2)]
+    box.put(_leaves(sent))
+    match how:
+        case "fetch refused":
+            box.refuses = f"UID FETCH {bad[0]} "
+        case "fetch hangs up":
+            box.die_before = f"UID FETCH {bad[0]} "
+        case "mark refused":
+            box.refuses = f"UID STORE {bad[0]} "
+        case _:
+            box.forgets = True
+    for _ in range(3):
+        with suppress(Unavailable):
+            imap.fetch(account(box))
+    assert _has_left()
+    there = imap.look(account(box), settings.data_dir)
+    assert there == (3, 3 if box.forgets else 1), "the doctor names those that stay"
+    box.refuses, box.die_before, box.forgets = "", "", False
+    for _ in range(4):
+        imap.fetch(account(box))
+    assert all(KEYWORD in flags for flags in box.flags.values()), "they are tried again"
+    assert imap.look(account(box), settings.data_dir) == (3, 0)
+    assert stored() == 3
+
+
+def test_in_a_mailbox_that_was_made_anew_all_is_new(
+    app: Flask, settings: Settings, box: Mailbox, bounce: bytes
+) -> None:
+    box.put(bounce)
+    assert imap.fetch(account(box)) == 1
+    box.flags[1].clear()
+    assert imap.look(account(box), settings.data_dir).tried == 1
+    box.validity = 2
+    assert imap.look(account(box), settings.data_dir).tried == 0
+    (settings.data_dir / "mailbox.json").write_text("{torn")
+    assert imap.fetch(account(box)) == 1
 
 
 def test_a_huge_mail_is_fetched_in_part(app: Flask, box: Mailbox, bounce: bytes) -> None:

@@ -3,6 +3,11 @@
 from preference_center.config import Settings
 from preference_center.errors import Unavailable
 
+_REFUSED = (
+    "{} mails in the mailbox are tried again and again: its server does not hand them out, or does not mark them as fetched. "
+    "What is new comes first, so nothing waits behind them. Move them elsewhere by hand; see docs/mailbox.md."
+)
+
 
 def look(settings: Settings) -> tuple[bool, str]:
     """Whether bounces and unsubscribe mails are read, and a line about it."""
@@ -11,10 +16,12 @@ def look(settings: Settings) -> tuple[bool, str]:
         from preference_center.webhooks import imap
 
         try:
-            mails = imap.look(imap.Account.at(settings.mailbox_url))
+            there = imap.look(imap.Account.at(settings.mailbox_url), settings.data_dir)
         except Unavailable as trouble:
             return False, trouble.message
-        ways.append(f"fetched by IMAP (now {mails} mails there)")
+        if there.tried:
+            return False, _REFUSED.format(there.tried)
+        ways.append(f"fetched by IMAP (now {there.mails} mails there)")
     if ways:
         return True, f"bounces and unsubscribe mails are {' and '.join(ways)}."
     return (
