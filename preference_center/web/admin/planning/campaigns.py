@@ -14,7 +14,7 @@ from preference_center.delivery.results import totals
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, me, pages, whole_number
-from preference_center.web.admin.planning.campaigns_form import CampaignForm, filled
+from preference_center.web.admin.planning.campaigns_form import CampaignForm, filled, unseen
 from preference_center.web.admin.words import put_faults
 
 PAGE = 20
@@ -79,9 +79,7 @@ def save_campaign(public_id: str) -> ResponseReturnValue:
             with transaction():
                 found = queries.by_public_id(public_id)
                 topic = catalogue.by_key(form.topic.data)
-                fields = form.written()
-                if len((queries.version(found).experiment or {}).get("variants", ())) > 1:
-                    del fields["experiment"]  # the form shows one other content; what it does not show it leaves alone
+                fields = form.written(queries.version(found))
                 scheduling.save(found, on_version=form.version.data or 0, actor=me().actor, topic=topic, **fields)
                 number = found.version
                 audit.note(me().actor, "campaign.saved", "campaign", public_id, version=number)
@@ -127,11 +125,14 @@ def _text(data: object) -> str:
 
 def _write(form: CampaignForm, found: Campaign | None, shown: CampaignVersion | None = None) -> str:
     """The form; with an older version in it, saving makes that the newest."""
+    saved = queries.version(found) if found else None
     return render_template(
         "admin/planning/campaign.html",
         form=form,
         campaign=found,
-        saved=queries.version(found) if found else None,
+        saved=saved,
+        unseen=unseen(saved) if saved else [],
+        others=len((saved.experiment or {}).get("variants", ())) if saved else 0,
         shown=shown.number if shown else None,
         versions=queries.versions(found)[:HISTORY] if found else [],
         attributes=attributes.declared(),

@@ -9,6 +9,7 @@ from wtforms import IntegerField, SelectField, SelectMultipleField, StringField,
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 
+from preference_center.campaigns import experiments
 from preference_center.campaigns.models import Campaign, CampaignVersion, ContentFormat
 from preference_center.segments import picking
 from preference_center.segments import queries as segments
@@ -68,25 +69,45 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         named = options((segment.public_id, segment.name) for segment in segments.everything())
         self.include.choices = self.exclude.choices = named
 
-    def written(self) -> dict[str, Any]:
-        """What was typed, with the line ends of text rather than of forms."""
+    def written(self, before: CampaignVersion | None = None) -> dict[str, Any]:
+        """What was typed, with the line ends of text rather than of forms; `before` is the version it is to follow."""
         fields = {name: (self[name].data or "").replace("\r\n", "\n") for name in WRITTEN}
         rule = (self.segment.data or "").replace("\r\n", "\n")
         return fields | {
             "name": self.name.data,
             "segment": picking.put_together(self.include.names, self.exclude.names, rule),
-            "experiment": self.experiment(),
+            "experiment": self.experiment(before),
         }
 
-    def experiment(self) -> dict[str, Any]:
-        """One other content to try; more than one are written from the command line."""
+    def experiment(self, before: CampaignVersion | None = None) -> dict[str, Any]:
+        """One other content to try; more than one are written from the command line, and stay as they are."""
+        plan = experiments.given(before) if before else {}
+        stored, *more = plan.get("variants") or [{}]
+        if more:
+            return plan
         other = {"subject": self.other_subject.data, "source": (self.other_source.data or "").replace("\r\n", "\n")}
         variant = {name: value for name, value in other.items() if value and value.strip()}
+        if not variant and stored.keys() & other.keys():  # what was shown was taken out
+            return {}
+        variant |= not_shown(stored, rewritten=variant.get("source") != stored.get("source"))
         if not variant:
             return {}
         return {
             "share": self.share.data, "metric": self.metric.data or "", "wait_minutes": self.wait.data, "variants": [variant]
         }  # fmt: skip
+
+
+def not_shown(variant: dict[str, Any], *, rewritten: bool = False) -> dict[str, Any]:
+    """What another content changes and the form does not show. A rewritten source is in the form's format, and its text part is new."""
+    left = {"subject", "source"} | ({"format", "text_source"} if rewritten else set())
+    return {name: value for name, value in variant.items() if name not in left}
+
+
+def unseen(version: CampaignVersion) -> list[str]:
+    """By name, what another content changes and the form does not show: to be told, as it stays."""
+    names = {"preheader": _("preheader"), "text_source": _("text part"), "format": _("format")}
+    variants = (version.experiment or {}).get("variants", ())
+    return [words for name, words in names.items() if any(one[name] != getattr(version, name) for one in variants)]
 
 
 def filled(found: Campaign, version: CampaignVersion) -> CampaignForm:

@@ -146,6 +146,41 @@ def test_more_contents_than_the_editor_shows_stay(marketer: Console, people: Top
     assert [one["subject"] for one in queries.version(_campaign()).experiment["variants"]] == ["B", "C"]
 
 
+@pytest.mark.parametrize(
+    ("variant", "typed", "kept"),
+    [
+        ({"preheader": "P"}, {}, {"preheader": "P"}),
+        ({"text_source": "Text"}, {}, {"text_source": "Text"}),
+        ({"subject": "B", "preheader": "P"}, {"other_subject": "B"}, {"subject": "B", "preheader": "P"}),
+        ({"subject": "B", "preheader": "P"}, {"other_subject": "C"}, {"subject": "C", "preheader": "P"}),
+        ({"subject": "B", "preheader": "P"}, {"other_subject": ""}, None),
+        (
+            {"source": "# X", "text_source": "X"},
+            {"other_source": "# X"},
+            {"source": "# X", "text_source": "X", "subject": "A"},
+        ),
+        ({"source": "# X", "text_source": "X"}, {"other_source": "# Y"}, {"source": "# Y", "text_source": ""}),
+    ],
+)
+def test_what_the_editor_does_not_show_of_another_content_stays(
+    marketer: Console, people: Topic, variant: dict[str, str], typed: dict[str, str], kept: dict[str, str] | None
+) -> None:
+    plan = {"share": 20, "metric": "person", "wait_minutes": 60, "variants": [variant]}
+    with transaction():
+        made = scheduling.create("Try", people, "A", "markdown", "Hello", experiment=plan)
+    path = f"/admin/campaigns/{made.public_id}"
+    text = marketer.text(path)
+    assert ("differs in its preheader" in text) == ("preheader" in variant)
+    assert ("text part" in text.partition("Try another")[2]) == ("text_source" in variant)
+    changed = FIELDS | {"name": "Try", "topic": "news", "segment": "", "version": "1", "subject": "A", "source": "Hi"}
+    assert marketer.post(path, changed | {"share": "20", "metric": "person", "wait": "60"} | typed).status_code == 302
+    saved = queries.version(_campaign())
+    assert saved.source == "Hi"
+    (stored,) = saved.experiment["variants"] if kept else [None]
+    assert stored is None if kept is None else stored == stored | kept | {"source": kept.get("source", "Hi")}
+    assert bool(saved.experiment) == bool(kept)
+
+
 def test_an_experiment_that_cannot_be_is_told(marketer: Console, people: Topic) -> None:
     marketer.get("/admin/campaigns/new")
     answer = marketer.post(
