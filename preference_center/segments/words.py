@@ -138,9 +138,12 @@ def text(value: str, field: Field | None = None) -> str:
         if not re.fullmatch(r"[A-Za-z]{2}", value):
             raise NotUnderstood("Write a country as its two letters, such as PL or ES.")
         return value.upper()
+    if field is OWN_FIELDS["language"] and not _LANGUAGE.fullmatch(value):
+        raise NotUnderstood("Write a language as its code, such as pl or pt-BR.")
     return value
 
 
+_LANGUAGE = re.compile(r"[A-Za-z]{1,3}(?:[-_][A-Za-z0-9]{2,8})*")  # BCP 47, or its beginning
 _BROKEN = re.compile("[\ud800-\udfff]")  # half a character: no database takes it
 NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 

@@ -50,13 +50,15 @@ texts_ = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters
 numbers = st.decimals(-(10**15) + 1, 10**15 - 1, places=6).map(lambda number: words.number(str(number)))
 days = st.dates(date(1900, 1, 1), date(2200, 12, 31))
 topics = st.sampled_from(TOPICS)
-text_fields = st.sampled_from(
-    [CITY, SEGMENT, *(OWN_FIELDS[name] for name in ("language", "source", "time_zone"))]
-) | st.builds(on_topic, st.sampled_from(["basis", "consent_source"]), topics)
+text_fields = st.sampled_from([CITY, SEGMENT, *(OWN_FIELDS[name] for name in ("source", "time_zone"))]) | st.builds(
+    on_topic, st.sampled_from(["basis", "consent_source"]), topics
+)
 number_fields = st.sampled_from([POINTS, GOT])
 date_fields = st.sampled_from([BIRTHDAY, OWN_FIELDS["joined"]]) | topics.map(lambda topic: on_topic("since", topic))
 fields = text_fields | number_fields | date_fields | st.sampled_from([VIP, LIKES])
 signs = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+signs_of_texts = st.sampled_from(["=", "!="])
+languages = st.sampled_from(["pl", "en", "es", "pt-BR", "sr-Latn-RS", "fil"])
 some_days = st.integers(1, 9999)
 campaigns = st.none() | st.sampled_from(list(CAMPAIGNS))
 
@@ -71,7 +73,9 @@ def lists(values: Any) -> Any:
 
 
 conditions: st.SearchStrategy[Rule] = st.one_of(
-    st.builds(Compare, text_fields, st.sampled_from(["=", "!="]), texts_),
+    st.builds(Compare, text_fields, signs_of_texts, texts_),
+    st.builds(Compare, st.just(OWN_FIELDS["language"]), signs_of_texts, languages),
+    st.builds(In, st.just(OWN_FIELDS["language"]), lists(languages)),
     st.builds(Compare, number_fields, signs, numbers),
     st.builds(Compare, date_fields, signs, days),
     st.builds(Compare, st.just(VIP), st.sampled_from(["=", "!="]), st.booleans()),

@@ -93,6 +93,7 @@ def test_a_rule_is_printed_in_one_way(text: str, printed: str) -> None:
         ("birthday in the last week", "Line 1, column 17", "30 days"),
         ("joined in the last 99999 days", "Line 1, column 15", "30 days"),
         ("country = Poland", "Line 1, column 11", "two letters"),
+        ("language = Polish", "Line 1, column 12", "its code"),
         ("vip is", "Line 1, column 7", "yes or no"),
         ("birthday is not soon", "Line 1, column 17", "a date"),
         ("vip is more", "Line 1, column 8", "yes or no"),

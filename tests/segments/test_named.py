@@ -95,13 +95,13 @@ def test_a_circle_is_found_when_it_is_saved(app: Flask) -> None:
 
 
 def test_segments_of_segments_do_not_grow_without_end(app: Flask) -> None:
-    first = keep("0", " or ".join(f"language = l{number}" for number in range(10)))
+    first = keep("0", " or ".join(f"source = l{number}" for number in range(10)))
     keep("1", " or ".join(['segment "0"'] * 10))
     keep("2", " or ".join(['segment "1"'] * 4))
     with pytest.raises(Invalid, match="segments it names"):
         keep("3", " or ".join(['segment "2"'] * 10))
     with pytest.raises(Invalid, match="segments it names"):
-        change(first, " or ".join(f"language = l{number}" for number in range(50)))
+        change(first, " or ".join(f"source = l{number}" for number in range(50)))
 
 
 def test_a_chain_ends_after_five_steps(app: Flask) -> None:
