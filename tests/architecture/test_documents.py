@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+from flask import Flask
+
 from preference_center import cli, config
 from preference_center.consent.eligibility import Reason
 from preference_center.topics.purposes import PURPOSES
@@ -95,6 +97,21 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             if not target.startswith("https://"):
                 assert (document.parent / target).exists(), f"{document.name}: {Path(target)}"
+
+
+def test_the_sample_proxies_log_no_token(app: Flask) -> None:
+    """Neither as the address that was asked for nor, as Caddy would, in the headers of the answer that leads there."""
+    sample = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    ((caddy, instead),) = re.findall(r'request>uri regexp "(.+)" "(.+)"', sample)
+    ((nginx, kept),) = re.findall(r'"~(\S+)"\s+(\S+);', sample)
+    paths = [
+        rule.rule.replace("<token>", "S3cr3t.t0ken") for rule in app.url_map.iter_rules() if "<token>" in rule.rule
+    ]
+    assert len(paths) > 10
+    for path in paths:
+        assert "S3cr3t" not in re.sub(caddy, re.sub(r"\$(\d)", r"\\\1", instead), f"{path}?lang=pl"), f"Caddy: {path}"
+        assert re.match(nginx.replace("(?<", "(?P<"), path) and kept == "$power/-", f"nginx: {path}"
+    assert "request>headers delete" in sample and "resp_headers delete" in sample
 
 
 def test_every_test_that_proves_a_promise_exists() -> None:
