@@ -95,6 +95,12 @@ class Campaign(WithPublicId, Base):
         self._must_be(CampaignState.sending)
         self.state, self.finished_at, self.updated_at = CampaignState.sent, now, now
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether people are still to be gathered. Of one that is cancelled meanwhile, too: its report tells of everybody."""
+        had_begun = self.state is CampaignState.cancelled and self.started_at is not None
+        return self.filled_at is None and (had_begun or self.state is CampaignState.sending)
+
     def gives_up_at(self) -> datetime:
         """When what still waits is too late. A day counts from the start, the last resume or the last wave: a pause uses none of it up."""
         return self.not_after or max(self.updated_at, self.last_wave_at or self.updated_at) + timedelta(days=1)

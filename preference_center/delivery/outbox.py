@@ -1,6 +1,7 @@
 """Fills a campaign's outbox: one message row for everybody in the segment, the refused ones as skipped with their reason.
 
-By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was.
+By ranges of contact id, one INSERT … SELECT and one transaction a range, so it can be stopped and goes on where it was. If it is
+cancelled meanwhile, whoever was not there yet comes in as skipped for that.
 """
 
 from datetime import datetime
@@ -12,6 +13,7 @@ from preference_center import clock, failpoints, jobs
 from preference_center.campaigns import audience
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.consent.eligibility import Reason
 from preference_center.contacts.models import Contact
 from preference_center.db import db, is_postgresql
 from preference_center.delivery.models import Message, MessageState
@@ -29,7 +31,7 @@ def fill_range(campaign_id: int, now: datetime | None = None) -> bool:
     """
     now = now or clock.now()
     campaign = db.session.get(Campaign, campaign_id, with_for_update=is_postgresql(), populate_existing=True)
-    if campaign is None or campaign.state is not CampaignState.sending or campaign.filled_at is not None:
+    if campaign is None or not campaign.is_filling:
         return False
     if campaign.fill_to is None:
         campaign.fill_to = db.session.scalar(select(func.max(Contact.id))) or 0
@@ -41,7 +43,8 @@ def fill_range(campaign_id: int, now: datetime | None = None) -> bool:
     if end < campaign.fill_to:
         return True
     campaign.filled_at = now
-    jobs.later(jobs.DELIVER, campaign.id)
+    if campaign.state is CampaignState.sending:
+        jobs.later(jobs.DELIVER, campaign.id)
     return False
 
 
@@ -55,7 +58,8 @@ def _insert(campaign: Campaign, after: int, to: int, now: datetime) -> None:
     asked = audience.verdicts(version, topic, now, within=(after, to)).where(reach.condition(version))
     # OFFSET 0 keeps both databases from unfolding the judge into every place its answer is read, which asks it four times a row
     judged = asked.add_columns(due_at.label("due_at"), too_late.label("too_late")).offset(0).subquery()
-    reason = func.coalesce(judged.c.reason, judged.c.too_late)
+    cancelled = campaign.state is CampaignState.cancelled
+    reason = func.coalesce(judged.c.reason, judged.c.too_late, Reason.cancelled.value if cancelled else null())
     queued = reason.is_(None)
     there = select(Message.contact_id).where(
         Message.campaign_id == campaign.id, Message.contact_id > after, Message.contact_id <= to

@@ -102,11 +102,12 @@ def tidy_journals() -> None:
 
 
 def open_campaigns() -> list[int]:
-    """Campaigns with work: sending ones, and cancelled ones whose waiting messages are still to be closed."""
+    """Campaigns with work: sending ones, and cancelled ones with people to be gathered or waiting messages to be closed."""
     waiting = select(Message.id).where(Message.campaign_id == Campaign.id, Message.waits).exists()
+    unfilled = Campaign.started_at.is_not(None) & Campaign.filled_at.is_(None)
     unfinished = or_(
         Campaign.state == CampaignState.sending,
-        (Campaign.state == CampaignState.cancelled) & waiting,
+        (Campaign.state == CampaignState.cancelled) & or_(unfilled, waiting),
     )
     return list(db.session.scalars(select(Campaign.id).where(unfinished)))
 
@@ -116,7 +117,7 @@ def tend(campaign_id: int) -> None:
     campaign = campaigns.lock(campaign_id)
     if campaign.state is CampaignState.cancelled:
         chunks.close_waiting(campaign.id, Reason.cancelled)
-    elif campaign.state is CampaignState.sending and campaign.filled_at is None:
+    if campaign.is_filling:
         jobs.later(jobs.FILL, campaign.id)
     elif not closing.finish_if_done(campaign) and closing.has_due(campaign):
         jobs.later(jobs.DELIVER, campaign.id)

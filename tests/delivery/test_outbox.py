@@ -1,5 +1,6 @@
 """How a campaign's outbox is filled."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,15 +9,68 @@ from sqlalchemy import event, func, insert, select
 
 from preference_center import clock
 from preference_center.campaigns import scheduling
+from preference_center.campaigns.models import CampaignState
+from preference_center.consent import ledger
+from preference_center.consent.eligibility import Reason
+from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import db, new_public_ids, transaction
-from preference_center.delivery import outbox
+from preference_center.delivery import chunks, outbox, queries
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.results import reach
+from preference_center.errors import Conflict
 from preference_center.topics.purposes import LegalBasis
 from tests.support import make
+from tests.support.bell import WrittenBell
+from tests.support.campaigns import fill
 
 PEOPLE = 2_000
+
+
+@pytest.mark.both_databases
+def test_whoever_was_not_gathered_when_it_was_cancelled_is_told_of_and_can_get_it_once_more(
+    app: Flask, bell: WrittenBell, monkeypatch: pytest.MonkeyPatch
+) -> None:  # P1, S83
+    monkeypatch.setattr(outbox, "RANGE", 2)
+    with transaction():
+        topic = make.topic()
+        people = [make.follower(topic, f"p{number}@example.org") for number in range(4)]
+        ledger.withdraw(people[3], topic, Evidence(source="one_click"))
+        campaign = scheduling.create("Spring", topic, "Hello", "markdown", "Hello.\n")
+        scheduling.schedule(campaign, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now())
+    with transaction():
+        assert outbox.fill_range(campaign.id)
+    with transaction():
+        scheduling.cancel(campaign)
+        chunks.close_waiting(campaign.id, Reason.cancelled)
+    with pytest.raises(Conflict, match="still being gathered"):
+        reach.resend(campaign, ["cancelled"])
+    bell.rung.clear()
+    with transaction():
+        assert not outbox.fill_range(campaign.id)
+    assert bell.rung == []
+    assert campaign.state is CampaignState.cancelled and campaign.filled_at is not None
+    assert queries.figures(campaign).skipped == reach.missed(campaign) == {"cancelled": 3, "withdrawn": 1}
+    with transaction():
+        again = reach.resend(campaign, ["cancelled"])
+    fill(again)
+    assert queries.figures(again).queued == 3
+
+
+@pytest.mark.both_databases
+def test_what_is_cancelled_before_its_time_is_for_nobody(app: Flask) -> None:
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+        campaign = scheduling.create("Spring", topic, "Hello", "markdown", "Hello.\n")
+        scheduling.schedule(campaign, clock.now() + timedelta(days=1))
+        scheduling.cancel(campaign)
+    with transaction():
+        assert not outbox.fill_range(campaign.id)
+    assert queries.figures(campaign).audience == 0 and reach.missed(campaign) == {}
 
 
 @pytest.mark.only_postgresql

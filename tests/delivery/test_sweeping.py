@@ -245,6 +245,19 @@ def test_a_sweep_closes_what_a_cancelled_campaign_left_waiting(app: Flask) -> No
     assert sweeping.open_campaigns() == []
 
 
+def test_a_sweep_has_everybody_told_that_it_was_cancelled(app: Flask, bell: WrittenBell) -> None:  # P1
+    with transaction():
+        _abandoned(None, app)
+        campaign = db.session.scalars(select(Campaign)).one()
+        campaign.state, campaign.filled_at, campaign.started_at = CampaignState.cancelled, None, clock.now()
+    with transaction():
+        sweeping.tend(sweeping.open_campaigns()[0])
+    assert bell.rung == [(jobs.FILL.path, (1,))]
+    with transaction():
+        db.session.scalars(select(Campaign)).one().started_at = None  # it was cancelled before its time
+    assert sweeping.open_campaigns() == []
+
+
 def test_runs_are_found_without_reading_all_that_ever_were(app: Flask) -> None:
     explain = "EXPLAIN QUERY PLAN" if not is_postgresql() else "EXPLAIN"
     if is_postgresql():

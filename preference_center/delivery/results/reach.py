@@ -23,6 +23,8 @@ _ENDED = (CampaignState.sent, CampaignState.cancelled)
 def missed(campaign: Campaign) -> dict[str, int]:
     """How many did not get it, by reason: what a person chooses from. `uncertain` are those who may have got it."""
     _must_have_ended(campaign)
+    if campaign.is_filling:
+        raise Conflict("Everybody it was for is still being gathered. Look again in a moment.")
     reason = func.coalesce(Message.reason, Message.state)
     counted = (
         select(Message.state, reason, func.count())
