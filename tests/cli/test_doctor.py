@@ -84,9 +84,11 @@ def test_a_well_installation_has_no_fault_and_looking_changes_nothing(
     assert "fault" not in done.out and "never throws work away" in done.out and f"127.0.0.1:{relay} answers" in done.out
 
 
-def test_looking_does_not_make_a_database(pc: Run, folder: Path) -> None:
+def test_looking_makes_no_database_and_one_that_is_still_to_be_made_is_no_fault(pc: Run, folder: Path) -> None:
     (folder / "preference-center.db").unlink()
-    assert findings(pc)["database"][0] == "fault"
+    told = findings(pc)
+    assert (told["database"][0], told["migrations"][0]) == ("warning", "warning")
+    assert "`preference-center up` makes it" in told["database"][1]
     assert not (folder / "preference-center.db").exists()
 
 

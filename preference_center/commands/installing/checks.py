@@ -100,7 +100,9 @@ def _journals(settings: Settings) -> Finding:
 def _database(settings: Settings) -> Finding:
     try:
         return OK, f"answers: {_at_database(settings, 'SELECT sqlite_version()', 'SHOW server_version')}."
-    except (SQLAlchemyError, FileNotFoundError) as trouble:
+    except FileNotFoundError as nothing:
+        return WARNING, f"{nothing}."
+    except SQLAlchemyError as trouble:
         return (
             FAULT,
             f"does not answer ({_short(trouble)}). Check DATABASE_URL, and that the server runs and lets us in.",
@@ -111,7 +113,7 @@ def _at_database(settings: Settings, sqlite: str, postgresql: str) -> str:
     if settings.database_url.startswith("sqlite:///"):
         file = settings.database_url.removeprefix("sqlite:///")
         if not os.path.exists(file):  # noqa: PTH110 - looking must not create it
-            raise FileNotFoundError(f"{file} does not exist yet; `preference-center db upgrade` makes it")
+            raise FileNotFoundError(f"{file} does not exist yet: `preference-center up` makes it, or `db upgrade`")
         return f"SQLite {_scalar(settings, sqlite)}"
     return f"PostgreSQL {_scalar(settings, postgresql)}"
 
@@ -137,7 +139,9 @@ def _migrations(settings: Settings) -> Finding:
         with engine.connect() as connection:
             now = MigrationContext.configure(connection).get_current_revision()
         engine.dispose()
-    except (SQLAlchemyError, FileNotFoundError):
+    except FileNotFoundError:
+        return WARNING, "none yet: the database is still to be made."
+    except SQLAlchemyError:
         return FAULT, "not known while the database does not answer."
     if now == head:
         return OK, f"at {now}, the newest."
