@@ -11,6 +11,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from wtforms import DateField, SelectField, TimeField
 from wtforms.fields import SelectChoice
@@ -54,6 +55,14 @@ class WhenForm(FlaskForm):  # type: ignore[misc]
         zone = "" if self.zone.data == THEIRS else self.zone.data
         return timing.plan(datetime.combine(self.day.data, self.time.data), zone)
 
+    def is_begun(self) -> bool:
+        """Whether anything of a plan is filled in; the first such field says that it counts only where one is scheduled."""
+        for field in (self.day, self.time, self.last_day, self.last_time):
+            if any(text.strip() for text in field.raw_data or ()):
+                field.errors = [_("You chose a day or a time: press Schedule, or empty it to send at once.")]
+                return True
+        return False
+
     def last_moment(self) -> datetime | None:
         """By the clocks of the same zone; of the organisation's where each person has their own."""
         if self.last_day.data is None:
@@ -75,8 +84,11 @@ def review(public_id: str) -> ResponseReturnValue:
 @pages.post("/campaigns/<public_id>/send")
 @allowed(Permission.send)
 def send(public_id: str) -> ResponseReturnValue:
+    form, campaign = WhenForm(), queries.by_public_id(public_id)
+    if form.is_begun() and _is_as_reviewed(campaign):
+        return _review(campaign, form), 422
     begin = clock.now() + timedelta(seconds=timing.settings().hold_seconds)
-    return _to_do(public_id, WhenForm()) or _let_go(public_id, begin)
+    return _to_do(public_id, form) or _let_go(public_id, begin)
 
 
 @pages.post("/campaigns/<public_id>/schedule")
@@ -144,10 +156,14 @@ def stamp(campaign: Campaign) -> str:
     return f"{campaign.version}.{int(campaign.updated_at.timestamp() * 1_000_000)}.{meant}"
 
 
+def _is_as_reviewed(campaign: Campaign) -> bool:
+    return campaign.state is CampaignState.draft and request.form.get("stamp") == stamp(campaign)
+
+
 def _to_do(public_id: str, form: WhenForm) -> ResponseReturnValue | None:
     """The page again, where somebody has not ticked what there is to know, or not typed how many get it."""
     campaign = queries.by_public_id(public_id)
-    if campaign.state is not CampaignState.draft or request.form.get("stamp") != stamp(campaign):
+    if not _is_as_reviewed(campaign):
         return None  # answered by what comes next
     version = queries.version(campaign)
     audience = audience_of(campaign, version)
@@ -182,8 +198,21 @@ def _let_go(public_id: str, at: datetime | Plan, not_after: datetime | None = No
         begins = campaign.scheduled_at
         detail = {"version": number, "at": begins and begins.isoformat(), "known": reviewing.ticked()}
         audit.note(me().actor, "campaign.scheduled", "campaign", public_id, **detail)
-    flash(_("It starts now.") if begins and begins <= clock.now() else _("Scheduled."), "good")
+    flash(_when_it_starts(at, begins or clock.now()), "good")
     return there
+
+
+def _when_it_starts(wish: datetime | Plan, begins: datetime) -> str:
+    """In words; a moment that was wished for may have become the next opening of the sending calendar."""
+    if isinstance(wish, Plan) and wish.is_everywhere:
+        day, at = wish.wall.strftime("%Y-%m-%d"), wish.wall.strftime("%H:%M")
+        return str(_("Scheduled for %(time)s on %(day)s by the clocks where each person lives.", time=at, day=day))
+    if isinstance(wish, Plan) or begins > wish:
+        return str(_("Scheduled for %(when)s.", when=words.moment(begins).striptags()))
+    seconds = round((begins - clock.now()).total_seconds())
+    if seconds <= 0:
+        return str(_("It starts now."))
+    return str(ngettext("It starts in %(num)s second.", "It starts in %(num)s seconds.", seconds))
 
 
 def _review(

@@ -19,6 +19,7 @@ from preference_center.segments import named
 from preference_center.segments import queries as segments
 from preference_center.segments.models import Segment
 from preference_center.topics.models import Topic
+from preference_center.wall_clock import SendingCalendar
 from tests.support import make
 from tests.support.bell import WrittenBell
 from tests.web.admin.conftest import SITE, Console, user_named, words
@@ -85,6 +86,53 @@ def test_send_starts_it_once(no_hold: None, marketer: Console, path: str, bell: 
     assert _campaign().state is CampaignState.scheduled
     assert (_campaign().scheduled_at or NOW) <= clock.now()
     assert [name for name, _ in bell.rung] == ["worker.jobs.campaigns.start_due"]
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        pytest.param(_when(), id="a day and a time"),
+        pytest.param({"day": "2026-03-10", "time": ""}, id="a day"),
+        pytest.param({"time": "09:00"}, id="a time"),
+        pytest.param({"day": "tomorrow"}, id="a day that is none"),
+        pytest.param({"last_day": "2026-03-10"}, id="a last day"),
+    ],
+)
+def test_whoever_chose_a_day_does_not_send_at_once(
+    march: None, marketer: Console, path: str, filled: dict[str, str]
+) -> None:
+    answer = marketer.post(f"{path}/send", filled | _looked(marketer, path))
+    assert answer.status_code == 422
+    html = answer.get_data(as_text=True)
+    said = "You chose a day or a time: press Schedule, or empty it to send at once."
+    assert html.count(said) == 2 and f'<a href="#{next(iter(filled))}">{said}</a>' in html
+    assert "<details open>" in html and _campaign().state is CampaignState.draft
+    empty = dict.fromkeys(filled, "") | {"zone": "Europe/Warsaw"}
+    assert marketer.post(f"{path}/send", empty | _looked(marketer, path)).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "said"),
+    [
+        ("send", {}, "It starts in 60 seconds."),
+        ("schedule", _when(), "Scheduled for 10 Mar 2026, 08:00."),
+        ("schedule", _when(zone="theirs"), "Scheduled for 09:00 on 2026-03-10 by the clocks where each person lives."),
+    ],
+)
+def test_it_is_said_when_it_starts(
+    march: None, marketer: Console, path: str, verb: str, data: dict[str, str], said: str
+) -> None:
+    marketer.post(f"{path}/{verb}", data | _looked(marketer, path))
+    assert said in marketer.text(f"{path}/progress")
+
+
+def test_what_is_sent_while_the_calendar_is_closed_says_when_that_opens(
+    march: None, app: Flask, marketer: Console, path: str
+) -> None:
+    calendar = SendingCalendar.parse("mon-fri 09:00-17:00")  # 1 March 2026 is a Sunday
+    app.extensions["settings"] = config.with_(app.extensions["settings"], sending_calendar=calendar)
+    marketer.post(f"{path}/send", _looked(marketer, path))
+    assert "Scheduled for 2 Mar 2026, 09:00." in marketer.text(f"{path}/progress")
 
 
 def test_between_send_and_the_start_there_is_time_to_stop_it(march: None, marketer: Console, path: str) -> None:
