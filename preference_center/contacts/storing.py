@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Person:
-    """A stored contact and the row it was stored from."""
+    """A stored contact and the row it was stored from. `restricted`: nothing was taken from the row, and only its "no" counts."""
 
     contact_id: int
     address_hash: bytes
@@ -69,6 +69,7 @@ class Person:
     jurisdiction_source: str | None
     is_new: bool
     entry: Entry
+    restricted: bool = False
 
 
 @dataclass
@@ -258,6 +259,8 @@ def store(import_: Import, batch: Batch, refused: Mapping[bytes, str]) -> Stored
             reasons[why] += 1
             if why in _REFUSALS:
                 entry.faults = [("row", _REFUSALS[why])]
+            if person is not None and person.restricted:
+                kept.append((person, entry))
             continue
         changed = person.take(entry, overwrite)
         outcome = "new" if person.is_new else "updated" if changed else "unchanged"
@@ -268,7 +271,7 @@ def store(import_: Import, batch: Batch, refused: Mapping[bytes, str]) -> Stored
     _insert(import_, [one for one in known.values() if one.is_new], settings, overwrite)
     _update([one for one in known.values() if one.changed and not one.is_new])
     people = [
-        Person(one.id, one.address.hash, one.jurisdiction, one.jurisdiction_source, one.is_new, entry)
+        Person(one.id, one.address.hash, one.jurisdiction, one.jurisdiction_source, one.is_new, entry, one.restricted)
         for one, entry in kept
     ]
     faults = [(entry.line, *fault) for entry in batch.entries for fault in entry.faults]
@@ -277,7 +280,7 @@ def store(import_: Import, batch: Batch, refused: Mapping[bytes, str]) -> Stored
 
 _REFUSALS = {
     "erased": "this person asked to be forgotten",
-    "restricted": "this person asked that their data is not used",
+    "restricted": "this person asked that their data is not used; only what speaks against mail was taken",
 }
 
 

@@ -1,6 +1,7 @@
 """Consent declared with a file: what each row comes to, on both databases, and that an import is weaker than a person."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -132,6 +133,24 @@ def test_each_word_of_a_status_column_means_what_it_says(topic: Topic) -> None:
     assert files.reasons(import_) == [(len(STATUSES) + 1, "status")]  # only the word nobody knows
     assert sum(import_.figures["consent"]["news"].values()) == len(STATUSES)
     assert import_.figures["suppressed"] == {"bounce": 2, "complaint": 1, "manual": 1}
+    assert not list(projection.differences())
+
+
+@pytest.mark.parametrize("terms", [TERMS, {}], ids=["on a topic", "without topics"])
+@pytest.mark.parametrize("word", ["unsubscribed", "complained", "blocked", "bounced", "invalid", "subscribed", "gold"])
+def test_of_the_row_of_a_restricted_person_only_a_no_is_taken(topic: Topic, word: str, terms: dict[str, Any]) -> None:
+    with transaction():
+        make.follower(topic, "a@example.org", restricted_at=clock.now())
+    import_ = files.imported(f"email,status,language\na@example.org,{word},pl\n", **terms)
+    assert import_.figures["refused_because"] == {"restricted": 1}
+    assert import_.figures["consent"].get("news", {"row_refused": 1}) == {"row_refused": 1}
+    with transaction():
+        anna = queries.by_email("a@example.org")
+        assert anna is not None and anna.language == "en"
+        anna.lift_restriction(clock.now())
+    says_no = word not in ("subscribed", "gold")
+    assert (_reason("a@example.org", topic) is not None) is says_no
+    assert says_no or db.session.query(ConsentRecord).count() == 1
     assert not list(projection.differences())
 
 

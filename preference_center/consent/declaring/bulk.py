@@ -29,7 +29,7 @@ from preference_center.consent.models import (
 )
 from preference_center.contacts import cells, storing
 from preference_center.contacts.models import Contact
-from preference_center.contacts.storing import Person, Stored
+from preference_center.contacts.storing import Person
 from preference_center.db import db, insert_rows, new_public_ids, reserve_ids
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -125,6 +125,8 @@ def record(terms: Terms, people: list[Person], suppressed: Iterable[bytes], memo
     for person in people:
         claim = person.entry.claim
         status = Status.given if claim.status is None else statuses.read(claim.status, says_no=terms.says_no)
+        if person.restricted and status not in statuses.NOES:
+            continue  # their data is not used; but what they do not want holds when it is used again
         if status is None:
             kept.faults.append((person.entry.line, "status", "we do not know this word; no consent was taken from it"))
             status = Status.none
@@ -136,7 +138,8 @@ def record(terms: Terms, people: list[Person], suppressed: Iterable[bytes], memo
                 until = validity.end_of(terms.valid_months[topic_id], terms.basis, person.jurisdiction, at)
                 if until is not None and until <= now:
                     outcome, action = Outcome.expired, None
-            kept.outcomes[key][outcome] += 1
+            if not person.restricted:  # whose row was refused, and counts there
+                kept.outcomes[key][outcome] += 1
             if outcome in _REPORTED and status in (Status.given, Status.requested):
                 kept.faults.append((person.entry.line, f"consent {key}"[:60], _REPORTED[outcome]))
             if action:
@@ -377,22 +380,3 @@ def wording(topic: Topic, language: str, text: str) -> int:
     db.session.add(made)
     db.session.flush()
     return made.id
-
-
-def summed(figures: dict[str, Any], stored: Stored, kept: Kept, rows: int) -> dict[str, Any]:
-    """The figures after one more batch."""
-    refused = stored.figures["refused"]
-    whole: dict[str, Any] = {"rows": figures.get("rows", 0) + rows}
-    for name in ("new", "updated", "unchanged", "duplicate", "refused"):
-        whole[name] = figures.get(name, 0) + stored.figures[name]
-    whole["refused_because"] = _add(figures.get("refused_because", {}), stored.refused)
-    whole["consent"] = {
-        key: _add(figures.get("consent", {}).get(key, {}), outcomes + Counter({Outcome.row_refused: refused}))
-        for key, outcomes in kept.outcomes.items()
-    }
-    whole["suppressed"] = _add(figures.get("suppressed", {}), kept.suppressions)
-    return whole
-
-
-def _add(figures: dict[str, int], more: Counter[str]) -> dict[str, int]:
-    return {str(name): number for name, number in (Counter(figures) + more).items()}

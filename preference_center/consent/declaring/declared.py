@@ -9,6 +9,7 @@ The door runs it, a transaction a step:
             progress = step()
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -175,7 +176,7 @@ class _Run:
             stored, kept, faults = self._store(import_, batch)
             storing.note_faults(import_, faults)
         db.session.refresh(import_)
-        import_.figures = bulk.summed(import_.figures, stored, kept, len(batch.entries))
+        import_.figures = _summed(import_.figures, stored, kept, len(batch.entries))
         db.session.flush()
         return self._progress()
 
@@ -201,6 +202,25 @@ class _Run:
         return Progress(
             import_.state, import_.rows_read, import_.bytes_read, import_.bytes_total, dict(import_.figures)
         )
+
+
+def _summed(figures: dict[str, Any], stored: storing.Stored, kept: bulk.Kept, rows: int) -> dict[str, Any]:
+    """The figures after one more batch."""
+    refused = stored.figures["refused"]
+    whole: dict[str, Any] = {"rows": figures.get("rows", 0) + rows}
+    for name in ("new", "updated", "unchanged", "duplicate", "refused"):
+        whole[name] = figures.get(name, 0) + stored.figures[name]
+    whole["refused_because"] = _add(figures.get("refused_because", {}), stored.refused)
+    whole["consent"] = {
+        key: _add(figures.get("consent", {}).get(key, {}), outcomes + Counter({bulk.Outcome.row_refused: refused}))
+        for key, outcomes in kept.outcomes.items()
+    }
+    whole["suppressed"] = _add(figures.get("suppressed", {}), kept.suppressions)
+    return whole
+
+
+def _add(figures: dict[str, int], more: Counter[str]) -> dict[str, int]:
+    return {str(name): number for name, number in (Counter(figures) + more).items()}
 
 
 def _terms(import_: Import) -> Terms:

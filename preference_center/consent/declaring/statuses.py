@@ -18,6 +18,8 @@ class Status(StrEnum):
     invalid = "invalid"
 
 
+# what speaks against mail
+NOES = frozenset({Status.withdrawn, Status.complained, Status.blocked, Status.bounced, Status.invalid})
 _WORDS = {
     Status.given: "subscribed|confirmed|active|yes|y|true|1|on|opt in|optin|opted in|granted|accepted|agreed|consented|given|"
     "double opt in|single opt in|subscriber|member|tak|prawda|zapisany|zapisana|potwierdzony|potwierdzona|aktywny|aktywna|"
