@@ -18,7 +18,7 @@ from preference_center.segments.rules import SQL, Rule, written
 
 
 class Fact(StrEnum):
-    got = "got"  # handed over to the relay and not returned; what may have left counts
+    got = "got"  # handed over to the relay and not returned; what may have left, or is leaving, counts
     delivered = "delivered"
     bounced = "bounced"
     opened = "opened"

@@ -28,6 +28,7 @@ Endings = dict[str, tuple[MessageState, str | None]]
 ENDINGS: Endings = {
     "got": (MessageState.delivered, None),
     "handed": (MessageState.sent, None),
+    "leaving": (MessageState.sending, None),
     "spam": (MessageState.complained, None),
     "doubt": (MessageState.uncertain, "no_reply"),
     "capped": (MessageState.skipped, "frequency_cap"),
@@ -130,7 +131,7 @@ def test_a_correction_is_for_those_who_got_it_or_may_have(ended: Campaign) -> No
         correction = reach.correct(ended, "user:1")
     assert correction.made_from == f"correction {ended.public_id} v1"
     fill(correction)
-    assert _audience(correction) == {"got", "handed", "spam", "doubt"}
+    assert _audience(correction) == {"got", "handed", "leaving", "spam", "doubt"}
 
 
 def test_the_rule_is_frozen_with_the_version(ended: Campaign) -> None:  # P7

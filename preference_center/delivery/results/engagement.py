@@ -21,8 +21,14 @@ from preference_center.segments.engagement import Fact, Known
 
 PATIENCE = 1.0  # seconds
 _STATES = {
-    # what may have left counts as got: who is chosen by `not got` must not get it twice
-    Fact.got: (MessageState.sent, MessageState.delivered, MessageState.complained, MessageState.uncertain),
+    # what may have left, and what is leaving, counts as got: a correction is for them, and by `not got` nobody gets it twice
+    Fact.got: (
+        MessageState.sending,
+        MessageState.sent,
+        MessageState.delivered,
+        MessageState.complained,
+        MessageState.uncertain,
+    ),
     Fact.delivered: (MessageState.delivered, MessageState.complained),
     Fact.bounced: (MessageState.bounced,),
 }
