@@ -19,6 +19,7 @@ from preference_center.db import db, is_postgresql
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.pace import waves
 from preference_center.delivery.results import reach, trials
+from preference_center.errors import DomainError
 from preference_center.topics.models import Topic
 
 RANGE = 50_000  # a second or two of a transaction: pausing waits no longer, and what each statement costs by itself is spread
@@ -37,7 +38,11 @@ def fill_range(campaign_id: int, now: datetime | None = None) -> bool:
         campaign.fill_to = db.session.scalar(select(func.max(Contact.id))) or 0
     end = min(campaign.filled_to + RANGE, campaign.fill_to)
     if end > campaign.filled_to:
-        _insert(campaign, campaign.filled_to, end, now)
+        try:
+            _insert(campaign, campaign.filled_to, end, now)
+        except DomainError as fault:
+            _stop(campaign, fault, now)
+            return False
         campaign.filled_to = end
         failpoints.hit("fill.before_commit")
     if end < campaign.fill_to:
@@ -46,6 +51,14 @@ def fill_range(campaign_id: int, now: datetime | None = None) -> bool:
     if campaign.state is CampaignState.sending:
         jobs.later(jobs.DELIVER, campaign.id)
     return False
+
+
+def _stop(campaign: Campaign, fault: DomainError, now: datetime) -> None:
+    """Its rule cannot be asked, so a person must look; where it is cancelled anyway, it is left at those who are there."""
+    if campaign.state is CampaignState.sending:
+        campaign.pause(now, f"Its people cannot be gathered: {fault.message}"[:200])
+    else:
+        campaign.filled_at = now
 
 
 def _insert(campaign: Campaign, after: int, to: int, now: datetime) -> None:

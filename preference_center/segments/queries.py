@@ -76,8 +76,17 @@ def profiles(rule: Rule) -> bool:
 
 
 def frozen(text: str) -> str:
-    """The text with every segment it names written out: what an approval freezes, so that no later change of a segment moves it."""
-    return str(written_out(_read(text, WRITTEN_OUT)))
+    """The text with every segment it names written out: what an approval freezes, so that no later change of a segment moves it.
+
+    Invalid when that could not be read again.
+    """
+    whole = str(written_out(_read(text, WRITTEN_OUT)))
+    if len(whole) > WRITTEN_OUT.characters:
+        words = (
+            f"With the segments it names, this rule is too long: keep it under {WRITTEN_OUT.characters:,} characters."
+        )
+        raise Invalid(words, {"segment": words})
+    return whole
 
 
 def named_or_text(given: str) -> str:

@@ -61,6 +61,30 @@ def test_whoever_was_not_gathered_when_it_was_cancelled_is_told_of_and_can_get_i
 
 
 @pytest.mark.both_databases
+def test_a_campaign_whose_rule_cannot_be_asked_waits_for_a_person_and_says_why(app: Flask, bell: WrittenBell) -> None:
+    with transaction():
+        topic = make.topic()
+        make.follower(topic)
+        campaign = scheduling.create("Spring", topic, "Hello", "markdown", "Hello.\n", segment="language = en")
+        scheduling.schedule(campaign, clock.now())
+        campaign.frozen_segment = "everyone"
+    with transaction():
+        scheduling.start_due(clock.now())
+    for _ in range(2):
+        with transaction():
+            assert not outbox.fill_range(campaign.id)
+        assert campaign.state is CampaignState.paused
+        assert campaign.pause_reason and "was altered" in campaign.pause_reason
+        with transaction():
+            scheduling.resume(campaign)
+    with transaction():
+        scheduling.cancel(campaign)
+    with transaction():
+        assert not outbox.fill_range(campaign.id)
+    assert campaign.filled_at is not None and queries.figures(campaign).audience == 0
+
+
+@pytest.mark.both_databases
 def test_what_is_cancelled_before_its_time_is_for_nobody(app: Flask) -> None:
     with transaction():
         topic = make.topic()

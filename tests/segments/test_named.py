@@ -1,5 +1,7 @@
 """Segments with a name: kept, changed, used, frozen and removed."""
 
+from dataclasses import replace
+
 import pytest
 from flask import Flask
 
@@ -160,6 +162,17 @@ def test_approval_freezes_the_rule_of_a_segment_by_name(topic: Topic) -> None:  
     with transaction():
         scheduling.unschedule(campaign)
     assert audience.rule(campaigns.version(campaign)) == 'segment "Polish"'
+
+
+def test_a_rule_that_grows_too_long_to_be_read_again_is_not_frozen(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep("Europe", "country in (ES, FR, IT, PL, PT)")
+    with transaction():
+        campaign = scheduling.create("Autumn", topic, "Hi", "markdown", "Hello\n", segment='segment "Europe"')
+    monkeypatch.setattr(queries, "WRITTEN_OUT", replace(queries.WRITTEN_OUT, characters=30))
+    with pytest.raises(Invalid, match="too long: keep it under 30"), transaction():
+        scheduling.schedule(campaign, clock.now())
 
 
 def test_a_campaign_to_some_segments_and_not_to_others(topic: Topic) -> None:
