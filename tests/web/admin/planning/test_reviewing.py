@@ -47,8 +47,8 @@ def test_nothing_goes_before_each_thing_is_ticked(marketer: Console, people: Top
     checks = found.pop("checks")
     assert {key.partition("-")[0] for key in checks} >= {"draft", "no_preheader"}
     for known in ([], checks[1:], checks[:-1], ["made-up"]):
-        for verb in ("send", "schedule"):
-            answer = marketer.post(f"{path}/{verb}", found | {"known": known} | _tomorrow())
+        for verb, when in (("send", {}), ("schedule", _tomorrow())):
+            answer = marketer.post(f"{path}/{verb}", found | {"known": known} | when)
             assert answer.status_code == 422
             assert "Tick each thing that you know of, or mend it." in words(answer)
             html = answer.get_data(as_text=True)
