@@ -45,7 +45,7 @@ def unsubscribe(link: Link) -> ResponseReturnValue:
 @signed_link(Power.unsub)
 def leave(link: Link) -> ResponseReturnValue:
     scope = _scope(link.carries)
-    if request.form.get("List-Unsubscribe") == "One-Click":
+    if request.form.get("List-Unsubscribe", "").rstrip("\r\n") == "One-Click":
         payload = [link.held.public_id, *link.carries]
         return front.by_flask(_leave_at_once(payload, request.environ, i18n.current_language()))
     stop = request.form.get("stop")
@@ -88,13 +88,13 @@ def _leave_at_once(payload: list[Any], environ: "WSGIEnvironment", language: str
         whose, _carries = known(contacts.person, Power.unsub, payload)
         spoken = i18n.speak(language or whose.language)
         _stop(whose, scope, "one_click", environ, spoken)
-    return Answer(_goodbye(spoken))
+    return Answer(_goodbye(spoken, forgotten=whose.erased_at is not None))
 
 
 @cache
-def _goodbye(language: str) -> str:
+def _goodbye(language: str, *, forgotten: bool) -> str:
     with i18n.in_language(language):
-        return _("You are unsubscribed.") + "\n"
+        return f"{_('This link is from an earlier sign-up')}.\n" if forgotten else _("You are unsubscribed.") + "\n"
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _ask(link: Link) -> str:
 
 
 def _stop(whose: Person, scope: _Scope, source: str, environ: "WSGIEnvironment", language: str = "") -> Change:
-    """Somebody we have forgotten is answered as anybody else; there is nothing left to write down."""
+    """Of somebody we have forgotten there is nothing left to stop."""
     if whose.erased_at is not None:
         return Change()
     evidence = acts.evidence(source, f"message:{scope.message_id}" if scope.message_id else "", environ, language)
@@ -163,4 +163,8 @@ def _is_on(link: Link, topic: Topic | None = None) -> bool:
 
 
 def _page(template: str, link: Link, **values: object) -> str:
+    if (
+        link.held.erased_at is not None
+    ):  # who was forgotten and came back is somebody else to us, with links of their own
+        return render_template("public/earlier_link.html")
     return render_template(template, topic=_scope(link.carries).topic, contact=link.contact, token=link.token, **values)

@@ -117,6 +117,13 @@ def _people(topics: dict[str, Topic]) -> dict[str, Contact]:
     return made
 
 
+def _forgotten() -> Contact:
+    with transaction():
+        gone = make.contact("gone@example.org")
+        gone.forget(datetime.now(UTC))
+    return gone
+
+
 def _around(states: States, anna: Contact, topics: dict[str, Topic]) -> None:
     """What hangs on links of one person."""
     own = links.manage(anna)
@@ -129,6 +136,7 @@ def _around(states: States, anna: Contact, topics: dict[str, Topic]) -> None:
         "unsubscribe": links.unsub(anna, topics["offers"]),
         "unsubscribe, already off": links.unsub(anna, topics["events"]),
         "stop all": links.unsub(anna),
+        "link of an earlier sign-up": links.unsub(_forgotten(), topics["offers"]),
         "dead link": "/p/nope",
         "dead data link": "/d/nope",
         "no such page": "/nope",

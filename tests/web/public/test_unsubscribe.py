@@ -31,6 +31,8 @@ def multipart(line: str) -> bytes:
     [
         pytest.param(ONE_CLICK.encode(), FORM, id="urlencoded"),  # S30
         pytest.param(f"x=1&{ONE_CLICK}&y=2".encode(), FORM, id="with extra fields"),
+        pytest.param(f"{ONE_CLICK}\r\n".encode(), FORM, id="with CRLF behind it"),
+        pytest.param(f"{ONE_CLICK}\n".encode(), FORM, id="with LF behind it"),
         pytest.param(multipart("\r\n"), "multipart/form-data; boundary=xyz", id="multipart with CRLF"),  # S31
         pytest.param(multipart("\n"), "multipart/form-data; boundary=xyz", id="multipart with LF"),  # S31
     ],
@@ -93,6 +95,7 @@ def test_clicks_at_the_same_time_are_one_event(app: Flask, scene: Scene) -> None
     [
         pytest.param(b"", None, id="no body"),
         pytest.param(b"List-Unsubscribe=Two-Clicks", FORM, id="another value"),
+        pytest.param(b"List-Unsubscribe=One-Click%20", FORM, id="more than the value"),
         pytest.param(b"hello", "text/plain", id="text"),
         pytest.param(b'{"List-Unsubscribe": "One-Click"}', "application/json", id="json"),
         pytest.param(b"stop=everything", FORM, id="an unknown button"),
@@ -189,16 +192,19 @@ def test_leaving_works_after_a_new_key_a_new_address_and_for_a_retired_topic(
     assert scene.on() == {"news"}
 
 
-def test_somebody_forgotten_is_answered_as_usual(client: FlaskClient, scene: Scene) -> None:
-    """S38."""
+def test_somebody_forgotten_is_told_that_the_link_is_an_old_one(client: FlaskClient, scene: Scene) -> None:
+    """S38. They may have come back since, as somebody else to us, and this link does not stop what they get now."""
     path = links.unsub(scene.anna, scene.topics["offers"])
     with transaction():
         scene.anna.email, scene.anna.address_hash, scene.anna.erased_at = None, None, datetime.now(UTC)
     before = digest()
     answer = client.post(path, data=ONE_CLICK, content_type=FORM)
-    assert (answer.status_code, answer.text) == (200, "You are unsubscribed.\n")
-    assert client.get(path).status_code == 200
-    assert client.post(path, data={"stop": "topic"}).status_code == 200
+    old = "This link is from an earlier sign-up"
+    assert (answer.status_code, answer.mimetype, answer.text) == (200, "text/plain", f"{old}.\n")
+    for page in (client.get(path), client.post(path, data={"stop": "topic"}), client.post(path, data={"stop": "all"})):
+        assert page.status_code == 200
+        assert old in page.text and "Stopped" not in page.text and 'action="/link"' in page.text
+    assert "Ten link pochodzi z wcześniejszego zapisu" in client.get(f"{path}?lang=pl").text
     assert digest() == before
 
 
