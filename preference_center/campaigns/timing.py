@@ -4,8 +4,9 @@ A plan is kept as it was meant, wall time and zone, beside the moment it came to
 it is worked out again and the move is shown (T4).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -42,6 +43,14 @@ class Plan:
     def there(self, zone: ZoneInfo) -> datetime:
         """When it is that time in a contact's zone."""
         return wall_clock.resolve(self.wall, zone).at
+
+    def there_after(self, zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
+        """When it is that time of day there after `now`, on each day of a week."""
+        today = now.astimezone(zone).date()
+        for ahead in range(8):
+            at = wall_clock.resolve(datetime.combine(today + timedelta(days=ahead), self.wall.time()), zone).at
+            if at > now:
+                yield at
 
     def shifted(self) -> dict[str, Shift]:
         """The zones whose clocks jump just then, and how: what is to be said before somebody approves (T2, T3)."""

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from preference_center import clock, config, jobs
-from preference_center.campaigns import copying, experiments, queries, scheduling, templates
+from preference_center.campaigns import copying, experiments, queries, scheduling, templates, timing
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.campaigns.rendering import following
 from preference_center.consent import ledger, tracking
@@ -64,10 +64,10 @@ def topic(march: Any, app: Flask) -> Topic:
     return topic
 
 
-def started(topic: Topic, not_after: datetime | None = None, **more: Any) -> Campaign:
+def started(topic: Topic, not_after: datetime | None = None, plan: timing.Plan | None = None, **more: Any) -> Campaign:
     with transaction():
         campaign = scheduling.create("Try", topic, "First", "markdown", "Hello", experiment=TRY | more)
-        scheduling.schedule(campaign, clock.now(), not_after=not_after)
+        scheduling.schedule(campaign, plan or clock.now(), not_after=not_after)
     with transaction():
         scheduling.start_due(clock.now())
         outbox.fill_range(campaign.id)
@@ -262,6 +262,25 @@ def test_the_winner_waits_for_quiet_hours_like_any_mail(app: Flask, topic: Topic
     )
     morning = datetime(2026, 3, 2, 23, tzinfo=UTC)
     assert {(zone, at) for zone, at in rows} == {("Asia/Tokyo", morning), (None, None)}
+
+
+@pytest.mark.parametrize(("hours", "tokyo"), [(None, datetime(2026, 3, 3, 1, tzinfo=UTC)), (14, None)])
+def test_the_winner_comes_at_their_hour_too(
+    topic: Topic, march: Any, hours: int | None, tokyo: datetime | None
+) -> None:
+    last = hours and NOW + timedelta(hours=hours)
+    campaign = started(topic, plan=timing.plan(datetime(2026, 3, 2, 10, 0), ""), not_after=last)
+    march.move_to(NOW + timedelta(hours=3))  # 12:00 here, 21:00 in Tokyo
+    with transaction():
+        trials.pick(campaign, 1)
+    rows = db.session.execute(
+        select(Contact.time_zone, Message.next_try_at)
+        .join(Message, Message.contact_id == Contact.id)
+        .where(Message.variant.is_(None))
+    )
+    here = tokyo and datetime(2026, 3, 3, 10, tzinfo=UTC)
+    assert {(zone, at) for zone, at in rows} == {("Asia/Tokyo", tokyo), (None, here)}
+    assert campaign.gives_up_at() == (last or datetime(2026, 3, 4, 10, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

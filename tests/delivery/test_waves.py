@@ -97,6 +97,46 @@ def test_each_gets_it_at_nine_by_their_own_clock(topic: Topic, march: Any) -> No
     assert sorted(claimed(campaign, topic)) == ["anna", "cai", "dag", "eva"]
 
 
+def test_where_that_hour_is_past_it_is_the_next_days(topic: Topic, march: Any) -> None:
+    campaign = started(topic, datetime(2026, 3, 2, 8, 0))
+    warsaw, tokyo = datetime(2026, 3, 3, 7, tzinfo=UTC), datetime(2026, 3, 2, 23, tzinfo=UTC)
+    new_york = datetime(2026, 3, 2, 13, tzinfo=UTC)
+    assert due() == {"anna": warsaw, "bo": tokyo, "cai": new_york, "dag": warsaw, "eva": warsaw}
+    assert campaign.gives_up_at() == warsaw + timedelta(days=1), "its last mail is tried for a day too"
+    march.move_to(tokyo)
+    assert sorted(claimed(campaign, topic)) == ["bo", "cai"]
+
+
+def test_a_start_some_minutes_late_puts_nobody_off_to_the_next_day(topic: Topic, march: Any) -> None:
+    wall, begin = datetime(2026, 3, 3, 9, 0), datetime(2026, 3, 2, 19, tzinfo=UTC)  # where a day begins first
+    with transaction():
+        make.follower(topic, "kiri@example.org", time_zone="Pacific/Kiritimati")
+        campaign = scheduling.create("Autumn", topic, "News", "markdown", "Hello")
+        scheduling.schedule(campaign, timing.plan(wall, ""))
+    march.move_to(begin + timedelta(minutes=59))
+    with transaction():
+        scheduling.start_due(clock.now())
+        outbox.fill_range(campaign.id)
+    assert due()["kiri"] is None
+
+
+def test_what_would_be_too_late_the_next_day_leaves_now(app: Flask, topic: Topic) -> None:
+    set_(app, quiet_hours=Hours.parse("17:00-20:00"))
+    started(topic, datetime(2026, 3, 2, 8, 0), not_after=NOW + timedelta(hours=8))
+    tokyo, new_york = datetime(2026, 3, 2, 11, tzinfo=UTC), datetime(2026, 3, 2, 13, tzinfo=UTC)
+    assert due() == {"anna": None, "bo": tokyo, "cai": new_york, "dag": None, "eva": None}
+
+
+def test_the_next_day_is_one_on_which_we_send(app: Flask, topic: Topic, march: Any) -> None:
+    set_(app, sending_calendar=SendingCalendar.parse("mon-fri 08:00-18:00"))
+    march.move_to(friday := datetime(2026, 3, 6, 9, tzinfo=UTC))
+    started(topic, datetime(2026, 3, 6, 8, 0))
+    monday = datetime(2026, 3, 9, 7, tzinfo=UTC)
+    new_york = friday + timedelta(hours=4)
+    # eight in the morning in Tokyo is midnight in Warsaw, when we never send
+    assert due() == {"anna": monday, "bo": None, "cai": new_york, "dag": monday, "eva": monday}
+
+
 def test_without_waves_and_quiet_hours_everything_is_due_at_once(topic: Topic) -> None:
     started(topic)
     assert set(due().values()) == {None}

@@ -4,8 +4,9 @@ A message carries the moment before which it does not leave, so waiting costs no
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, case, cast, literal, null, or_, select, update
 
@@ -17,21 +18,35 @@ from preference_center.db import db, is_postgresql
 from preference_center.delivery.models import Message, MessageState
 
 AT_ONCE = 20_000  # messages put off by one statement
+LATE = timedelta(hours=1)  # a campaign that fills in so much after somebody's hour is still on time
 
 
 def due(campaign: Campaign, ids: ColumnElement[bool], now: datetime) -> dict[str | None, datetime]:
-    """By zone of these contacts: when the mail of this campaign is due there, where that is later than now."""
+    """By zone of these contacts: when the mail of this campaign is due there, where that is later than now.
+
+    By the contact's own clock the last of these is the campaign's last wave.
+    """
     plan = timing.plan_of(campaign)
     everywhere = plan if plan is not None and plan.is_everywhere else None
     if everywhere is None and timing.settings().quiet_hours is None:
         return {}
     found: dict[str | None, datetime] = {}
     for zone in db.session.scalars(select(Contact.time_zone).where(ids).distinct()):
-        at = max(now, everywhere.there(timing.zone_of(zone))) if everywhere else now
+        at = _hour_of(campaign, everywhere, timing.zone_of(zone), now) if everywhere else now
         at = timing.quiet_until(at, zone) or at
         if at > now:
             found[zone] = at
+    if everywhere and found:
+        campaign.last_wave_at = max(campaign.last_wave_at or now, *found.values())
     return found
+
+
+def _hour_of(campaign: Campaign, plan: timing.Plan, zone: ZoneInfo, now: datetime) -> datetime:
+    """When it is the planned hour there; where that is past, the next day on which we send at it, or now if none is soon enough."""
+    if (planned := plan.there(zone)) >= now - LATE:
+        return max(now, planned)
+    days, end = plan.there_after(zone, now), campaign.not_after
+    return next((at for at in days if timing.is_open(at) and (end is None or at < end)), now)
 
 
 def columns(campaign: Campaign, waits: dict[str | None, datetime]) -> tuple[Any, Any]:
