@@ -8,11 +8,13 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import WeakKeyDictionary
 
 from flask import current_app
 from sqlalchemy import delete, or_, select, update
@@ -21,7 +23,7 @@ from preference_center import clock
 from preference_center.contacts import attributes, cells, mapping, reading
 from preference_center.contacts.models import AttributeKind, Import, ImportFault, ImportState
 from preference_center.contacts.reading import Shape
-from preference_center.db import after_commit, db
+from preference_center.db import after_commit, db, transaction
 from preference_center.errors import Conflict, Invalid, NotFound
 
 PAGE_LIMIT = 20 * 1024 * 1024
@@ -295,34 +297,45 @@ def tidy() -> int:
     return gone
 
 
-def forget(email: str) -> list[str]:
-    """Delete the uploaded files that hold this address; the public ids of imports whose file is being read and goes within a day."""
-    spellings = [email.lower().encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be")]
-    known = {
-        import_.stored_as: import_
-        for import_ in db.session.scalars(select(Import).where(Import.stored_as.is_not(None)))
-    }
-    left = []
-    for file in _folder().glob("*.csv"):
-        if not _holds(file, spellings):
-            continue
-        import_ = known.get(file.name)
-        if import_ is not None and import_.state is ImportState.running:
-            left.append(import_.public_id)
-            continue
-        if import_ is not None:
-            import_.stored_as = None
-        after_commit(partial(file.unlink, missing_ok=True))
-    return left
+def forget(email: str) -> None:
+    """Delete the uploaded files that hold this address, once that is committed; one that is being read goes within a day.
+
+    They are long: nobody may wait for the one writer meanwhile, so each is read after the commit, once for all who were forgotten in it.
+    """
+    db.session.connection()  # else there may be no transaction yet
+    together = _forgotten.setdefault(db.session().get_transaction(), set())
+    if not together:
+        after_commit(partial(_delete_with, together))
+    together.add(email.lower())
 
 
-def _holds(file: Path, spellings: list[bytes]) -> bool:
-    """In whatever case; read in pieces that overlap, so that no spelling is cut in two."""
-    overlap, before = max(map(len, spellings)), b""
-    with file.open("rb") as content:
+_forgotten: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()  # by transaction
+
+
+def _delete_with(addresses: set[str]) -> None:
+    found = {file.name: file for file in _folder().glob("*.csv") if _holds(file, addresses)}
+    if not found:
+        return
+    with transaction():
+        theirs = list(db.session.scalars(select(Import).where(Import.stored_as.in_(found)).with_for_update()))
+        for import_ in theirs:
+            if import_.state is ImportState.running:
+                found.pop(str(import_.stored_as))
+            else:
+                import_.stored_as = None
+    for file in found.values():
+        file.unlink(missing_ok=True)
+
+
+def _holds(file: Path, addresses: set[str]) -> bool:
+    """One of them, in whatever case; read in pieces that overlap, so that none is cut in two."""
+    plain, *wide = ([one.encode(way) for one in addresses] for way in ("utf-8", "utf-16-le", "utf-16-be"))
+    overlap, before = 2 * max(map(len, plain)), b""
+    with suppress(FileNotFoundError), file.open("rb") as content:  # another has deleted it
         while piece := content.read(1 << 20):
             text = (before + piece).lower()
-            if any(spelling in text for spelling in spellings):
+            ways = [plain, *wide] if b"\0" in text else [plain]  # UTF-16 has nulls
+            if any(spelling in text for spellings in ways for spelling in spellings):
                 return True
             before = text[-overlap:]
     return False

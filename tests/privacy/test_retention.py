@@ -69,6 +69,22 @@ def test_an_unconfirmed_sign_up_is_forgotten_after_seven_days(app: Flask, people
     assert queries.by_email("unconfirmed@example.org") is None
 
 
+def test_few_people_are_forgotten_in_one_transaction(
+    app: Flask, people: dict[str, Contact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a dozen statements, and on SQLite whoever leaves waits for them."""
+    assert retention.PEOPLE <= 20
+    with after(0), transaction():
+        ledger.request(people["silent"], make.topic("more", "More"), Evidence("form"))
+    monkeypatch.setattr(retention, "PEOPLE", 1)
+    steps = list[int]()
+    with after(8):
+        while not steps or steps[-1]:
+            with transaction():
+                steps.append(retention.RULES[0].step())
+    assert steps == [1, 1, 0]
+
+
 @pytest.mark.both_databases
 def test_who_asked_again_gets_seven_more_days(app: Flask, people: dict[str, Contact]) -> None:
     with after(5), transaction():
