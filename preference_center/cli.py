@@ -86,6 +86,7 @@ def main() -> None:
 def _run() -> int:
     """Every way a command can end, as an exit status and at most a few plain lines."""
     try:
+        _refuse_other_encodings(sys.argv)
         outcome: Any = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as end:
@@ -103,6 +104,13 @@ def _run() -> int:
     except Exception as trouble:
         return _say(_plain_words(trouble))
     return outcome if isinstance(outcome, int) else 0
+
+
+def _refuse_other_encodings(arguments: list[str]) -> None:
+    """Bytes that are no UTF-8 reach us as signs that no database and no file of ours can hold."""
+    for number, argument in enumerate(arguments[1:], 1):
+        if any("\udc80" <= sign <= "\udcff" for sign in argument):
+            raise click.UsageError(f"Argument {number} is not text in UTF-8.")
 
 
 def _plain_words(trouble: Exception) -> str:

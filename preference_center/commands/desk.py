@@ -96,6 +96,18 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
         return found.astimezone(UTC)
 
 
+class NewFile(click.Path):
+    """The name of a file to write, which is there already or not."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("Name a file.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Progress:
     """A bar on a terminal; elsewhere a plain line now and then, on standard error so that data stays apart."""
 

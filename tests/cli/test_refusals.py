@@ -107,6 +107,24 @@ def test_what_is_not_there_is_one_line(pc: Run, arguments: list[str], words: str
     one_line(pc(*arguments), words)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["contacts", "export", ""], ["privacy", "export", "a@example.org", ""], ["ledger", "proof", "a@example.org", ""]],
+    ids=" ".join,
+)
+def test_a_file_without_a_name_is_wrong_usage(pc: Run, folder: Path, arguments: list[str]) -> None:
+    done = pc(*arguments, *(["--topic", "news"] if "proof" in arguments else []))
+    assert done.status == 2 and "Name a file." in done.err
+    assert not (folder / "logs").exists()
+
+
+def test_an_argument_in_another_encoding_is_wrong_usage(pc: Run, folder: Path) -> None:
+    for arguments in (["contacts", "show", "\udcb3ukasz@example.org"], ["contacts", "export", "\udcff.csv"]):
+        done = pc(*arguments)
+        assert done.status == 2 and "Argument 3 is not text in UTF-8." in done.err
+    assert not (folder / "logs").exists()
+
+
 def test_a_fault_of_ours_is_kept_under_a_reference_without_addresses(
     pc: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from preference_center.consent.chain.signed import Checkpoint
 
 _SHOWN = 20
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = desk.NewFile()
 
 
 @click.group(epilog="Example: preference-center ledger verify")

@@ -109,7 +109,7 @@ def show(email: str, as_json: bool) -> None:
 
 
 @contacts.command(epilog="Example: preference-center contacts export contacts.csv")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=desk.NewFile())
 @click.option("--segment", default="", metavar="NAME|TEXT", help="Only the ones this segment, or this rule, means.")
 def export(file: Path, segment: str) -> None:
     """Write contacts with their state on each topic to a CSV file, readable by you alone."""

@@ -16,7 +16,7 @@ def privacy() -> None:
 
 @privacy.command(epilog="Example: preference-center privacy export anna@example.com anna.json")
 @click.argument("email")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=desk.NewFile())
 def export(email: str, file: Path) -> None:
     """Write everything we hold on a person to FILE, readable by you alone: JSON, or HTML when its name ends so. Audited."""
     with desk.app() as app:

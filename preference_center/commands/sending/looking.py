@@ -57,7 +57,7 @@ def check(id: str, version: int | None, as_json: bool) -> None:
 @letter
 @click.option("--as", "email", metavar="EMAIL", help="As this contact would get it; default: with sample values.")
 @click.option("--language", default=None, help="As somebody reads it; default: the contact's, or en.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the HTML part to this file.")
+@click.option("--html", type=desk.NewFile(), help="Write the HTML part to this file.")
 @desk.as_json
 def preview(
     id: str,

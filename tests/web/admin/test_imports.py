@@ -91,6 +91,12 @@ def test_no_file_is_said(marketer: Console) -> None:
     assert marketer.post("/admin/imports/new").status_code == 422
 
 
+def test_a_file_sent_as_text_is_no_file(marketer: Console) -> None:
+    marketer.get("/admin/imports/new")
+    answer = marketer.post("/admin/imports/new", {"file": "email\nanna@example.org\n"})
+    assert answer.status_code == 422 and "Choose a file." in words(answer)
+
+
 def test_a_file_beyond_the_limit_is_refused(marketer: Console, news: Topic) -> None:
     marketer.get("/admin/imports/new")
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n' + b"x" * 21 * 1024 * 1024
