@@ -41,6 +41,18 @@ def named(contact: Contact, public_id: str) -> AddressChange | None:
     )
 
 
+def take_back(contact: Contact, change: AddressChange, now: datetime) -> None:
+    """Neither this change nor what the contact asked for or did since counts any more; nor what still waits for an answer."""
+    since = or_(AddressChange.done_at.is_(None), AddressChange.done_at >= change.done_at)
+    own = AddressChange.contact_id == contact.id
+    for one in db.session.scalars(select(AddressChange).where(own, AddressChange.undone_at.is_(None), since)):
+        one.undone_at = now
+
+
+def holder(address_hash: bytes) -> Contact | None:
+    return db.session.scalar(select(Contact).where(Contact.address_hash == address_hash))
+
+
 def is_taken(address_hash: bytes) -> bool:
     """Whether somebody we know has this address."""
     return db.session.scalar(select(Contact.id).where(Contact.address_hash == address_hash)) is not None

@@ -22,8 +22,8 @@ def is_meant(carries: list[object]) -> bool:
 
 def ask(link: Link) -> ResponseReturnValue:
     change, step = _look(link)
-    wanted = Step.asked if link.carries[0] == CONFIRM else Step.in_force
-    return _page(link, change, "ask" if step is wanted else step)
+    opens = step is Step.asked if link.carries[0] == CONFIRM else step.can_be_taken_back
+    return _page(link, change, "ask" if opens else step)
 
 
 def act(link: Link) -> ResponseReturnValue:
@@ -35,6 +35,8 @@ def act(link: Link) -> ResponseReturnValue:
                 address_change.confirm(link.contact, name)
             else:
                 address_change.take_back(link.contact, name)
+    except address_change.InUse:
+        return _page(link, change, "in_use"), 409
     except Conflict:
         change, step = _look(link)
         return _page(link, change, step if step in (Step.in_force, Step.taken_back) else Step.over), 409

@@ -401,6 +401,16 @@ def test_taking_back_ends_after_seven_days(client: FlaskClient, scene: Scene, ch
     assert anna(scene).email == "Anna@new.example.com"
 
 
+def test_who_confirmed_a_sign_up_since_is_told_what_to_do(
+    client: FlaskClient, scene: Scene, change: AddressChange
+) -> None:
+    client.post(confirmation(scene, change))
+    with transaction():
+        make.follower(catalogue.by_key("news"), "anna@example.org")
+    answer = client.post(confirmation(scene, change, "address-back"))
+    assert answer.status_code == 409 and "This address is in use by now" in answer.text
+
+
 def test_an_address_in_use_gets_the_same_answer_and_no_mail(client: FlaskClient, scene: Scene, path: str) -> None:
     with transaction():
         make.contact("bo@example.org")
