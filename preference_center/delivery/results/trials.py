@@ -110,6 +110,18 @@ def look(campaign_id: int, now: datetime) -> None:
         chunks.close_waiting(campaign.id, Reason.too_late)
 
 
+def waits_for_a_person(campaign: Campaign, now: datetime) -> bool:
+    """Whether the wait is over and somebody is to pick the winner, before the campaign gives up."""
+    if (
+        campaign.decide_at is None
+        or campaign.decide_at > now
+        or campaign.winner is not None
+        or campaign.state not in _RUNS
+    ):
+        return False
+    return bool(queries.version(campaign, campaign.approved_version).experiment["metric"] == Metric.person)
+
+
 def pick(campaign: Campaign, variant: int) -> None:
     """A person chooses the winner, before the time or instead of the figures. Conflict when there is one, or no experiment."""
     campaign = queries.lock(campaign.id)

@@ -3,6 +3,7 @@
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from preference_center import clock
 from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns.models import CampaignState
@@ -10,7 +11,7 @@ from preference_center.consent import queries as consent
 from preference_center.contacts import queries as contacts
 from preference_center.delivery.events import queries as events
 from preference_center.delivery.events import reputation
-from preference_center.delivery.results import totals
+from preference_center.delivery.results import totals, trials
 from preference_center.suppressions import register
 from preference_center.topics import catalogue
 from preference_center.web.admin.gate import allowed, pages
@@ -28,6 +29,7 @@ def home() -> ResponseReturnValue:
     return render_template(
         "admin/home.html",
         paused=[campaign for campaign in going_on if campaign.state is CampaignState.paused],
+        to_pick=[campaign for campaign in going_on if trials.waits_for_a_person(campaign, clock.now())],
         drafts=[campaign for campaign in newest if campaign.state is CampaignState.draft][:3],
         going_on=[(campaign, totals.recent(campaign, totals.LIST_SHARE)) for campaign in going_on],
         last=[(campaign, totals.recent(campaign, totals.ENDED_SHARE)) for campaign in sent[:3]],

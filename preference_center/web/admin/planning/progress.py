@@ -1,6 +1,7 @@
 """How a campaign goes and how it went: one page whose figures add up, and the people behind each figure."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from flask import Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
@@ -11,7 +12,8 @@ from preference_center import clock
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
 from preference_center.campaigns import approvals, experiments, queries, timing
-from preference_center.campaigns.models import Campaign, CampaignState
+from preference_center.campaigns.experiments import Metric
+from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.campaigns.rendering import imprints
 from preference_center.contacts.models import Contact
 from preference_center.contacts.spreadsheets import as_csv
@@ -43,18 +45,12 @@ def progress(public_id: str) -> ResponseReturnValue:
     through = figures.audience - waiting
     ahead = int((campaign.scheduled_at - clock.now()).total_seconds()) if campaign.scheduled_at else 0
     version = queries.version(campaign, campaign.approved_version)
-    tried = version.experiment and campaign.started_at
+    trial = _trial(campaign, version)
     topic = db.session.get_one(Topic, campaign.topic_id)
     return render_template(
         "admin/planning/progress.html",
         campaign=campaign,
         version=version,
-        scores=trials.scores(campaign) if tried else [],
-        subjects=[experiments.content_of(version, n).subject for n in range(experiments.count(version))]
-        if tried
-        else [],
-        can_pick=campaign.decide_at is not None and campaign.winner is None,
-        decides=campaign.decide_at if campaign.decide_at != trials.NEVER else None,
         topic=topic,
         outdated=[IMPRINT[name] for name in imprints.changed(version, topic)] if campaign.finished_at is None else [],
         f=figures,
@@ -66,7 +62,7 @@ def progress(public_id: str) -> ResponseReturnValue:
         is_live=(is_live := campaign.state is CampaignState.sending),
         resting=(resting := foretelling.resting(clock.now()) if is_live and figures.queued else []),
         rest_takes=foretelling.rest_takes(campaign, figures, clock.now()) if is_live and not resting else None,
-        seen=engagement.seen(campaign) if campaign.finished_at and not tried else None,
+        seen=engagement.seen(campaign) if campaign.finished_at and not trial else None,
         left=comparing.left_since(campaign) if campaign.finished_at else None,
         beside=comparing.with_the_last(campaign) if campaign.finished_at else [],
         plan=timing.plan_of(campaign),
@@ -74,7 +70,27 @@ def progress(public_id: str) -> ResponseReturnValue:
         starts_in=max(ahead, 0) if ahead <= timing.settings().hold_seconds and campaign.wall_time is None else None,
         reached=figures.sent + figures.delivered + figures.complained + figures.uncertain,
         has_ended=campaign.state in (CampaignState.sent, CampaignState.cancelled),
+        trial=trial,
     )
+
+
+def _trial(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
+    """Of contents that are tried: their figures, and who chooses the winner, when. Empty without an experiment, or before it starts."""
+    if not version.experiment or campaign.started_at is None:
+        return {}
+    metric, scores = version.experiment["metric"], trials.scores(campaign)
+    runs = campaign.state in (CampaignState.sending, CampaignState.paused)
+    return {
+        "scores": scores,
+        "subjects": [experiments.content_of(version, one.variant).subject for one in scores],
+        "runs": runs,
+        "can_pick": runs and campaign.decide_at is not None and campaign.winner is None,
+        "decides": campaign.decide_at if campaign.decide_at != trials.NEVER else None,
+        "by_person": metric == Metric.person,
+        "pick_before": campaign.gives_up_at(),
+        "is_over": campaign.decide_at is not None and campaign.decide_at <= clock.now(),
+        "has_figures": any(one.by(metric) for one in scores),
+    }
 
 
 @pages.get("/campaigns/<public_id>/people")

@@ -130,7 +130,7 @@ def test_an_experiment_is_written_in_the_editor_and_picked_on_the_progress_page(
     assert "A · News" in text and "B · Better news" in text and "Send B to the rest" in text
     marketer.post(f"{path}/pick/B")
     assert _campaign().winner == 1
-    assert "B won" in marketer.text(f"{path}/progress")
+    assert "B was chosen" in marketer.text(f"{path}/progress")
     marketer.post(f"{path}/pick/A")
     assert _campaign().winner == 1
 

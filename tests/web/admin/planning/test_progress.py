@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import cast
 
 import pytest
+from babel.dates import format_datetime
 from flask import Flask
 from sqlalchemy import QueuePool
 
@@ -322,3 +323,59 @@ def test_what_was_set_otherwise_since_the_approval_is_said(app: Flask, viewer: C
     with transaction():
         scheduling.cancel(queries.by_public_id(path.rpartition("/")[2]))
     assert said not in viewer.text(f"{path}/progress"), "nothing more leaves"
+
+
+def _trying(topic: Topic, metric: str) -> Campaign:
+    """A campaign of which two of three people try two contents, and the wait is not over."""
+    plan = {"share": 60, "metric": metric, "wait_minutes": 60, "variants": [{"subject": "Other"}]}
+    with transaction():
+        made = scheduling.create("Autumn", topic, "Autumn", "markdown", "Hello\n", experiment=plan)
+        scheduling.schedule(made, clock.now())
+    with transaction():
+        scheduling.start_due(clock.now() + timedelta(seconds=1))
+        outbox.fill_range(made.id)
+    with transaction():
+        db.session.query(Campaign).one().decide_at = clock.now() + timedelta(hours=1)
+    return made
+
+
+def _wait_over(campaign: Campaign) -> None:
+    with transaction():
+        found = db.session.get_one(Campaign, campaign.id)
+        found.decide_at, found.last_wave_at = clock.now() - timedelta(minutes=1), clock.now() + timedelta(days=7)
+
+
+def test_what_a_person_chooses_is_said_to_wait_for_one(marketer: Console, people: Topic) -> None:
+    campaign = _trying(people, "person")
+    page = f"/admin/campaigns/{campaign.public_id}/progress"
+    text = marketer.text(page)
+    assert "The winner is chosen" not in text and "One of you chooses what goes to everybody else" in text
+    assert "waits for one of you" not in marketer.text("/admin/"), "not before the wait is over"
+    _wait_over(campaign)
+    last = format_datetime(clock.now() + timedelta(days=8), "d MMM y", locale="en")
+    for shown in (marketer.text(page), marketer.text("/admin/")):
+        assert "for one of you to choose" in shown and f"If nobody does, they get nothing after {last}" in shown
+    marketer.get(page)
+    marketer.post(page.replace("progress", "pick/B"))
+    assert "B was chosen and goes to everybody else." in marketer.text(page)
+    assert "for one of you to choose" not in marketer.text("/admin/")
+
+
+def test_where_a_trial_ended_without_a_winner_nothing_is_to_be_chosen(marketer: Console, people: Topic) -> None:
+    campaign = _trying(people, "person")
+    _wait_over(campaign)
+    with transaction():
+        scheduling.cancel(db.session.get_one(Campaign, campaign.id))
+    text = marketer.text(f"/admin/campaigns/{campaign.public_id}/progress")
+    assert "No winner was chosen." in text and "to the rest" not in text
+    assert "for one of you to choose" not in marketer.text("/admin/")
+
+
+def test_a_winner_without_figures_did_not_win(marketer: Console, people: Topic) -> None:
+    campaign = _trying(people, "clicked")
+    page = f"/admin/campaigns/{campaign.public_id}/progress"
+    assert "Without figures by then, A goes to everybody else." in marketer.text(page)
+    with transaction():
+        db.session.get_one(Campaign, campaign.id).winner = 0
+    text = marketer.text(page)
+    assert "No figures: A goes to everybody else." in text and "won" not in text
