@@ -277,6 +277,7 @@ def test_what_a_jump_of_the_clocks_does_is_said_before_it_is_approved(
 
 
 def test_everybodys_own_clock_can_be_meant(march: None, marketer: Console, path: str) -> None:
+    assert "it is the next day's where the time is past" in marketer.text(f"{path}/review").replace("\u2019", "'")
     data = _when(zone="theirs") | {"last_day": "2026-03-10", "last_time": "22:00"} | _looked(marketer, path)
     assert marketer.post(f"{path}/schedule", data).status_code == 302
     assert (_campaign().zone, _campaign().wall_time) == (None, "2026-03-10T09:00")
