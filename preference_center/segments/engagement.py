@@ -47,7 +47,7 @@ class Campaigns(Protocol):
         """Of whom this is true, as a condition on Contact; of any campaign, or of the one with this public id."""
 
     def using(self, segment: str) -> Iterable[Known]:
-        """Campaigns not yet sent whose rule names this segment; as `written` writes it."""
+        """Campaigns not yet sent whose rule names this segment, in whatever capitals."""
 
 
 _joined: list[Campaigns] = []

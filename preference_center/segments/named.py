@@ -3,17 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from sqlalchemy import func, select
+
 from preference_center import clock
-from preference_center.db import db
+from preference_center.db import db, is_postgresql
 from preference_center.errors import Conflict, Invalid
 from preference_center.segments import engagement, queries
 from preference_center.segments.engagement import Known
 from preference_center.segments.models import Segment
-from preference_center.segments.rules import Rule, leaves, written
+from preference_center.segments.rules import Rule, leaves
 from preference_center.segments.traits import InSegment
 from preference_center.segments.words import folded
 
 MAX_NAME = 80
+_LOCK = 7_021_963_027_412  # any number that nobody else takes
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Uses:
 
 def add(name: str, rule: Rule, actor: str) -> Segment:
     """A new segment. Invalid when the rule cannot stand; Conflict when the name is taken."""
+    _one_at_a_time()
     now, name = clock.now(), _name(name)
     _check_free(name, None)
     segment = Segment(
@@ -52,6 +56,7 @@ def add(name: str, rule: Rule, actor: str) -> Segment:
 
 def save(segment: Segment, name: str, rule: Rule, *, on_version: int, actor: str) -> Segment:
     """The segment with another name or rule. Conflict when somebody else saved meanwhile: `on_version` is the one looked at."""
+    _one_at_a_time()
     segment = lock(segment)
     if segment.version != on_version:
         raise Conflict("Somebody else saved this segment meanwhile. Look at what they saved before you save yours.")
@@ -75,6 +80,7 @@ def save(segment: Segment, name: str, rule: Rule, *, on_version: int, actor: str
 
 def remove(segment: Segment) -> None:
     """Conflict while it is used."""
+    _one_at_a_time()
     segment = lock(segment)
     if used := uses(segment):
         raise Conflict(f"This segment is used in: {used}. Change those first.")
@@ -88,8 +94,14 @@ def note_count(segment: Segment, count: int) -> None:
 
 
 def uses(segment: Segment) -> Uses:
-    campaigns = engagement.campaigns().using(f"segment {written(segment.name)}")
-    return Uses(_naming(segment.name), list(campaigns))
+    return Uses(_naming(segment.name), list(engagement.campaigns().using(segment.name)))
+
+
+def _one_at_a_time() -> None:
+    """Whoever changes segments sees what the one before has changed: two at once could name each other, or one that is removed."""
+    if is_postgresql():
+        db.session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        db.session.scalars(select(Segment).execution_options(populate_existing=True)).all()  # some were read before
 
 
 def lock(segment: Segment) -> Segment:

@@ -1,9 +1,10 @@
 """Cuts the text of a rule into words, texts, numbers, dates and signs, each with its place."""
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
-from preference_center.segments.words import NotUnderstood
+from preference_center.segments.words import NotUnderstood, folded
 
 _TOKENS = re.compile(
     r"""(?P<space>\s+)
@@ -56,6 +57,15 @@ def cut(text: str) -> list[Token]:
 def unquoted(token: Token) -> str:
     """What a text in quotes says."""
     return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], token.text[1:-1])
+
+
+def names(text: str, segment: str) -> bool:
+    """Whether a rule names this segment, in whatever capitals; `text` as it is kept. One that cannot be read any more may do so, too."""
+    wanted = folded(segment)
+    return any(
+        word.word == "segment" and name.kind == "text" and folded(unquoted(name)) == wanted
+        for word, name in pairwise(cut(text))
+    )
 
 
 def place(text: str, position: int) -> tuple[int, int]:

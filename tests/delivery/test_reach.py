@@ -1,11 +1,10 @@
 """Once more for those who did not get it, never for those who did; a correction for those who did, never for others."""
 
 import threading
-import time
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from preference_center import clock
 from preference_center.campaigns import copying, queries, scheduling
@@ -19,7 +18,7 @@ from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import reach
 from preference_center.errors import Conflict, Invalid
 from preference_center.topics.models import Topic
-from tests.support import make
+from tests.support import databases, make
 from tests.support.campaigns import fill
 
 pytestmark = pytest.mark.both_databases
@@ -227,10 +226,6 @@ def test_two_filled_at_once_reach_nobody_twice(app: Flask, ended: Campaign) -> N
     with transaction():
         outbox.fill_range(one)
         thread.start()
-        waits = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-        until = time.monotonic() + 10
-        while thread.is_alive() and not db.session.scalar(waits):
-            assert time.monotonic() < until, "it neither waits nor ends"
-            time.sleep(0.01)
+        databases.until_it_waits(thread, db.session.connection())
     thread.join()
     assert [_audience(made) for made in pair] == [{"capped", "late"}, set()]

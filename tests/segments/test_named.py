@@ -1,5 +1,6 @@
 """Segments with a name: kept, changed, used, frozen and removed."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -9,14 +10,14 @@ from preference_center import clock
 from preference_center.campaigns import audience, scheduling
 from preference_center.campaigns import queries as campaigns
 from preference_center.consent.eligibility import Reason
-from preference_center.db import transaction
+from preference_center.db import db, transaction
 from preference_center.delivery import outbox
 from preference_center.delivery import queries as delivery
 from preference_center.errors import Conflict, Invalid, NotFound
 from preference_center.segments import named, queries, sizing
 from preference_center.segments.models import Segment
 from preference_center.topics.models import Topic
-from tests.support import make
+from tests.support import databases, make
 
 pytestmark = pytest.mark.both_databases
 
@@ -96,6 +97,36 @@ def test_a_circle_is_found_when_it_is_saved(app: Flask) -> None:
     assert change(one, 'segment "Two"').version == 2
 
 
+@pytest.mark.only_postgresql
+def test_two_saved_at_once_do_not_name_each_other(app: Flask) -> None:
+    ids = {name: keep(name, "language = pl").id for name in ("One", "Two")}
+
+    def name_the_other(name: str, other: str) -> None:
+        rule = queries.read(f'segment "{other}"')
+        named.save(db.session.get_one(Segment, ids[name]), name, rule, on_version=1, actor="cli")
+
+    refused: list[Invalid] = []
+
+    def save_the_other() -> None:
+        with app.app_context():
+            try:
+                with transaction():
+                    name_the_other("Two", "One")
+            except Invalid as fault:
+                refused.append(fault)
+
+    thread = threading.Thread(target=save_the_other)
+    with transaction():
+        name_the_other("One", "Two")
+        thread.start()
+        databases.until_it_waits(thread, db.session.connection())
+    thread.join()
+    assert [fault.message for fault in refused] == [
+        "With the segments it names: The segment Two would be part of itself."
+    ]
+    assert queries.predicate('segment "One"', clock.now()) is not None
+
+
 def test_segments_of_segments_do_not_grow_without_end(app: Flask) -> None:
     first = keep("0", " or ".join(f"source = l{number}" for number in range(10)))
     keep("1", " or ".join(['segment "0"'] * 10))
@@ -134,6 +165,22 @@ def test_what_is_used_cannot_be_removed_or_renamed(topic: Topic) -> None:
         named.remove(other)
         named.remove(polish)
     assert queries.everything() == []
+
+
+def test_a_segment_is_used_under_its_name_in_whatever_capitals(topic: Topic) -> None:
+    segment = keep('The "VIPs"', "language = pl")
+    with transaction():
+        scheduling.create("Autumn", topic, "Hi", "markdown", "Hello\n", segment=r'not segment "the \"vips\""')
+    change(segment, "language = pl", name='the "Vips"')
+    with pytest.raises(Conflict, match="Autumn"), transaction():
+        named.remove(segment)
+
+
+def test_a_text_that_speaks_of_it_is_no_use(topic: Topic) -> None:
+    segment = keep("VIPs", "language = pl")
+    with transaction():
+        scheduling.create("Autumn", topic, "Hi", "markdown", "Hello\n", segment=r'source = "segment \"VIPs\""')
+    assert not named.uses(segment)
 
 
 def test_the_words_of_a_name_are_not_a_pattern(topic: Topic) -> None:

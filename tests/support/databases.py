@@ -9,13 +9,14 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
 
@@ -97,6 +98,15 @@ def _stop(folder: Path) -> None:
         while note.exists() and time.monotonic() < end:
             time.sleep(0.05)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def until_it_waits(thread: threading.Thread, connection: Connection) -> None:
+    """Until this thread waits for what the connection holds, or ends without (PostgreSQL)."""
+    waits = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+    until = time.monotonic() + 10
+    while thread.is_alive() and not connection.scalar(waits):
+        assert time.monotonic() < until, "it neither waits nor ends"
+        time.sleep(0.01)
 
 
 def create_database(name: str) -> str:

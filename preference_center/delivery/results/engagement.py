@@ -17,6 +17,7 @@ from preference_center.delivery.events.models import PROVEN, DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results.tracking import TrackedMessage
 from preference_center.providers.base import Kind
+from preference_center.segments import tokens
 from preference_center.segments.engagement import Fact, Known
 
 PATIENCE = 1.0  # seconds
@@ -70,12 +71,12 @@ def who(fact: Fact, campaign: str | None, since: datetime | None) -> ColumnEleme
 def using(segment: str) -> Iterable[Known]:
     newest = and_(CampaignVersion.campaign_id == Campaign.id, CampaignVersion.number == Campaign.version)
     found = db.session.execute(
-        select(Campaign.public_id, Campaign.name)
+        select(Campaign.public_id, Campaign.name, CampaignVersion.segment)
         .join(CampaignVersion, newest)
-        .where(Campaign.state == CampaignState.draft, CampaignVersion.segment.contains(segment, autoescape=True))
+        .where(Campaign.state == CampaignState.draft, CampaignVersion.segment.contains("segment"))
         .order_by(Campaign.id)
     )
-    return [Known(*row) for row in found]
+    return [Known(public_id, name) for public_id, name, rule in found if tokens.names(rule, segment)]
 
 
 @dataclass(frozen=True)
