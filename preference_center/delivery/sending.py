@@ -34,7 +34,7 @@ from preference_center.delivery.composing import Composer, UnwritableAddress, Wr
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import clearance, domains, pacing
-from preference_center.delivery.pace.lookout import Lookout
+from preference_center.delivery.pace.lookout import Lookout, uptime
 from preference_center.delivery.pace.pacing import Lane
 from preference_center.delivery.restoring import holding
 from preference_center.delivery.results import trials
@@ -103,7 +103,7 @@ class _Turn:
     tally: Tally = field(default_factory=Tally)
 
     def may_start(self, envelope: Envelope) -> bool:
-        young = time.monotonic() - self.claimed_at <= STALE_SECONDS
+        young = uptime() - self.claimed_at <= STALE_SECONDS
         if young and not self.stop() and self.lookout.sees_sending() and self.lane.may_go(envelope.key):
             return True
         self.held_back.add(envelope.key)
@@ -237,7 +237,7 @@ def _next_chunk(turn: _Turn, *, over: bool) -> list[Claimed]:
             taken = trials.with_contents(db.session.get_one(Campaign, campaign.id), taken)
         failpoints.hit("claim.before_commit")
     failpoints.hit("claim.committed")
-    turn.claimed_at = time.monotonic()
+    turn.claimed_at = uptime()
     if not taken:
         return []
     turn.last_id = taken.ids[-1]
@@ -279,7 +279,7 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
         started += ending.state is MessageState.sent
         if ending.reason == "dead_address":
             turn.dead.append(ending.id)
-    took = max(time.monotonic() - turn.claimed_at, 0.001)
+    took = max(uptime() - turn.claimed_at, 0.001)
     turn.tally.handed_over += started
     turn.unlearned = started
     turn.size = min(max(int(started / took * CHUNK_SECONDS), SMALLEST), LARGEST, turn.size * GROWTH)

@@ -20,11 +20,14 @@ from preference_center.campaigns import queries as campaigns
 from preference_center.campaigns import scheduling
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.config import Settings
+from preference_center.consent import ledger
+from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import queries, sending, sweeping
 from preference_center.delivery.chunks import Claimed
 from preference_center.delivery.models import Message, MessageState, Run
+from preference_center.delivery.pace import lookout
 from preference_center.topics import catalogue
 from preference_center.topics.models import Topic
 from tests.faults import inside
@@ -104,6 +107,30 @@ def test_a_topic_retired_after_scheduling_pauses_the_campaign_and_says_why(app: 
         "The topic news was retired: nobody may be mailed on it.",
     )
     assert relay.messages == []
+
+
+@pytest.mark.both_databases
+def test_a_machine_that_slept_asks_again_before_it_mails_anybody(
+    app: Flask, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:  # K17
+    campaign = _filled("anna@example.org", "bela@example.org")
+    hand_over, slept = sending._hand_over, list[int]()
+
+    def sleeps(turn: sending._Turn, chunk: list[Claimed]) -> None:
+        """Three hours between the claim and the first message, which time.monotonic() does not count; meanwhile Anna leaves."""
+        if not slept:
+            slept.append(3 * 3600)
+            with transaction():
+                anna = db.session.scalars(select(Contact).where(Contact.email == "anna@example.org")).one()
+                ledger.withdraw(anna, db.session.get_one(Topic, turn.topic.id), Evidence("one_click"))
+        hand_over(turn, chunk)
+
+    monkeypatch.setattr(sending, "_hand_over", sleeps)
+    for module in (sending, lookout):
+        monkeypatch.setattr(module, "uptime", lambda: time.monotonic() + sum(slept), raising=False)
+    sending.run(campaign.id, seconds=20)
+    assert relay.copies() == {"bela@example.org": 1}
+    assert _states()["anna@example.org"] == ("skipped", "withdrawn")
 
 
 @pytest.mark.both_databases

@@ -6,6 +6,7 @@ then in any case. SQLite is in this process, so the state is simply read.
 """
 
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,6 +24,9 @@ LOOK_SECONDS = 0.02  # how often the state is read when nobody tells
 TOLD_SECONDS = 0.5  # and when changes are told: a change past our own verbs is still seen
 GLANCE_SECONDS = 0.001  # what is told takes about so long to arrive, so it is not listened for more often
 
+# Seconds, those counted in which the machine slept: Linux leaves them out of time.monotonic(), and what was judged before is old.
+uptime = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
 
 class Lookout:
     """For one campaign and one run. look() before the first message of a chunk, then ask sees_sending() before each message."""
@@ -37,7 +41,7 @@ class Lookout:
 
     def look(self) -> bool:
         """Read the state now. Without an answer nothing more may start."""
-        self._looked_at = time.monotonic()
+        self._looked_at = uptime()
         try:
             if self._connection is None:
                 self._open()
@@ -50,7 +54,7 @@ class Lookout:
 
     def sees_sending(self) -> bool:
         """Whether the campaign sends, as far as this process can know without asking the database each time."""
-        now = time.monotonic()
+        now = uptime()
         if self._connection is None or now - self._looked_at > self._interval:
             return self.look()
         if now - self._glanced_at > GLANCE_SECONDS:
