@@ -20,6 +20,7 @@ from preference_center.contacts.spreadsheets import as_csv
 from preference_center.db import db, transaction
 from preference_center.delivery import queries as delivery
 from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.queries import Figures
 from preference_center.delivery.results import attempts, comparing, engagement, foretelling, totals, trials
 from preference_center.topics.models import Topic
 from preference_center.web.admin.contacts import shown, written
@@ -60,6 +61,7 @@ def progress(public_id: str) -> ResponseReturnValue:
         skipped=sum(figures.skipped.values()),
         share=100 * through // figures.audience if figures.audience else 0,
         is_live=(is_live := campaign.state is CampaignState.sending),
+        moves=_moves(campaign, figures),
         resting=(resting := foretelling.resting(clock.now()) if is_live and figures.queued else []),
         rest_takes=foretelling.rest_takes(campaign, figures, clock.now()) if is_live and not resting else None,
         seen=engagement.seen(campaign) if campaign.finished_at and not trial else None,
@@ -72,6 +74,15 @@ def progress(public_id: str) -> ResponseReturnValue:
         has_ended=campaign.state in (CampaignState.sent, CampaignState.cancelled),
         trial=trial,
     )
+
+
+def _moves(campaign: Campaign, figures: Figures) -> bool:
+    """Whether the page is to look again: also after a pause or the end, as long as mail is on its way or to be closed."""
+    if campaign.state is CampaignState.paused:
+        return figures.sending > 0
+    if campaign.state in (CampaignState.scheduled, CampaignState.sending):
+        return True
+    return figures.queued + figures.sending > 0
 
 
 def _trial(campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:

@@ -161,6 +161,22 @@ def test_only_a_page_that_moves_carries_the_script(app: Flask, viewer: Console, 
     assert "3 of 5 were handed to the relay" in html
 
 
+@pytest.mark.parametrize("verb", ["pause", "cancel"])
+def test_a_page_moves_as_long_as_mail_is_on_its_way(marketer: Console, path: str, verb: str) -> None:
+    _end(MessageState.sending)
+    _end(MessageState.sent)
+    marketer.get(f"{path}/progress")
+    marketer.post(f"{path}/{verb}")
+    html = marketer.get(f"{path}/progress").get_data(as_text=True)
+    assert "data-live" in html and "js/admin.js" in html and "This page keeps itself up to date" in html
+    with transaction():
+        db.session.query(Message).filter_by(state=MessageState.sending).update({"state": MessageState.sent})
+        if verb == "cancel":
+            db.session.query(Message).filter_by(state=MessageState.queued).update({"state": MessageState.skipped})
+    html = marketer.get(f"{path}/progress").get_data(as_text=True)
+    assert "data-live" not in html and "js/admin.js" not in html
+
+
 def test_a_pause_of_the_sender_gives_its_reason(viewer: Console, path: str) -> None:
     with transaction():
         campaign = queries.by_public_id(path.rpartition("/")[2])
