@@ -192,6 +192,7 @@ def _without(mark: str, line: imaplib.IMAP4) -> list[int]:
 
 
 def _body(line: imaplib.IMAP4, number: int) -> bytes | None:
+    line.response("FETCH")  # what a server sent before it refused one would else be taken for this one
     for piece in _done(line.uid("FETCH", str(number), _BODY)):
         if isinstance(piece, tuple):
             return bytes(piece[1])

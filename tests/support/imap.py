@@ -71,7 +71,8 @@ def _talk(line: socket.socket, said: Iterable[bytes], box: Mailbox) -> None:
             return
         refused = bool(box.refuses) and command.startswith(box.refuses)
         ending = "NO [SERVERBUG] it cannot be done" if refused else _ending(command)
-        line.sendall((b"" if refused else _answer(command, box)) + f"{tag} {ending}\r\n".encode())
+        answer = b"" if refused and "STORE" in command else _answer(command, box)  # it may send a text, and then refuse
+        line.sendall(answer + f"{tag} {ending}\r\n".encode())
         if command == "LOGOUT":
             return
 
