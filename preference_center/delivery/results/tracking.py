@@ -66,12 +66,13 @@ def target(name: str, link: str) -> str | None:
     if message is None:
         return None
     saved = select(CampaignVersion.sha256).where(CampaignVersion.campaign_id == message.campaign_id)
-    return _targets(message.campaign_id, tuple(db.session.scalars(saved.order_by(CampaignVersion.number)))).get(link)
+    newest = db.session.scalar(saved.order_by(CampaignVersion.number.desc()).limit(1))
+    return _targets(message.campaign_id, newest).get(link)
 
 
 @lru_cache(maxsize=64)  # anybody who holds a followed mail can ask for links that are none
-def _targets(campaign_id: int, _digests: tuple[str, ...]) -> dict[str, str]:
-    """All links of a campaign that lead by us, by name, as its versions with these digests hold them."""
+def _targets(campaign_id: int, _newest: str | None) -> dict[str, str]:
+    """All links of a campaign that lead by us, by name, as its versions hold them; read anew when the newest is another."""
     versions = select(CampaignVersion).where(CampaignVersion.campaign_id == campaign_id)
     found: dict[str, str] = {}
     for version in db.session.scalars(versions.order_by(CampaignVersion.number).execution_options(yield_per=10)):
