@@ -29,9 +29,10 @@ from preference_center.web.admin.gate import allowed, me, pages, whole_number
 PAGE = 50
 PATIENCE = 5.0  # seconds for finding them among very many
 VIEWS = ("desktop", "phone", "dark", "text")
-# What mailboxes do that turn every mail dark by themselves: light becomes dark, pictures stay as they are.
+# What mailboxes do that turn every mail dark by themselves: light becomes dark, pictures stay as they are. The ground is turned with
+# the rest: white, as a mailbox has it, for a mail that sets none of its own.
 DARK = (
-    "<style>html{background:#111;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}</style>"
+    "<style>html{background:#fff;filter:invert(1) hue-rotate(180deg)}img{filter:invert(1) hue-rotate(180deg)}</style>"
 )
 # What a marketer wrote runs nowhere: no script, no form, no link out of the frame; images of other hosts only when asked for.
 FRAME_POLICY = (
