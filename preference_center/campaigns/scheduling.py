@@ -144,9 +144,9 @@ def _last_moment(
     if not_after is None:
         return last + _CALENDAR_DAYS + trying if timing.settings().sending_calendar.open else None
     if not_after.tzinfo is None or not_after <= begin:
-        wrong = "The last moment lies after the start."
+        wrong = "The last moment must lie after the start."
     elif not_after <= begin + trying:
-        wrong = "Before the last moment no winner of the test is chosen, so most would get nothing. Choose a later one."
+        wrong = "By the last moment no winner of the test is chosen yet, so most would get nothing. Choose a later one."
     else:
         return not_after
     raise Invalid(wrong, {"not_after": wrong})

@@ -44,6 +44,34 @@ def test_a_field_inside_its_own_condition_needs_no_default(declared: None) -> No
     assert codes(GOOD + " {% if city %}Greetings to {{ city }}{% endif %}") == set()
 
 
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("points > 500", False),
+        ("city and points >= 2", False),
+        ("points == 3", False),
+        ('city == "Rome" and points', False),
+        ("points != 3", True),
+        ("city", True),
+    ],
+)
+def test_a_number_that_is_compared_is_there(declared: None, condition: str, told: bool) -> None:
+    source = GOOD + f" {{% if {condition} %}}You have {{{{ points }}}} points{{% endif %}}"
+    assert codes(source) == ({"no_default"} if told else set())
+
+
+def test_a_text_that_is_compared_with_a_word_is_there(declared: None) -> None:
+    assert codes(GOOD + ' {% if city == "Rome" %}Greetings to {{ city }}{% endif %}') == set()
+    assert codes(GOOD + ' {% if city == "" %}Greetings to {{ city }}{% endif %}') == {"no_default"}
+    assert codes(GOOD + ' {% if city != "Rome" %}Greetings to {{ city }}{% endif %}') == {"no_default"}
+
+
+@pytest.mark.parametrize(("source", "said"), [("Hello", "is very short"), ("<p></p>", "says nothing")])
+def test_a_short_text_part_is_not_said_to_say_nothing(declared: None, source: str, said: str) -> None:
+    [told] = [one.message for one in content.lint(version(source, format="html")) if one.code == "no_text"]
+    assert told == f"The text part {said}: write one for people who read without HTML."
+
+
 def test_what_must_be_fixed_comes_first(declared: None) -> None:
     found = content.lint(version('<script>x</script><img src="https://a.example/i.png">' + GOOD, format="html"))
     assert [finding.weight for finding in found] == sorted(

@@ -123,7 +123,7 @@ def test_outside_the_calendar_it_starts_when_that_opens(app: Flask, campaign: Ca
 def test_a_last_moment_lies_after_the_start(campaign: Campaign, at: datetime) -> None:
     with pytest.raises(Invalid) as refused, transaction():
         scheduling.schedule(campaign, NOW, not_after=at)
-    assert set(refused.value.faults) == {"not_after"}
+    assert refused.value.faults == {"not_after": "The last moment must lie after the start."}
 
 
 def test_the_last_moment_of_a_test_of_contents_lies_after_its_winner(campaign: Campaign) -> None:

@@ -12,6 +12,7 @@ from preference_center.campaigns.models import CampaignVersion
 CLIPPED_AT = 102_000  # Gmail shows no more of a mail, and hides the footer with the rest
 NEARLY = 0.85  # of that: what a merge field adds for somebody may be too much
 LONG_SUBJECT = 60
+SHORT_TEXT = 20
 _DRAFT = re.compile(r"\[(draft|test|todo|entwurf|borrador|szkic|rascunho)\]|lorem ipsum", re.IGNORECASE)
 
 
@@ -115,9 +116,10 @@ def _line_of(source: str, *wanted: str) -> int | None:
 
 def _of_words(version: CampaignVersion, text: str) -> list[Finding]:
     found = []
-    if len(text.partition("\n-- \n")[0].strip()) < 20:
+    if len(said := text.partition("\n-- \n")[0].strip()) < SHORT_TEXT:
+        what = "is very short" if said else "says nothing"
         found.append(
-            Finding("no_text", Weight.fix, "The text part says nothing: write one for people who read without HTML.")
+            Finding("no_text", Weight.fix, f"The text part {what}: write one for people who read without HTML.")
         )
     if _DRAFT.search(f"{version.subject} {version.source}"):
         mark = _DRAFT.search(version.source)
@@ -156,10 +158,12 @@ def bare_fields(version: CampaignVersion) -> list[str]:
     """The merge fields that leave a gap where we know nothing: without a default, and in no condition about themselves."""
     texts = f"{version.compiled['subject']} {version.compiled['html']}"
     bare = set(re.findall(r"\{\{ (\w+)(?:\|(?!default)\w+)* \}\}", texts))
-    guarded = set(re.findall(r"\{% (?:el)?if [^%]*?(\w+)\|has_value", version.compiled["html"]))
-    return sorted(bare - guarded - _ALWAYS_THERE)
+    conditions = " ".join(re.findall(r"\{% (?:el)?if ([^%]*) %\}", version.compiled["html"]))
+    return sorted(bare - set(_ASKS_FOR.findall(conditions)) - _ALWAYS_THERE)
 
 
+# What a condition says no to where the field is unknown: any comparison but "is another than", or than with an empty text.
+_ASKS_FOR = re.compile(r"""(\w+)\|(?:has_value|as_number (?!!=)|as_text (?!!=)(?!== ""))""")
 _ALWAYS_THERE = frozenset(
     [
         "email",

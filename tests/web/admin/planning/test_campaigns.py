@@ -44,7 +44,7 @@ def draft(news: Topic) -> Campaign:
 
 
 def test_a_campaign_is_written_and_stays_a_draft(marketer: Console, news: Topic) -> None:
-    marketer.get("/admin/campaigns/new")
+    assert "{{ browser_url }}" in marketer.text("/admin/campaigns/new"), "among the merge fields one can use"
     answer = marketer.post("/admin/campaigns/new", AUTUMN)
     assert answer.headers["Location"] == _path(_only())
     assert "Nothing is sent before you say so." in marketer.text(_path(_only()))
