@@ -11,11 +11,14 @@ from preference_center import clock, config
 from preference_center.accounts.audit import AuditEntry
 from preference_center.campaigns import queries, scheduling
 from preference_center.campaigns.models import Campaign, CampaignState
-from preference_center.contacts.models import Attribute, AttributeKind
+from preference_center.consent import ledger, tracking
+from preference_center.consent.ledger import Evidence
+from preference_center.contacts.models import Attribute, AttributeKind, Contact
 from preference_center.db import db, transaction
 from preference_center.delivery.models import Message, MessageState
 from preference_center.delivery.results import foretelling
 from preference_center.topics.models import Topic
+from preference_center.topics.purposes import LegalBasis
 from preference_center.web.admin.planning import reviewing
 from tests.support import make
 from tests.web.admin.conftest import Console, words
@@ -199,6 +202,26 @@ def test_how_long_it_takes_is_told_where_it_is_known(
     if sent:
         ended(news, sent)
     assert foretelling.takes(120) == said
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("metric", ["clicked", "opened", "delivered", "person"])
+def test_a_trial_that_no_figures_can_decide_is_told(marketer: Console, people: Topic, metric: str) -> None:
+    tries = {"share": 50, "metric": metric, "wait_minutes": 60, "variants": [{"subject": "Winter"}]}
+    page, found = f"{written(people, experiment=tries)}/review", "Without figures A goes to everybody else"
+    needs = metric in ("clicked", "opened")
+    text = marketer.text(page)
+    assert ("nobody is asked to agree to it" in text) == (found in text) == needs
+    with transaction():
+        switch = tracking.offer()
+        agrees = db.session.query(Contact).filter_by(email="dag@example.org").one()  # does not get it
+        ledger.grant(agrees, switch, LegalBasis.consent, Evidence("link", language="en"))
+    text = marketer.text(page)
+    assert ("nobody who gets it has agreed to be counted" in text) == (found in text) == needs
+    with transaction():
+        agrees = db.session.query(Contact).filter_by(email="anna@example.org").one()
+        ledger.grant(agrees, switch, LegalBasis.consent, Evidence("link", language="en"))
+    assert found not in marketer.text(page)
 
 
 def test_every_content_that_is_tried_is_looked_at_before_it_goes(marketer: Console, people: Topic) -> None:
