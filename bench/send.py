@@ -105,7 +105,7 @@ def g8(rounds: int, messages: int) -> dict[str, Any]:
 def g10(rounds: int, messages: int, *, postgresql: bool) -> dict[str, Any]:
     """The share of one sender's time that it waits for or works on the database."""
     with yardsticks.own_sink("--chunking") as port, tempfile.TemporaryDirectory() as folder:
-        shares = sending_house.database_shares(Path(folder), port, messages // 4, rounds, postgresql=postgresql)
+        shares = sending_house.database_shares(Path(folder), port, messages, rounds, postgresql=postgresql)
     return {
         "percent_of_time": round(100 * statistics.median(shares), 1),
         "rounds": [round(100 * share, 1) for share in shares],

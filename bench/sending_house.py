@@ -1,5 +1,6 @@
 """A house that sends: PostgreSQL, a queue server, two RQ workers, and as many followers of one topic as messages are wanted."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -223,7 +224,10 @@ def all_must_be_sent(campaign_id: int, messages: int) -> None:
 
 
 def database_shares(folder: Path, port: int, messages: int, rounds: int, *, postgresql: bool) -> list[float]:
-    """One sender in this process; the part of its time inside transactions, round by round."""
+    """One sender in this process; the part of its time inside transactions, round by round.
+
+    What is here before it begins is kept out of the way of the garbage collector, as a worker does.
+    """
     url = create_database("pc_bench_share") if postgresql else f"sqlite:///{folder / 'bench.db'}"
     settings = make_settings(folder, url, relay_url=f"smtp://127.0.0.1:{port}")
     shares = []
@@ -231,6 +235,8 @@ def database_shares(folder: Path, port: int, messages: int, rounds: int, *, post
         prepare(messages)
         for _ in range(rounds):
             campaign_id = filled_campaign(messages)
+            gc.collect()
+            gc.freeze()
             tally = sending.run(campaign_id, seconds=600)
             all_must_be_sent(campaign_id, messages)
             shares.append(tally.database_seconds / tally.seconds)

@@ -65,12 +65,11 @@ class UTCDateTime(TypeDecorator[datetime]):
         return (value - _EPOCH) // timedelta(microseconds=1) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if dialect.name == "sqlite":
-            return _EPOCH + timedelta(microseconds=value)
-        moment: datetime = value
-        return moment.astimezone(UTC)
+        return None if value is None else self.of(value)
+
+    @staticmethod
+    def of(stored: int | datetime) -> datetime:
+        return _EPOCH + timedelta(microseconds=stored) if isinstance(stored, int) else stored.astimezone(UTC)
 
 
 Json = JSON().with_variant(JSONB(), "postgresql")

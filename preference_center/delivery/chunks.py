@@ -4,14 +4,27 @@ The order of statements is the promise (`reliability.md` 2.3): first lock the co
 judge. A withdrawal that committed before the claim is therefore always seen, and one that comes later waits for the claim.
 """
 
-import json
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, SmallInteger, Text, bindparam, cast, func, null, or_, select, true, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    SmallInteger,
+    Text,
+    bindparam,
+    cast,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    type_coerce,
+    update,
+)
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
@@ -21,6 +34,7 @@ from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.db import among, db, is_postgresql, write_out
+from preference_center.delivery.claimed import Judged, Taken, Waiting
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import waves
 from preference_center.delivery.results import attempts
@@ -31,73 +45,6 @@ from preference_center.topics.models import Topic
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # the next try of who waits for the winner of an experiment (trials.py)
 IN_VAIN = (MessageState.failed, MessageState.skipped)  # nothing of it left
 _BACK_OFF = (60, 300, 900, 1800, 3600)  # seconds after the first, second, … temporary failure
-
-
-class Claimed(NamedTuple):
-    """One message that this run may send now, with all that its text needs."""
-
-    id: int
-    attempt: int
-    public_id: str
-    email: str
-    language: str
-    link_epoch: int
-    attributes: dict[str, Any]
-    consent_source: str
-    consent_at: datetime | None
-    follow: str | None = None  # the random name of a mail whose reader agreed to be seen (tracking.py)
-    variant: int = 0  # of an experiment: which content (trials.py)
-
-
-class _Waiting(NamedTuple):
-    """A message that may be tried now."""
-
-    id: int
-    contact_id: int
-    attempt: int
-    record_id: int | None
-
-
-class _Judged(NamedTuple):
-    """The judge's answer, and from `public_id` on what the text needs, in the order of Claimed."""
-
-    contact_id: int
-    record_id: int | None
-    reason: str | None
-    public_id: str
-    email: str
-    language: str
-    link_epoch: int
-    attributes: str  # as JSON
-    consent_source: str
-    consent_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Messages that a claim took, in the order of their ids. What their text needs is spelled out by messages(), after the commit."""
-
-    rows: Sequence[tuple[_Waiting, _Judged]] = ()
-    follow: Mapping[int, str] = field(default_factory=dict)  # by message
-    variants: Mapping[int, int] = field(default_factory=dict)  # by message
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def ids(self) -> list[int]:
-        return [row.id for row, _ in self.rows]
-
-    def messages(self) -> list[Claimed]:
-        """Needs no transaction, and takes some microseconds each."""
-        attributes = json.loads(f"[{','.join([told.attributes for _, told in self.rows])}]")  # far cheaper at once
-        found = [
-            Claimed._make((row.id, row.attempt + 1, *told[3:7], about, *told[8:], None, 0))
-            for (row, told), about in zip(self.rows, attributes, strict=True)
-        ]
-        if not self.follow and not self.variants:
-            return found
-        return [one._replace(follow=self.follow.get(one.id), variant=self.variants.get(one.id, 0)) for one in found]
 
 
 class Ending(NamedTuple):
@@ -132,7 +79,7 @@ def claim(
         return Taken()
     judged, spaced = _judge(topic, [row.contact_id for row in rows], campaign, declared, now)
     refused: list[dict[str, Any]] = []
-    allowed: list[tuple[_Waiting, _Judged]] = []
+    allowed: list[tuple[Waiting, Judged]] = []
     for row in rows:
         verdict = judged.get(row.contact_id)
         if verdict is None or verdict.reason is not None:
@@ -153,10 +100,10 @@ def claim(
     return Taken(allowed, following.names({row.id: row.contact_id for row, _ in allowed}, now) if is_offered else {})
 
 
-def _look(campaign: Campaign, size: int, after: int, now: datetime) -> tuple[list[_Waiting], contacts.Declared, bool]:
+def _look(campaign: Campaign, size: int, after: int, now: datetime) -> tuple[list[Waiting], contacts.Declared, bool]:
     """The next ones, held for this run, from the start again at the end; the declared attributes; whether tracking is offered."""
     write_out()
-    first = [_SETTLED.asked()] if is_postgresql() else []
+    first = [_HURRIED.asked()] if is_postgresql() else []
     asked = (
         _WAITING.asked(campaign=campaign.id, after=after, now=now, size=size),
         contacts.DECLARED.asked(),
@@ -166,22 +113,22 @@ def _look(campaign: Campaign, size: int, after: int, now: datetime) -> tuple[lis
     found = waiting.rows
     if not found and after:
         found = _WAITING.rows(campaign=campaign.id, after=0, now=now, size=size)
-    return [_Waiting._make(row) for row in found], contacts.as_declared(declared.rows), bool(offered.rows)
+    return [Waiting._make(row) for row in found], contacts.as_declared(declared.rows), bool(offered.rows)
 
 
 def _judge(
     topic: Topic, people: list[int], campaign: Campaign, declared: contacts.Declared, now: datetime
-) -> tuple[dict[int, _Judged], set[int]]:
+) -> tuple[dict[int, Judged], set[int]]:
     """The judge's answers by contact, and who of them wants mail less often. All are held before anybody is judged."""
     *_, spaced, verdicts = together(
         *contacts.keeping(people),
         cadences.holding(topic, people),
         _JUDGED.asked(topic, now, campaign.id, declared, whom=people),
     )
-    return {row[0]: _Judged._make(row) for row in verdicts.rows}, {contact_id for (contact_id,) in spaced.rows}
+    return {row[0]: Judged._make(row) for row in verdicts.rows}, {contact_id for (contact_id,) in spaced.rows}
 
 
-def _take(run: Run, allowed: Sequence[tuple[_Waiting, _Judged]], now: datetime) -> None:
+def _take(run: Run, allowed: Sequence[tuple[Waiting, Judged]], now: datetime) -> None:
     """These rows, which are held and queued, are this run's from the commit on. The record is seldom another than at the filling."""
     if (taken := _TAKE.changed(whom=[row.id for row, _ in allowed], run=run.id, now=now)) != len(allowed):
         raise RuntimeError(f"{len(allowed)} messages were held for run {run.id}, and {taken} could be taken")
@@ -204,7 +151,8 @@ def store(run: Run, endings: Sequence[Ending], *beside: Asked) -> tuple[int, lis
     uncounting = (
         [one.asked(whom=in_vain, run=run.id, campaign=run.campaign_id) for one in _uncounts()] if in_vain else []
     )
-    answers = together(*beside, *accepting, *uncounting)
+    first = [_BY_INDEX.asked()] if is_postgresql() else []
+    answers = together(*first, *beside, *accepting, *uncounting)[len(first) :]
     lost = 0
     if accepted and answers[len(beside)].changed < len(accepted):
         lost += _ACCEPT_UNCLAIMED.changed(whom=accepted, now=now)
@@ -313,7 +261,7 @@ def _with_what_a_text_needs(judged: Select[Any]) -> Select[Any]:
         Contact.link_epoch,
         cast(Contact.attributes, Text),
         ConsentRecord.source,
-        ConsentRecord.happened_at,
+        type_coerce(ConsentRecord.happened_at, BigInteger),  # read when nobody is held any more
     )
     behind = ConsentRecord.id == judged.selected_columns.record_id
     return judged.add_columns(*wanted).outerjoin(ConsentRecord, behind).where(among(Contact.id, "whom"))
@@ -356,15 +304,19 @@ _UNCLAIMED = Prepared(
 )
 _ACCEPT_UNCLAIMED = Prepared(lambda: _accept(_TABLE.c.state == MessageState.queued))
 _RECORD = update(_TABLE).where(_TABLE.c.id == bindparam("b_id")).values(record_id=bindparam("b_record"))
-# For the transaction of a claim: no plan that reads whole tables for one chunk, as PostgreSQL does not know yet how many were filled
-# in; and a worker that freezes now must not keep these people from leaving (P4).
-_FROZEN = "10s"
-_SETTLED = Prepared(
+# For the transaction that stores a chunk and claims the next: no plan that reads whole tables for it, as PostgreSQL takes a list of
+# ids for dearer than a walk over 100,000 rows, and does not know yet how many were filled in.
+_BY_INDEX = Prepared(
     select(
-        *(func.set_config(name, "off", true()) for name in ("enable_hashjoin", "enable_mergejoin", "jit")),
-        func.set_config("idle_in_transaction_session_timeout", _FROZEN, true()),
+        *(
+            func.set_config(f"enable_{plan}", "off", true())
+            for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+        ),
+        func.set_config("jit", "off", true()),
     )
 )
+# A worker that freezes while it holds people must not keep them from leaving (P4).
+_HURRIED = Prepared(select(func.set_config("idle_in_transaction_session_timeout", "10s", true())))
 _ENDED: dict[str, Any] = {
     "state": bindparam("b_state"),
     "reason": bindparam("b_reason"),

@@ -14,7 +14,7 @@ from preference_center.campaigns.models import Campaign, CampaignVersion
 from preference_center.campaigns.rendering import content, following, imprints
 from preference_center.config import Settings
 from preference_center.delivery import marks
-from preference_center.delivery.chunks import Claimed
+from preference_center.delivery.claimed import Claimed
 from preference_center.delivery.marks import Place
 from preference_center.mail import dkim, mime, signing
 from preference_center.mail.outcomes import Envelope

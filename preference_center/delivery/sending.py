@@ -29,7 +29,8 @@ from preference_center.consent.eligibility import Reason
 from preference_center.consent.law import jurisdictions
 from preference_center.db import Base, db, is_postgresql, shared_time, transaction
 from preference_center.delivery import chunks, closing, outcomes
-from preference_center.delivery.chunks import Claimed, Ending, Taken
+from preference_center.delivery.chunks import Ending
+from preference_center.delivery.claimed import Claimed, Taken
 from preference_center.delivery.composing import Composer, UnwritableAddress, Written
 from preference_center.delivery.journal import Journal
 from preference_center.delivery.models import Message, MessageState, Run

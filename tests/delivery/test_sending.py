@@ -25,7 +25,7 @@ from preference_center.consent.ledger import Evidence
 from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import queries, sending, sweeping
-from preference_center.delivery.chunks import Claimed
+from preference_center.delivery.claimed import Claimed
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import lookout
 from preference_center.topics import catalogue
@@ -208,7 +208,7 @@ def test_a_run_that_has_called_for_help_goes_on_when_nobody_comes(
     for queue in queues.values():
         queue.empty()
     monkeypatch.setattr(context, "_app", app)
-    monkeypatch.setattr(delivery, "SECONDS", 0.05)  # a run's time is up after its first chunk
+    monkeypatch.setattr(delivery, "SECONDS", 0.001)  # a run's time is up after its first chunk
     delivery.deliver(campaign.id)
     assert inside.look(campaign.id).state is CampaignState.sent
     assert len(db.session.scalars(select(Run.id)).all()) > 1

@@ -17,7 +17,7 @@ from preference_center.consent.eligibility import Reason
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.delivery import chunks
-from preference_center.delivery.chunks import Claimed, Taken
+from preference_center.delivery.claimed import Claimed, Taken
 from preference_center.delivery.composing import Composer, Written
 from preference_center.delivery.events.models import PROVEN, DeliveryEvent
 from preference_center.delivery.models import Message, MessageState
