@@ -71,8 +71,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
 
     def written(self, before: CampaignVersion | None = None) -> dict[str, Any]:
         """What was typed, with the line ends of text rather than of forms; `before` is the version it is to follow."""
-        fields = {name: (self[name].data or "").replace("\r\n", "\n") for name in WRITTEN}
-        rule = (self.segment.data or "").replace("\r\n", "\n")
+        fields = {name: _lines(self[name].data) for name in WRITTEN}
+        rule = _lines(self.segment.data)
         return fields | {
             "name": self.name.data,
             "segment": picking.put_together(self.include.names, self.exclude.names, rule),
@@ -85,16 +85,21 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         stored, *more = plan.get("variants") or [{}]
         if more:
             return plan
-        other = {"subject": self.other_subject.data, "source": (self.other_source.data or "").replace("\r\n", "\n")}
+        other = {"subject": self.other_subject.data, "source": _lines(self.other_source.data)}
         variant = {name: value for name, value in other.items() if value and value.strip()}
         if not variant and stored.keys() & other.keys():  # what was shown was taken out
             return {}
-        variant |= not_shown(stored, rewritten=variant.get("source") != stored.get("source"))
+        variant |= not_shown(stored, rewritten=variant.get("source", "") != _lines(stored.get("source")))
         if not variant:
             return {}
         return {
             "share": self.share.data, "metric": self.metric.data or "", "wait_minutes": self.wait.data, "variants": [variant]
         }  # fmt: skip
+
+
+def _lines(text: str | None) -> str:
+    """As a form gives it back, whose own line ends are never those that were written."""
+    return (text or "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def not_shown(variant: dict[str, Any], *, rewritten: bool = False) -> dict[str, Any]:

@@ -160,6 +160,11 @@ def test_more_contents_than_the_editor_shows_stay(marketer: Console, people: Top
             {"source": "# X", "text_source": "X", "subject": "A"},
         ),
         ({"source": "# X", "text_source": "X"}, {"other_source": "# Y"}, {"source": "# Y", "text_source": ""}),
+        (
+            {"source": "<p>X</p>\r\n<p>Y</p>\r", "format": "html", "text_source": "X"},  # line ends of another machine
+            {"other_source": "<p>X</p>\r\n<p>Y</p>\r\n"},
+            {"source": "<p>X</p>\n<p>Y</p>\n", "format": "html", "text_source": "X"},
+        ),
     ],
 )
 def test_what_the_editor_does_not_show_of_another_content_stays(
