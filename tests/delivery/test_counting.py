@@ -146,3 +146,13 @@ def test_a_mail_counts_from_the_try_at_which_it_left(topic: Topic, march: Any) -
     for days, free in ((7, False), (12.9, False), (13.1, True)):
         march.move_to(NOW + timedelta(days=days))
         assert _gets(topic) is free
+
+
+def test_what_a_claim_that_began_later_has_noted_first_counts(
+    topic: Topic, march: Any
+) -> None:  # two at once, or two clocks
+    first, second = _campaign(topic), _campaign(topic)
+    march.move_to(NOW + timedelta(seconds=1.5))
+    assert len(_claim(first, topic)[1]) == 1
+    march.move_to(NOW)
+    assert _claim(second, topic)[1] == []

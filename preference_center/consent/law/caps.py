@@ -31,14 +31,17 @@ class Mailing(Base):
 
 
 def reached(at: datetime, occasion: int | None) -> ColumnElement[bool]:
-    """The part of the judge's question that speaks of caps. A campaign is no reason against itself: its mail may be tried again."""
+    """The part of the judge's question that speaks of caps. A campaign is no reason against itself: its mail may be tried again.
+
+    A campaign also counts what was noted after `at`: that is when its claim began, and it may have waited for another one's people.
+    """
     if not _caps():
         return false()
-    others = Mailing.occasion != (occasion or 0)
+    counted = [Mailing.at <= at] if occasion is None else [Mailing.occasion != occasion]
     return or_(
         *(
             select(func.count())
-            .where(Mailing.contact_id == Contact.id, Mailing.at > at - timedelta(days=days), Mailing.at <= at, others)
+            .where(Mailing.contact_id == Contact.id, Mailing.at > at - timedelta(days=days), *counted)
             .correlate(Contact)
             .scalar_subquery()
             >= mails
