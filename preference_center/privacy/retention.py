@@ -76,11 +76,14 @@ def _unconfirmed(before: datetime) -> Any:
     """From our form, nothing but requests, the newest of them older than that; never mailed, restricted or dealt with otherwise."""
     own = ConsentRecord.contact_id == Contact.id
     more = or_(ConsentRecord.action != Action.requested, ConsentRecord.recorded_at >= before)
+    mailed = exists().where(
+        Message.contact_id == Contact.id, Message.attempt > 0
+    )  # each campaign has a row for who is skipped
     return (
         select(Contact.id)
         .where(Contact.source.like("form:%"), Contact.erased_at.is_(None), Contact.restricted_at.is_(None))
         .where(Contact.created_at < before)
-        .where(exists().where(own), ~exists().where(own, more), ~exists().where(Message.contact_id == Contact.id))
+        .where(exists().where(own), ~exists().where(own, more), ~mailed)
         .order_by(Contact.id)
     )
 

@@ -14,6 +14,7 @@ from preference_center.consent.models import ConsentRecord
 from preference_center.contacts import addresses, moving, queries
 from preference_center.contacts.models import AddressChange, Contact
 from preference_center.db import db, transaction
+from preference_center.delivery.models import Message, MessageState
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind, Notice, NoticeState
 from preference_center.privacy import links, retention
@@ -44,14 +45,18 @@ def people(app: Flask) -> dict[str, Contact]:
         topic, form = make.topic(), Evidence("form", detail={"network": "203.0.113.7"})
         made = {
             name: make.contact(f"{name}@example.org", source="form:subscribe")
-            for name in ("unconfirmed", "confirmed", "restricted", "left", "silent")
+            for name in ("unconfirmed", "confirmed", "restricted", "left", "silent", "mailed")
         }
         made["imported"] = make.contact("imported@example.org", source="import:x:1")
-        for name in ("unconfirmed", "confirmed", "restricted", "left", "imported"):
+        for name in ("unconfirmed", "confirmed", "restricted", "left", "imported", "mailed"):
             ledger.request(made[name], topic, form)
         ledger.confirm(made["confirmed"], topic, form)
         ledger.withdraw(made["left"], topic, form)
         made["restricted"].restricted_at = clock.now()
+        for name, attempt in (("unconfirmed", 0), ("mailed", 1)):  # a campaign of these days has a row for both
+            state = MessageState.uncertain if attempt else MessageState.skipped
+            row = {"contact_id": made[name].id, "state": state, "attempt": attempt, "changed_at": clock.now()}
+            db.session.add(Message(campaign_id=1, **row))
     return made
 
 
