@@ -68,7 +68,14 @@ class Taken:
         """Needs no transaction, and takes some microseconds each."""
         attributes = json.loads(f"[{','.join([told.attributes for _, told in self.rows])}]")  # far cheaper at once
         found = [
-            Claimed(row.id, row.attempt + 1, *told[3:7], about, told[8], told[9] and UTCDateTime.of(told[9]))
+            Claimed(
+                row.id,
+                row.attempt + 1,
+                *told[3:7],
+                about,
+                told[8],
+                told[9] if told[9] is None else UTCDateTime.of(told[9]),
+            )
             for (row, told), about in zip(self.rows, attributes, strict=True)
         ]
         if not self.follow and not self.variants:
