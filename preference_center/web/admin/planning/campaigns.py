@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 
 from preference_center.accounts import audit
 from preference_center.accounts.permissions import Permission
-from preference_center.campaigns import queries, scheduling, templates
+from preference_center.campaigns import experiments, queries, scheduling, templates
 from preference_center.campaigns.models import Campaign, CampaignState, CampaignVersion
 from preference_center.contacts import attributes
 from preference_center.db import transaction
@@ -74,26 +74,27 @@ def campaign(public_id: str) -> ResponseReturnValue:
 def save_campaign(public_id: str) -> ResponseReturnValue:
     form = CampaignForm()
     found = queries.by_public_id(public_id)
+    shown = queries.version(found, whole_number(request.form.get("shown")))
     if form.validate_on_submit():
         try:
             with transaction():
                 found = queries.by_public_id(public_id)
                 topic = catalogue.by_key(form.topic.data)
-                fields = form.written(queries.version(found))
+                fields = form.written(shown)
                 scheduling.save(found, on_version=form.version.data or 0, actor=me().actor, topic=topic, **fields)
                 number = found.version
                 audit.note(me().actor, "campaign.saved", "campaign", public_id, version=number)
         except Conflict as conflict:
-            return _conflict(form, public_id, conflict)
+            return _conflict(form, public_id, shown.number, conflict)
         except Invalid as fault:
             put_faults(form, fault)
         else:
             flash(_("Saved as version %(number)s.", number=number), "good")
             return _onward(public_id)
-    return _write(form, found), 422
+    return _write(form, found, shown), 422
 
 
-def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> ResponseReturnValue:
+def _conflict(form: CampaignForm, public_id: str, shown: int, conflict: Conflict) -> ResponseReturnValue:
     """Both texts side by side; nothing is lost, and saving again is then a choice."""
     found = queries.by_public_id(public_id)
     newest = queries.version(found)
@@ -103,6 +104,8 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
         for field in form
         if field.name not in ("version", "csrf_token") and _text(field.data) != _text(theirs[field.name].data)
     ]
+    # what the form does not show is theirs, unless mine was to bring back an older version
+    follows = found.version if shown == form.version.data else shown
     form.version.raw_data, form.version.data = None, found.version
     html = render_template(
         "admin/planning/campaign_conflict.html",
@@ -110,6 +113,7 @@ def _conflict(form: CampaignForm, public_id: str, conflict: Conflict) -> Respons
         form=form,
         differing=differing,
         newest=newest,
+        shown=follows,
         is_draft=found.state is CampaignState.draft,
         message=conflict.message,
     )
@@ -131,8 +135,8 @@ def _write(form: CampaignForm, found: Campaign | None, shown: CampaignVersion | 
         form=form,
         campaign=found,
         saved=saved,
-        unseen=unseen(saved) if saved else [],
-        others=len((saved.experiment or {}).get("variants", ())) if saved else 0,
+        unseen=unseen(shown) if shown else [],
+        others=experiments.count(shown) - 1 if shown else 0,
         shown=shown.number if shown else None,
         versions=queries.versions(found)[:HISTORY] if found else [],
         attributes=attributes.declared(),

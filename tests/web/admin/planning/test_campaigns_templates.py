@@ -186,6 +186,42 @@ def test_what_the_editor_does_not_show_of_another_content_stays(
     assert bool(saved.experiment) == bool(kept)
 
 
+TRIED = {"share": 20, "metric": "person", "wait_minutes": 60}
+
+
+@pytest.mark.parametrize("later", [[], [{"subject": "X"}, {"subject": "Y"}]])
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ([{"subject": "B", "preheader": "P"}], "differs in its preheader"),
+        ([{"subject": "B"}, {"subject": "C"}, {"subject": "D"}], "3 other contents are tried"),
+        ([{"subject": "B"}], ""),
+    ],
+)
+def test_an_older_version_comes_back_with_all_it_tried(
+    marketer: Console, people: Topic, variants: list[dict[str, str]], said: str, later: list[dict[str, str]]
+) -> None:
+    with transaction():
+        made = scheduling.create("Try", people, "A", "markdown", "Hi", experiment=TRIED | {"variants": variants})
+        scheduling.save(made, on_version=1, actor="cli", experiment=TRIED | {"variants": later} if later else {})
+    path = f"/admin/campaigns/{made.public_id}"
+    text = marketer.text(f"{path}?version=1")
+    assert said in text and (said or "contents are tried" not in text)
+    again = FIELDS | {"name": "Try", "topic": "news", "segment": "", "subject": "A", "source": "Hi"}
+    again |= {"other_subject": "B", "share": "20", "metric": "person", "wait": "60", "shown": "1"}
+    mistaken = marketer.post(path, again | {"version": "2", "subject": ""})
+    assert mistaken.status_code == 422 and "This is version 1; the newest is 2." in words(mistaken)
+    assert marketer.post(path, again | {"version": "2", "shown": "9"}).status_code == 404
+    overtaken = marketer.post(path, again | {"version": "1"})
+    assert overtaken.status_code == 409 and 'name="shown" value="2"' in overtaken.get_data(as_text=True)
+    overtaken = marketer.post(path, again | {"version": "0"})
+    assert 'name="shown" value="1"' in overtaken.get_data(as_text=True), "an older one was to be brought back"
+    assert marketer.post(path, again | {"version": "2"}).status_code == 302
+    stored = queries.version(_campaign()).experiment["variants"]
+    assert [one["subject"] for one in stored] == [one["subject"] for one in variants]
+    assert [one["preheader"] for one in stored] == [one.get("preheader", "") for one in variants]
+
+
 def test_an_experiment_that_cannot_be_is_told(marketer: Console, people: Topic) -> None:
     marketer.get("/admin/campaigns/new")
     answer = marketer.post(
