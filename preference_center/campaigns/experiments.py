@@ -33,7 +33,7 @@ def read(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     if not given:
         return {}
     variants = given.get("variants") or []
-    if not 1 <= len(variants) < len(LETTERS):
+    if not isinstance(variants, list) or not 1 <= len(variants) < len(LETTERS):
         _wrong(f"An experiment tries 1 to {len(LETTERS) - 1} other contents beside the first.")
     share, wait = given.get("share"), given.get("wait_minutes")
     if isinstance(share, bool) or not isinstance(share, int) or not 1 <= share <= 90:
@@ -110,14 +110,20 @@ def _changed(variant: Mapping[str, Any], version: CampaignVersion) -> dict[str, 
 
 
 def _variant(given: Mapping[str, Any], base: Mapping[str, Any], letter: str) -> dict[str, Any]:
-    if not isinstance(given, Mapping) or (unknown := set(given) - {*VARIED, "compiled"}):
+    if not isinstance(given, Mapping):
+        _wrong(f"Variant {letter} is no object. Write what it changes, such as its subject.")
+    if unknown := set(given) - {*VARIED, "compiled"}:
         _wrong(f"Variant {letter}: there is no {', '.join(sorted(unknown))}.")
+    if wrong := [name for name in VARIED if not isinstance(given.get(name, ""), str)]:
+        _wrong(f"Variant {letter}: write {', '.join(wrong)} as text.")
     fields = {name: given.get(name, base[name]) for name in VARIED}
     if "source" in given and "text_source" not in given:
         fields["text_source"] = ""
     if all(fields[name] == base[name] for name in VARIED):
         _wrong(f"Variant {letter} says the same as the first one.")
     fields["format"] = str(fields["format"])
+    if fields["format"] not in list(ContentFormat):
+        _wrong(f"Variant {letter}: its format is one of {', '.join(ContentFormat)}.")
     try:
         return {**fields, "compiled": content.compile(fields)}
     except Invalid as fault:

@@ -90,10 +90,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
         if value == "now":
             return clock.now()
         try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):  # the second where a zone moves it out of the calendar
             self.fail(f"{value!r} is no time. Write it as 2026-11-30T09:00 or 2026-11-30T09:00+01:00.", param, ctx)
-        return found.astimezone(UTC)
 
 
 class NewFile(click.Path):

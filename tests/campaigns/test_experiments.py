@@ -50,3 +50,23 @@ def test_a_first_content_that_comes_to_say_the_same_is_told(app: Flask) -> None:
     campaign = written({"subject": "B"})
     with pytest.raises(Invalid, match="same as the first"):
         saved(campaign, subject="B")
+
+
+@pytest.mark.parametrize(
+    ("variants", "words"),
+    [
+        ("ab", "An experiment tries 1 to 3 other contents"),
+        (5, "An experiment tries 1 to 3 other contents"),
+        ({"subject": "B"}, "An experiment tries 1 to 3 other contents"),
+        (["B"], "Variant B is no object"),
+        ([{"subject": "B"}, None], "Variant C is no object"),
+        ([{"subject": 5}], "Variant B: write subject as text"),
+        ([{"source": ["B"], "preheader": None}], "Variant B: write preheader, source as text"),
+        ([{"format": "md", "source": "B"}], "Variant B: its format is one of markdown, mjml, html, blocks"),
+        ([{"titel": "B"}], "Variant B: there is no titel"),
+    ],
+)
+def test_what_is_no_experiment_is_told(app: Flask, variants: Any, words: str) -> None:
+    tries = {"share": 20, "metric": "person", "wait_minutes": 60, "variants": variants}
+    with pytest.raises(Invalid, match=words), transaction():
+        scheduling.create("Try", make.topic(), "First", "markdown", OLD, experiment=tries)

@@ -141,6 +141,13 @@ def test_what_is_wrong_is_told_once(pc: Run, made: str, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00+12:00", "9999-12-31T23:59-12:00", "tomorrow"])
+def test_a_moment_that_no_calendar_has_is_told(pc: Run, made: str, moment: str) -> None:
+    for option in ("--at", "--not-after"):
+        done = pc("campaigns", "schedule", made, "--at", "now", option, moment)
+        assert done.status == 2 and "is no time. Write it as" in done.err
+
+
 def test_a_scheduled_campaign_shows_when_it_starts_and_what_it_is(pc: Run, made: str) -> None:
     shown = pc("campaigns", "show", made).out
     assert "draft, version 1" in shown and "topic: news" in shown and "for: everyone who follows the topic" in shown
