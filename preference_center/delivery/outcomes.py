@@ -1,10 +1,12 @@
 """What a relay's answer means for a message and for its address."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import select
 
 from preference_center import clock
+from preference_center.contacts import addresses
 from preference_center.contacts.models import Contact
 from preference_center.db import db
 from preference_center.delivery import chunks
@@ -55,13 +57,13 @@ def is_dead(result: Result) -> bool:
     return refusals.classify(result.enhanced, result.text, result.code) is Verdict.hard
 
 
-def suppress_dead(message_ids: list[int]) -> None:
-    """Never write again to the addresses of these messages."""
+def suppress_dead(dead: Mapping[int, str]) -> None:
+    """Never write again to the addresses that these messages went to; the contact may have another by now."""
     rows = db.session.execute(
-        select(Message.id, Contact.address_hash)
+        select(Message.id, Contact.email, Contact.address_hash)
         .join(Contact, Contact.id == Message.contact_id)
-        .where(Message.id.in_(message_ids))
+        .where(Message.id.in_(dead), Contact.erased_at.is_(None))
     )
-    for message_id, address_hash in rows:
-        if address_hash is not None:
-            register.suppress(address_hash, Cause.bounce, f"smtp:{message_id}")
+    for message_id, email, address_hash in rows:
+        known = address_hash if email == dead[message_id] else None
+        register.suppress(known or addresses.parse(dead[message_id]).hash, Cause.bounce, f"smtp:{message_id}")

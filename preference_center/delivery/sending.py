@@ -93,7 +93,7 @@ class _Turn:
     size: int = FIRST
     last_id: int = 0  # of the last chunk
     endings: list[Ending] = field(default_factory=list)
-    dead: list[int] = field(default_factory=list)
+    dead: dict[int, str] = field(default_factory=dict)  # messages to addresses that do not exist, and these
     held_back: set[int] = field(default_factory=set)
     claimed_at: float = 0.0
     rings_at: float = 0.0  # for one more worker
@@ -264,7 +264,7 @@ def _ask_for_help(turn: _Turn, taken: int) -> None:
 
 
 def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
-    attempts = {claimed.id: claimed.attempt for claimed in chunk}
+    own = {claimed.id: claimed for claimed in chunk}
     turn.journal.take((claimed.id, claimed.attempt, claimed.public_id) for claimed in chunk)
     started = 0
     named = {turn.lane.domain_of(claimed.id) for claimed in chunk}
@@ -272,14 +272,14 @@ def _hand_over(turn: _Turn, chunk: list[Claimed]) -> None:
     known.look_up(named)
     for result in turn.courier.hand_over(_composed(turn, chunk, known.refused(named)), turn.may_start):
         held_back = result.key in turn.held_back
-        ending = outcomes.ending_of(result, attempts[result.key], turn.give_up_at, held_back=held_back)
+        ending = outcomes.ending_of(result, own[result.key].attempt, turn.give_up_at, held_back=held_back)
         if ending.state is MessageState.queued and turn.journal.has_dot(result.key):
             ending = ending._replace(noted=True)
         turn.endings.append(ending)
         turn.lane.hear(result)
         started += ending.state is MessageState.sent
         if ending.reason == "dead_address":
-            turn.dead.append(ending.id)
+            turn.dead[ending.id] = own[ending.id].email
     took = max(uptime() - turn.claimed_at, 0.001)
     turn.tally.handed_over += started
     turn.unlearned = started
@@ -316,7 +316,7 @@ def _store(turn: _Turn, *beside: Asked) -> list[Answer]:
         holding.hold()
     if turn.dead:
         outcomes.suppress_dead(turn.dead)
-    turn.endings, turn.dead, turn.held_back = [], [], set()
+    turn.endings, turn.dead, turn.held_back = [], {}, set()
     return answers
 
 

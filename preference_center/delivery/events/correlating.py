@@ -2,7 +2,8 @@
 
 A mark proves that the report is about a message of ours, so its contact is the one meant, whatever address the report names: a
 mailbox that forwards reports the address it forwards to. Without a mark the address must be the one that was written to. An
-address we never mailed is nobody's.
+address we never mailed is nobody's. What went to an address while a change to it held that was taken back since concerns that
+mailbox, and not the contact.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from preference_center.db import db, is_postgresql
 from preference_center.delivery import marks
 from preference_center.delivery.events.models import DeliveryEvent, MatchedBy
 from preference_center.delivery.marks import Place
-from preference_center.delivery.models import Message, MessageState
+from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.notices.models import Notice
 
 RECENT = timedelta(days=30)  # a report that names an address alone is about a mail of this time
@@ -47,6 +48,7 @@ class Match:
     campaign_id: int | None = None
     topic_id: int | None = None
     left: bool = False  # a mark of ours, and the address it went to: it left, even if our row has forgotten that
+    of_another: bool = False  # it went to an address that was not theirs: the change to it was taken back
 
 
 def proven(mark: str | None, message_id: str | None, places: Sequence[Place]) -> tuple[int, MatchedBy] | None:
@@ -68,15 +70,17 @@ def find(source: str, wanted: Sequence[Wanted]) -> list[Match | None]:
     contacts = _contacts({want.address_hash for want in unproven if want.address_hash})
     recent = _recent(contacts.values(), max((want.occurred_at for want in wanted), default=None))
     mailed = _ever_mailed(set(contacts.values()) - set(recent))
-    former = _former_addresses({row.contact_id for row in by_number.values()})
+    changes = _changes({row.contact_id for row in (*by_number.values(), *by_provider.values())})
+    strayed = _strayed([*by_number.values(), *by_provider.values()], changes)
 
     def one(want: Wanted) -> Match | None:
         if want.proven and want.by:
             row = by_number.get(want.proven)
-            return _proven(row, want.by, want.address_hash, former) if row else None
+            return _proven(row, want.by, want.address_hash, changes, strayed) if row else None
         row = by_provider.get(want.provider_message_id or "")
-        if row and want.address_hash in (None, row.address_hash):
-            return _match(row, MatchedBy.provider_id, row.address_hash)
+        went_to = strayed.get(row.id, row.address_hash) if row else None
+        if row and want.address_hash in (None, went_to):
+            return replace(_match(row, MatchedBy.provider_id, went_to), of_another=row.id in strayed)
         contact_id = contacts.get(want.address_hash or b"")
         if contact_id is None:
             return None
@@ -87,10 +91,13 @@ def find(source: str, wanted: Sequence[Wanted]) -> list[Match | None]:
     return [one(want) for want in wanted]
 
 
-def _proven(row: Any, by: MatchedBy, named: bytes | None, former: Mapping[int, set[bytes]]) -> Match:
+def _proven(
+    row: Any, by: MatchedBy, named: bytes | None, changes: Mapping[int, list[Any]], strayed: Mapping[int, bytes]
+) -> Match:
     """Numbers are given anew after a restore, so what says that a mail left must fit the address too."""
-    concerned = _concerned(row, named, former)
-    return replace(_match(row, by, concerned), left=named is not None and named == concerned)
+    of_another = row.id in strayed and named != row.address_hash
+    concerned = strayed[row.id] if of_another else _concerned(row, named, changes)
+    return replace(_match(row, by, concerned), left=named is not None and named == concerned, of_another=of_another)
 
 
 def _match(row: Any, by: MatchedBy, address_hash: bytes | None) -> Match:
@@ -103,9 +110,10 @@ def _guessed(row: Any, address_hash: bytes | None) -> Match:
     return replace(match, message_id=None) if row.state is MessageState.uncertain else match
 
 
-def _concerned(row: Any, named: bytes | None, former: Mapping[int, set[bytes]]) -> bytes | None:
-    """The address that the message went to: the contact's, unless they have moved since and the report names the old one."""
-    return named if named and named in former.get(row.contact_id, ()) else row.address_hash
+def _concerned(row: Any, named: bytes | None, changes: Mapping[int, list[Any]]) -> bytes | None:
+    """The address that the message went to: the contact's, unless the report names one that they had before."""
+    had = {address for change in changes.get(row.contact_id, ()) for address in (change.old_hash, change.new_hash)}
+    return named if named in had else row.address_hash
 
 
 def _newest_before(rows: list[Any], want: Wanted) -> Any:
@@ -176,15 +184,36 @@ def _ever_mailed(contact_ids: set[int]) -> set[int]:
     return {id_ for id_ in db.session.scalars(messages.union(notices)) if id_ is not None}
 
 
-def _former_addresses(contact_ids: set[int]) -> dict[int, set[bytes]]:
+def _changes(contact_ids: set[int]) -> dict[int, list[Any]]:
+    """The changes of address that came into force, by contact, the newest first; also those that were taken back."""
     if not contact_ids:
         return {}
-    rows = select(AddressChange.contact_id, AddressChange.old_hash).where(
+    columns = (AddressChange.contact_id, AddressChange.old_hash, AddressChange.new_hash)
+    rows = select(*columns, AddressChange.done_at, AddressChange.undone_at).where(
         _among(AddressChange.contact_id, contact_ids), AddressChange.done_at.is_not(None)
     )
-    found: dict[int, set[bytes]] = {}
-    for row in db.session.execute(rows):
-        found.setdefault(row.contact_id, set()).add(row.old_hash)
+    found: dict[int, list[Any]] = {}
+    for row in db.session.execute(rows.order_by(AddressChange.done_at.desc())):
+        found.setdefault(row.contact_id, []).append(row)
+    return found
+
+
+def _strayed(rows: Sequence[Any], changes: Mapping[int, list[Any]]) -> dict[int, bytes]:
+    """Of these messages, those whose whole run lies within a change that was taken back later, and where they went.
+
+    In doubt it is the contact's: a complaint of theirs must never be lost.
+    """
+    undone = {contact_id for contact_id, own in changes.items() if any(change.undone_at for change in own)}
+    whose = {row.id: row.contact_id for row in rows if row.contact_id in undone}
+    if not whose:
+        return {}
+    runs = select(Message.id, Run.started_at, Run.ended_at).join(Run, Run.id == Message.run_id)
+    found = {}
+    for run in db.session.execute(runs.where(_among(Message.id, set(whose)), Run.ended_at.is_not(None))):
+        held = [one for one in changes[whose[run.id]] if one.done_at <= run.started_at]
+        change = next((one for one in held if one.undone_at is None or one.undone_at > run.started_at), None)
+        if change is not None and change.undone_at is not None and run.ended_at <= change.undone_at:
+            found[run.id] = change.new_hash
     return found
 
 

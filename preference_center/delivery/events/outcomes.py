@@ -51,10 +51,11 @@ def rejected(case: Case, effects: Effects) -> None:
 
 
 def complained(case: Case, effects: Effects) -> None:
-    """A person who presses "spam" wants nothing more of us, on any topic."""
+    """A person who presses "spam" wants nothing more of us, on any topic. Another in whose mailbox it lay speaks for that alone."""
     effects.end(case.match.message_id, MessageState.complained)
     effects.suppress(case.match.contact_id, case.match.address_hash, Cause.complaint, case.source)
-    effects.leave(case.match.contact_id, None, case.source)
+    if not case.match.of_another:
+        effects.leave(case.match.contact_id, None, case.source)
 
 
 def unsubscribed(case: Case, effects: Effects) -> None:
