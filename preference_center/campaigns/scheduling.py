@@ -147,6 +147,8 @@ def _last_moment(
         wrong = "The last moment must lie after the start."
     elif not_after <= begin + trying:
         wrong = "By the last moment no winner of the test is chosen yet, so most would get nothing. Choose a later one."
+    elif not_after > begin + _FUTURE:
+        wrong = "The last moment must lie within two years of the start."
     else:
         return not_after
     raise Invalid(wrong, {"not_after": wrong})

@@ -126,6 +126,16 @@ def test_a_last_moment_lies_after_the_start(campaign: Campaign, at: datetime) ->
     assert refused.value.faults == {"not_after": "The last moment must lie after the start."}
 
 
+def test_a_last_moment_lies_within_two_years_of_the_start(campaign: Campaign) -> None:
+    begin = NOW + timedelta(days=700)
+    for far in (begin + timedelta(days=731), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)):
+        with pytest.raises(Invalid) as refused, transaction():
+            scheduling.schedule(campaign, begin, not_after=far)
+        assert refused.value.faults == {"not_after": "The last moment must lie within two years of the start."}
+    with transaction():
+        scheduling.schedule(campaign, begin, not_after=begin + timedelta(days=730))
+
+
 def test_the_last_moment_of_a_test_of_contents_lies_after_its_winner(campaign: Campaign) -> None:
     trial = {"share": 20, "wait_minutes": 120, "metric": "clicked", "variants": [{"subject": "Other words"}]}
     with transaction():

@@ -15,7 +15,7 @@ from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from wtforms import DateField, SelectField, TimeField
 from wtforms.fields import SelectChoice
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import InputRequired, Optional, ValidationError
 
 from preference_center import clock
 from preference_center.accounts import audit
@@ -51,6 +51,10 @@ class WhenForm(FlaskForm):  # type: ignore[misc]
         own = [SelectChoice(THEIRS, _l("each person's own place"))]
         self.zone.choices = [*own, *(SelectChoice(zone, zone) for zone in words.zones())]
 
+    def validate_last_time(self, field: TimeField) -> None:
+        if self.last_day.data is None and not self.last_day.errors:
+            raise ValidationError(_("Choose a day."))
+
     def plan(self) -> Plan:
         zone = "" if self.zone.data == THEIRS else self.zone.data
         return timing.plan(datetime.combine(self.day.data, self.time.data), zone)
@@ -69,7 +73,10 @@ class WhenForm(FlaskForm):  # type: ignore[misc]
             return None
         zone = timing.home() if self.zone.data == THEIRS else ZoneInfo(self.zone.data)
         wall = datetime.combine(self.last_day.data, self.last_time.data or time(23, 59))
-        return timing.plan(wall, zone.key).begins().at
+        try:
+            return timing.plan(wall, zone.key).begins().at
+        except Invalid as fault:
+            raise Invalid(fault.message, {"not_after": fault.message}) from None
 
 
 @pages.get("/campaigns/<public_id>/review")

@@ -285,6 +285,24 @@ def test_everybodys_own_clock_can_be_meant(march: None, marketer: Console, path:
     assert "by the clocks where they live" in marketer.text(f"{path}/progress")
 
 
+@pytest.mark.parametrize(
+    ("last", "beside", "said"),
+    [
+        ({"last_day": "9999-12-31"}, "last_day", "The last moment must lie within two years of the start."),
+        ({"last_day": "9999-12-31", "zone": "America/Lima"}, "last_day", "Choose a day within two years."),
+        ({"last_time": "22:00"}, "last_time", "Choose a day."),
+        ({"last_day": "some day", "last_time": "22:00"}, "last_day", "Not a valid date value."),
+    ],
+)
+def test_a_last_moment_that_cannot_be_is_told_beside_it(
+    march: None, marketer: Console, path: str, last: dict[str, str], beside: str, said: str
+) -> None:
+    answer = marketer.post(f"{path}/schedule", _when() | last | _looked(marketer, path))
+    html = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and f'<a href="#{beside}">{said}</a>' in html and html.count(said) == 2
+    assert _campaign().state is CampaignState.draft
+
+
 def test_the_page_says_that_a_start_was_moved(march: None, marketer: Console, path: str) -> None:  # T4
     marketer.post(f"{path}/schedule", _when() | _looked(marketer, path))
     with transaction():
