@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from preference_center import i18n
 from preference_center.contacts.models import AttributeKind
 from preference_center.segments.fields import OWN_FIELDS, AttributeField, Field
 from preference_center.segments.rules import Constant, Rule
@@ -138,12 +139,13 @@ def text(value: str, field: Field | None = None) -> str:
         if not re.fullmatch(r"[A-Za-z]{2}", value):
             raise NotUnderstood("Write a country as its two letters, such as PL or ES.")
         return value.upper()
-    if field is OWN_FIELDS["language"] and not _LANGUAGE.fullmatch(value):
-        raise NotUnderstood("Write a language as its code, such as pl or pt-BR.")
+    if field is OWN_FIELDS["language"]:
+        value = i18n.best(value, default="")  # as contacts have it: pt and en-US are pt-BR and en
+        if not value:
+            raise NotUnderstood(f"Write a language as its code, one of: {', '.join(i18n.LANGUAGES)}.")
     return value
 
 
-_LANGUAGE = re.compile(r"[A-Za-z]{1,3}(?:[-_][A-Za-z0-9]{2,8})*")  # BCP 47, or its beginning
 _BROKEN = re.compile("[\ud800-\udfff]")  # half a character: no database takes it
 NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 

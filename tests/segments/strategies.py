@@ -58,7 +58,7 @@ date_fields = st.sampled_from([BIRTHDAY, OWN_FIELDS["joined"]]) | topics.map(lam
 fields = text_fields | number_fields | date_fields | st.sampled_from([VIP, LIKES])
 signs = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
 signs_of_texts = st.sampled_from(["=", "!="])
-languages = st.sampled_from(["pl", "en", "es", "pt-BR", "sr-Latn-RS", "fil"])
+languages = st.sampled_from(["pl", "en", "es", "pt-BR"])
 some_days = st.integers(1, 9999)
 campaigns = st.none() | st.sampled_from(list(CAMPAIGNS))
 

@@ -224,7 +224,7 @@ def test_a_rule_that_grows_too_long_to_be_read_again_is_not_frozen(
 
 def test_a_campaign_to_some_segments_and_not_to_others(topic: Topic) -> None:
     keep("Polish", "language = pl")
-    keep("Annas", 'source = "none" or language = fr')
+    keep("Annas", 'source = "none" or language = es')
     assert queries.choose([]) == queries.choose(["", " "]) == ""
     assert queries.choose(["polish"]) == 'segment "Polish"'
     assert queries.choose(["language = en"]) == "language = en"

@@ -64,6 +64,7 @@ FINDS = {
     "not everyone": "",
     "language = PL": "anna",
     "language in (pl, pt-br)": "anna bea",
+    "language = pt": "bea",
     "language != pl": "bea carl dora eve",
     "country = pl": "anna",
     "country is unknown": "carl dora eve",

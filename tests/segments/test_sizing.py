@@ -49,7 +49,7 @@ def test_the_estimate_of_many_is_near_the_truth_and_says_its_doubt(many: Rule) -
     assert not estimate.exact and not estimate.cut
     assert 0 < estimate.margin < exact / 5
     assert abs(estimate.number - exact) <= estimate.margin
-    nobody = sizing.estimate(queries.read("language = xx"), now, seconds=600)
+    nobody = sizing.estimate(queries.read("language = es"), now, seconds=600)
     assert nobody.number == 0 and nobody.margin > 0
     assert len(sizing.sample(many, now, seconds=600) or []) == sizing.SHOWN
 
