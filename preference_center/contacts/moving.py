@@ -1,5 +1,6 @@
 """A contact's new address: asked for, confirmed from there, taken back from the old one. Who may be mailed is settled elsewhere."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -39,6 +40,14 @@ def named(contact: Contact, public_id: str) -> AddressChange | None:
     return db.session.scalar(
         select(AddressChange).where(AddressChange.contact_id == contact.id, AddressChange.public_id == public_id)
     )
+
+
+def names(contact_ids: Collection[int]) -> list[tuple[int, str]]:
+    """The changes that these contacts ever asked for, each as (contact, public id)."""
+    if not contact_ids:
+        return []
+    own = select(AddressChange.contact_id, AddressChange.public_id).where(AddressChange.contact_id.in_(contact_ids))
+    return [(contact_id, name) for contact_id, name in db.session.execute(own)]
 
 
 def take_back(contact: Contact, change: AddressChange, now: datetime) -> None:

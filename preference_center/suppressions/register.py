@@ -106,11 +106,14 @@ def let_back(address_hash: bytes) -> None:
         _lift(address_hash, away)
 
 
-def went_away(hashes: Iterable[bytes]) -> set[bytes]:
-    """Whose owner ever went away from here, come back or not: what they had said no to is known no more."""
+def went_away(hashes: Iterable[bytes]) -> set[tuple[bytes, str]]:
+    """The addresses whose owner ever went away from there, come back or not, each with the source that says so."""
     record = SuppressionRecord
     away = or_(record.cause == Cause.erased, and_(record.cause == Cause.manual, record.source.startswith(AWAY)))
-    return set(db.session.scalars(select(record.address_hash).where(record.address_hash.in_(list(hashes)), away)))
+    found = db.session.execute(
+        select(record.address_hash, record.source).where(record.address_hash.in_(list(hashes)), away)
+    )
+    return {(address_hash, source) for address_hash, source in found}
 
 
 def _away(address_hash: bytes) -> set[Cause]:

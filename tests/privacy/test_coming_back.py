@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import select
 
 from preference_center import clock
 from preference_center.consent import eligibility, ledger, standing, wordings
@@ -130,6 +131,58 @@ def test_who_comes_back_for_one_topic_gets_no_other_by_an_old_file(news: Topic, 
     import_ = files.imported(f"email\n{ANNA}\nben@example.org\n", **old)
     assert import_.figures["consent"]["offers"] == {"refused_because_no": 1, "given": 1}
     assert reason(offers) is Reason.no_consent and reason(news) is None
+
+
+def moves(contact: Contact, email: str) -> str:
+    with transaction():
+        address_change.ask(contact, addresses.parse(email))
+    name = db.session.scalars(select(AddressChange.public_id).order_by(AddressChange.id.desc())).first()
+    assert name is not None
+    with transaction():
+        address_change.confirm(contact, name)
+    return name
+
+
+@pytest.mark.parametrize("how", ["moved back", "taken back"])
+def test_whose_history_was_never_lost_is_taken_from_a_file_as_anybody_is(news: Topic, how: str) -> None:  # S76
+    with transaction():
+        events = catalogue.by_key("events")
+        anna = make.follower(news, ANNA)
+        ledger.grant(anna, events, LegalBasis.consent, BY_PERSON)
+        ledger.withdraw(anna, events, BY_PERSON)
+    name = moves(anna, "new@example.org")
+    if how == "moved back":
+        moves(anna, ANNA)
+    else:
+        with transaction():
+            address_change.take_back(anna, name)
+    old = {"basis": "consent", "topics": ["offers", "events"], "consented_on": "2020-01-01"}
+    given = files.imported(f"email\n{ANNA}\n", **old).figures["consent"]
+    assert given == {"offers": {"given": 1}, "events": {"refused_because_no": 1}}
+
+
+def test_whose_address_is_taken_by_another_contact_gets_no_topic_by_a_file_there(news: Topic) -> None:  # S76
+    with transaction():
+        anna, ben = make.follower(news, ANNA), make.follower(news, "ben@example.org")
+        ledger.withdraw_all(anna, news.purpose_key, BY_PERSON)
+    moves(anna, "new@example.org")
+    moves(ben, ANNA)
+    old = {"basis": "consent", "topics": ["offers"], "consented_on": "2020-01-01"}
+    assert files.imported(f"email\n{ANNA}\n", **old).figures["consent"] == {"offers": {"refused_because_no": 1}}
+
+
+@pytest.mark.parametrize(
+    ("basis", "outcome"),
+    [("contract", "given"), ("legal_obligation", "given"), ("public_task", "refused_because_no")],
+)
+def test_who_came_back_gets_the_mail_that_is_owed_whatever_they_say(news: Topic, basis: str, outcome: str) -> None:
+    with transaction():
+        erasure.erase(make.follower(news, ANNA), BY_PERSON)
+    wish = signs_up(news)
+    with transaction():
+        assert confirmation.confirm(found(ANNA), wish, BY_PERSON)
+    import_ = files.imported(f"email\n{ANNA}\n", basis=basis, topics=["orders"], consented_on="2026-11-01")
+    assert import_.figures["consent"] == {"orders": {outcome: 1}}
 
 
 @pytest.mark.parametrize("cause", [Cause.complaint, Cause.bounce, Cause.manual])

@@ -27,7 +27,7 @@ from preference_center.consent.models import (
     Subscription,
     Wording,
 )
-from preference_center.contacts import cells, storing
+from preference_center.contacts import cells, moving, storing
 from preference_center.contacts.models import Contact
 from preference_center.contacts.storing import Person
 from preference_center.db import db, insert_rows, new_public_ids, reserve_ids
@@ -223,8 +223,9 @@ def _remember(terms: Terms, people: list[Person], memory: Memory) -> None:
     if not terms.topics:
         return
     topics, purposes = {t for t, _, _ in terms.topics}, {p.key for _, _, p in terms.topics}
-    for address_hash in register.went_away(person.address_hash for person in people):
-        memory.begun_again.update((address_hash, key) for key in purposes)
+    if bases.ends_by_a_no(terms.basis):
+        for address_hash in _histories_lost(people):
+            memory.begun_again.update((address_hash, key) for key in purposes)
     there, now = {person.contact_id: person.address_hash for person in people if not person.is_new}, clock.now()
     if not there:
         return
@@ -233,6 +234,15 @@ def _remember(terms: Terms, people: list[Person], memory: Memory) -> None:
         memory.states.setdefault((there[row.contact_id], row.topic_id), row.state_at(now))
     for contact_id, key, begun_again in standing.stops(there, purposes):
         (memory.begun_again if begun_again else memory.stopped).add((there[contact_id], key))
+
+
+def _histories_lost(people: list[Person]) -> set[bytes]:
+    """Addresses that somebody went away from, unless it is who is there now: what they had said no to is known no more."""
+    away = register.went_away(person.address_hash for person in people)
+    gone = {address_hash for address_hash, _source in away}
+    there = {p.contact_id: p.address_hash for p in people if p.address_hash in gone and not p.is_new}
+    came_back = {(there[contact_id], f"{register.AWAY}{name}") for contact_id, name in moving.names(there)}
+    return {address_hash for address_hash, _source in away - came_back}
 
 
 @dataclass(slots=True)

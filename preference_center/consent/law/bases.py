@@ -152,5 +152,9 @@ def ends_by_itself(basis: LegalBasis | None) -> bool:
     return basis is not None and BASES[basis].lapses
 
 
+def ends_by_a_no(basis: LegalBasis | None) -> bool:
+    return basis is None or BASES[basis].ends is not Ends.neither
+
+
 def ends_by_objection(basis: LegalBasis | None) -> bool:
     return basis is not None and BASES[basis].ends is Ends.objection
