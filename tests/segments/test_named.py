@@ -167,6 +167,24 @@ def test_what_is_used_cannot_be_removed_or_renamed(topic: Topic) -> None:
     assert queries.everything() == []
 
 
+def test_what_is_scheduled_uses_its_segments_until_it_starts(topic: Topic) -> None:
+    polish = keep("Polish", "language = pl")
+    with transaction():
+        campaign = scheduling.create("Autumn", topic, "Hi", "markdown", "Hello\n", segment='segment "Polish"')
+        scheduling.schedule(campaign, clock.now())
+    with pytest.raises(Conflict, match="Autumn"), transaction():
+        named.remove(polish)
+    with pytest.raises(Conflict, match="Autumn"):
+        change(polish, "language = pl", name="Poles")
+    with transaction():
+        scheduling.unschedule(campaign)
+        scheduling.schedule(campaign, clock.now())
+        scheduling.start_due(clock.now())
+    with transaction():
+        named.remove(polish)  # it no longer needs the name
+    assert audience.rule(campaigns.version(campaign)) == 'language = "pl"'
+
+
 def test_a_segment_is_used_under_its_name_in_whatever_capitals(topic: Topic) -> None:
     segment = keep('The "VIPs"', "language = pl")
     with transaction():
@@ -198,9 +216,6 @@ def test_approval_freezes_the_rule_of_a_segment_by_name(topic: Topic) -> None:  
     assert campaign.frozen_segment == 'language = "pl"'
     change(polish, "language = en")
     version = campaigns.version(campaign)
-    assert audience.rule(version) == 'language = "pl"'
-    with transaction():
-        named.remove(polish)  # approved: it no longer needs the name
     assert audience.rule(version) == 'language = "pl"'
     with transaction():
         campaign.frozen_segment = "everyone"

@@ -33,6 +33,7 @@ _STATES = {
     Fact.delivered: (MessageState.delivered, MessageState.complained),
     Fact.bounced: (MessageState.bounced,),
 }
+_UNSENT = (CampaignState.draft, CampaignState.scheduled)  # what is scheduled may become a draft again
 _KINDS = {Fact.opened: Kind.opened, Fact.clicked: Kind.clicked}
 
 
@@ -73,7 +74,7 @@ def using(segment: str) -> Iterable[Known]:
     found = db.session.execute(
         select(Campaign.public_id, Campaign.name, CampaignVersion.segment)
         .join(CampaignVersion, newest)
-        .where(Campaign.state == CampaignState.draft, CampaignVersion.segment.contains("segment"))
+        .where(Campaign.state.in_(_UNSENT), CampaignVersion.segment.contains("segment"))
         .order_by(Campaign.id)
     )
     return [Known(public_id, name) for public_id, name, rule in found if tokens.names(rule, segment)]
