@@ -103,7 +103,7 @@ def _relay_fault(text: str) -> str:
         relay = RelayUrl.from_url(text)
     except ValueError as wrong:
         return str(wrong)
-    if relay.ca_file and not os.access(relay.ca_file, os.R_OK):
+    if relay.ca_file and not _can_be_read(relay.ca_file):
         return f"its ca_file= names {relay.ca_file}, which cannot be read"
     return ""
 
@@ -239,7 +239,7 @@ def check_dkim(other: dict[str, str], faults: list[str]) -> None:
             faults.append(
                 f"PREFERENCE_CENTER_{kind}SELECTOR and PREFERENCE_CENTER_{kind}KEY_FILE belong together: set both."
             )
-        if file and not os.access(file, os.R_OK):
+        if file and not _can_be_read(file):
             faults.append(f"PREFERENCE_CENTER_{kind}KEY_FILE names {file}, which cannot be read.")
 
 
@@ -277,6 +277,13 @@ def sending_addresses(text: str, faults: list[str]) -> tuple[str, ...]:
     except ValueError:
         faults.append("PREFERENCE_CENTER_SENDING_ADDRESSES must be IP addresses with spaces between, one by one.")
         return ()
+
+
+def _can_be_read(file: str) -> bool:
+    try:
+        return os.access(file, os.R_OK)
+    except ValueError:  # holds what no file's name can: a NUL, half a character
+        return False
 
 
 def _split(text: str) -> SplitResult | None:

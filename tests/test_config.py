@@ -90,6 +90,8 @@ def test_everything_missing_is_named_at_once(tmp_path: Path) -> None:
         ("RELAY_URL", "smtp://user@relay.example.com", "names a user without a password"),
         ("RELAY_URL", "smtp://relay.example.com?weight=" + "9" * 5000, "must be a whole number from 1 to 1000"),
         ("RELAY_URL", "smtps://relay.example.com?ca_file=/nowhere.pem", "/nowhere.pem, which cannot be read."),
+        ("RELAY_URL", "smtps://relay.example.com?ca_file=/a%00.pem", "which cannot be read."),
+        ("PREFERENCE_CENTER_RELAYS", "smtp://b.example?ca_file=%00", "number 1, is not understood; its ca_file= names"),
         (
             "PREFERENCE_CENTER_RELAYS",
             "smtp://a.example smtp://b.example?tls=perhaps",
@@ -218,11 +220,12 @@ def test_a_database_may_be_reached_by_a_socket(tmp_path: Path) -> None:
     assert read.database_url == url
 
 
-def test_a_dkim_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["none.pem", "\ud800none.pem"])
+def test_a_dkim_key_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     [fault] = faults_of(
-        tmp_path, PREFERENCE_CENTER_DKIM_SELECTOR="s1", PREFERENCE_CENTER_DKIM_KEY_FILE=str(tmp_path / "none.pem")
+        tmp_path, PREFERENCE_CENTER_DKIM_SELECTOR="s1", PREFERENCE_CENTER_DKIM_KEY_FILE=str(tmp_path / name)
     )
-    assert "none.pem, which cannot be read." in fault
+    assert f"{name}, which cannot be read." in fault
 
 
 def test_a_data_dir_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
