@@ -95,10 +95,12 @@ def _try(notice: Notice, contact: Contact | None, today: Today) -> _Ending:
         return _Ending(NoticeState.failed, trouble="too many tries")
     to = _mailbox(notice, contact)
     said = today(notice, contact)
-    if to is None or said is None or not _may_write_to(notice, contact, *to):
+    if to is None or said is None:
         return _Ending(NoticeState.dropped)
     if isinstance(said, datetime):
         return _Ending(NoticeState.queued, wait=said - clock.now(), counts=False)
+    if not _may_write_to(notice, contact, *to):
+        return _Ending(NoticeState.dropped)
     return _hand_over(notice, contact, to[0], said)
 
 

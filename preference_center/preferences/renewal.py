@@ -44,7 +44,7 @@ def ask(limit: int = STEP) -> int:
         contact = db.session.get_one(Contact, contact_id)
         ends = validity.ending(contact, now)
         topics = [topic_id for topic_id in validity.asked(contact, now) if topic_id in keys]
-        if topics and contact.address_hash and not register.standing([contact.address_hash]):
+        if topics:
             until = min(ends[topic_id] for topic_id in topics)
             payload = {"topics": sorted(keys[topic_id] for topic_id in topics), "until": until.isoformat()}
             notices.owe(Kind.consent_ending, contact, payload)
@@ -54,20 +54,22 @@ def ask(limit: int = STEP) -> int:
 def today(notice: Notice, contact: Contact | None) -> dict[str, Any] | datetime | None:
     """What a notice has to say when it goes: of what ends soon only what still does. One may have left or renewed since.
 
-    Who may not be written to by now is left alone; in a break it waits, and is looked at each day, as a break may end early.
+    Whose address is closed is left alone. In a break, while the address rests or their data may not be used it waits, and is
+    looked at each day, as that may end early.
     """
     if notice.kind is not Kind.consent_ending or contact is None:
         return notice.payload
-    if contact.restricted_at is not None or not contact.address_hash or register.standing([contact.address_hash]):
+    now, rests_until = clock.now(), register.rests_until(contact.address_hash)
+    if not contact.address_hash or (rests_until is None and register.standing([contact.address_hash])):
         return None
-    now = clock.now()
     ends = validity.ending(contact, now)
     still = {topic.key: topic for topic in catalogue.live() if topic.id in ends}
     told = [still[key] for key in notice.payload.get("topics", []) if key in still]
     if not told:
         return None
-    if break_ends := _break_ends(contact, told, now):
-        return min(break_ends, now + AGAIN)
+    restricted = now + AGAIN if contact.restricted_at is not None else None
+    if waits := [until for until in (_break_ends(contact, told, now), rests_until, restricted) if until]:
+        return min(*waits, now + AGAIN)
     return {"topics": [topic.key for topic in told], "until": min(ends[topic.id] for topic in told).isoformat()}
 
 

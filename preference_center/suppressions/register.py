@@ -189,6 +189,12 @@ def standing(hashes: Iterable[bytes]) -> dict[bytes, Cause]:
     return {address_hash: cause for address_hash, cause in rows}  # noqa: C416  (rows are not pairs to dict())
 
 
+def rests_until(address_hash: bytes | None) -> datetime | None:
+    """When mail may go to this address again; none: it may now, or it is closed for good."""
+    ends = select(Suppression.until).where(Suppression.address_hash == address_hash, Suppression.until > clock.now())
+    return db.session.scalar(ends)
+
+
 def count() -> int:
     return db.session.scalar(select(func.count()).select_from(Suppression)) or 0
 

@@ -107,15 +107,12 @@ def test_who_left_since_is_not_written_to_and_one_who_left_a_part_hears_of_the_r
     assert "Product news, Offers" in told["c@example.org"] or "Offers, Product news" in told["c@example.org"]
 
 
-@pytest.mark.parametrize("said", ["restricted", "manual", "complaint"])
+@pytest.mark.parametrize("said", ["manual", "complaint", "bounce"])
 def test_who_may_not_be_written_to_any_more_hears_nothing(topics: dict[str, Topic], relay: Relay, said: str) -> None:
-    contact = ends_soon(topics, "news")  # GDPR 18
+    contact = ends_soon(topics, "news")
     (notice,) = ask()
     with transaction():
-        if said == "restricted":
-            db.session.get_one(Contact, contact.id).restrict(clock.now())
-        else:
-            register.suppress(contact.address_hash or b"", Cause(said), "test")
+        register.suppress(contact.address_hash or b"", Cause(said), "test")
     assert sending.drain(today=renewal.today) == 0
     db.session.rollback()
     assert (notice.state, relay.mails) == (NoticeState.dropped, [])
@@ -148,6 +145,43 @@ def test_a_break_that_ends_early_lets_the_letter_go(topics: dict[str, Topic], re
     with transaction():
         ledger.resume(contact, "email_marketing", Evidence("link"))
     with time_machine.travel(clock.now() + renewal.AGAIN + timedelta(minutes=1)):
+        assert sending.drain(today=renewal.today) == 1
+
+
+@pytest.mark.both_databases
+def test_whose_address_rests_is_asked_once_it_may_be_written_to(topics: dict[str, Topic]) -> None:
+    """And keeps nobody behind them waiting."""
+    start = clock.now()
+    for name in ("a", "b", "c"):
+        contact = ends_soon(topics, "news", email=f"{name}@example.org")
+        with transaction():
+            register.suppress(contact.address_hash or b"", Cause.bounce, "test", until=start + timedelta(days=3))
+    other = ends_soon(topics, "news", email="d@example.org")
+    assert [notice.contact_id for notice in ask()] == [other.id]
+    with time_machine.travel(start + timedelta(days=4)):
+        assert len(ask()) == 4
+
+
+@pytest.mark.parametrize("why", ["rests", "restricted"])
+def test_a_letter_that_was_owed_waits_until_the_address_rests_no_more_or_the_data_may_be_used(
+    topics: dict[str, Topic], relay: Relay, why: str
+) -> None:  # GDPR 18
+    start, contact = clock.now(), ends_soon(topics, "news")
+    (notice,) = ask()
+    with transaction():
+        if why == "restricted":
+            db.session.get_one(Contact, contact.id).restrict(start)
+        else:
+            register.suppress(contact.address_hash or b"", Cause.bounce, "test", until=start + timedelta(days=3))
+    for day in range(3):
+        with time_machine.travel(start + timedelta(days=day, minutes=day)):
+            assert sending.drain(today=renewal.today) == 0
+        db.session.rollback()
+        assert (notice.state, notice.attempts, relay.mails) == (NoticeState.queued, 0, [])
+    if why == "restricted":
+        with transaction():
+            db.session.get_one(Contact, contact.id).lift_restriction(clock.now())
+    with time_machine.travel(start + timedelta(days=3, minutes=5)):
         assert sending.drain(today=renewal.today) == 1
 
 

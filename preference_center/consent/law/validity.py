@@ -5,7 +5,7 @@ The topic says how many months a consent lasts; where the law of a country ends 
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,6 +13,7 @@ from preference_center.consent.law import bases, jurisdictions
 from preference_center.consent.models import State, Subscription
 from preference_center.contacts.models import Contact
 from preference_center.db import Base, BigId, db, is_postgresql
+from preference_center.suppressions.models import Suppression
 from preference_center.topics.models import Topic
 from preference_center.topics.purposes import LegalBasis
 
@@ -51,14 +52,16 @@ def over(at: datetime, limit: int) -> list[tuple[int, int]]:
 
 
 def to_ask(at: datetime, limit: int) -> list[int]:
-    """Contacts with a consent that ends soon and about which they were not written to yet."""
+    """Contacts with a consent that ends soon and about which they were not written to yet, and may be now."""
     live = select(Topic.id).where(Topic.retired_at.is_(None))
+    stands = or_(Suppression.until.is_(None), Suppression.until > at)
     found = (
         select(Subscription.contact_id)
         .join(Contact, Contact.id == Subscription.contact_id)
         .where(Subscription.until > at, Subscription.until <= at + NOTICE, Subscription.state == State.given)
         .where(Subscription.topic_id.in_(live), _not_asked())
         .where(Contact.erased_at.is_(None), Contact.restricted_at.is_(None))
+        .where(~exists().where(Suppression.address_hash == Contact.address_hash, stands))
         .distinct()
         .order_by(Subscription.contact_id)
         .limit(limit)
