@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from preference_center import clock
-from preference_center.consent import ledger, overview, projection
+from preference_center.consent import ledger, overview, projection, vault
 from preference_center.consent import standing as consents
 from preference_center.consent.ledger import Evidence, Whose
 from preference_center.consent.models import Action, Cadence, ConsentRecord, State, Wording
@@ -226,7 +226,7 @@ def undo(contact: Contact, records: list[str], evidence: Evidence) -> Change:
     """Go back to where the contact stood before these records, as far as they still decide. Conflict when none does."""
     contacts.lock([contact.id], for_withdrawal=True)
     taken = consents.records_named(contact, records)
-    if not taken:
+    if not taken or _said_elsewhere(contact, taken):
         raise Conflict("This change cannot be taken back any more.")
     ids = {record.id for record in taken}
     was, now = projection.before(taken[0]), projection.today(contact.id)
@@ -248,6 +248,12 @@ def can_be_undone(contact: Contact, records: list[ConsentRecord]) -> bool:
         for topic_id, topic in now.topics.items()
     )
     return topics or any(record.action in _PURE_UNDO for record in records)
+
+
+def _said_elsewhere(contact: Contact, records: list[ConsentRecord]) -> bool:
+    """Whether they had another address then: whoever has the receipt may have that mailbox, and not this one."""
+    opened = vault.open(contact.id)
+    return any(opened.get(record.id, {}).get("email", contact.email) != contact.email for record in records)
 
 
 def _undo_topics(contact: Contact, ids: set[int], was: Stand, now: Stand, evidence: Evidence) -> list[ConsentRecord]:

@@ -22,6 +22,7 @@ from preference_center.config import Settings
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
 from preference_center.contacts.queries import Held
+from preference_center.db import db
 from preference_center.errors import DomainError, NotFound
 from preference_center.signed_links import BadLink, ExpiredLink, Power, ring
 
@@ -60,6 +61,13 @@ class Link:
     def contact(self) -> Contact:
         """Read when it is first needed, so inside the transaction if that is where it is."""
         return contacts.by_public_id(self.held.public_id)
+
+    def hold(self) -> Contact:
+        """The contact, held for a change and as they stand now. DeadLink when the link ended while it waited for them."""
+        contacts.lock([self.contact.id], for_withdrawal=True)
+        db.session.refresh(self.contact)
+        known(lambda _public_id: self.contact, self.power, [self.held.public_id, *self.carries])
+        return self.contact
 
 
 class Known(Protocol):

@@ -33,9 +33,9 @@ def confirmed(link: Link) -> ResponseReturnValue:
         return new_address.act(link)
     wish = _wish(link)
     with transaction():
-        made = confirmation.confirm(link.contact, link.carries[0], acts.evidence("form"))
+        made = confirmation.confirm(link.hold(), link.carries[0], acts.evidence("form"))
     if not made:
-        return _page("confirm_over", link, wish)
+        return _page("confirm_over", link, _wish(link))
     # The mailbox has just been proven, so its owner may have the way to all choices.
     manage = signed_links.url(Power.manage, [link.contact.public_id, link.contact.link_epoch])
     on = {record.topic_id for record in made}

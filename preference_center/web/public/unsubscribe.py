@@ -139,7 +139,7 @@ def _undo(link: Link) -> ResponseReturnValue:
         return _ask(link), 400
     try:
         with transaction():
-            choices.undo(link.contact, receipt.records, acts.evidence("link"))
+            choices.undo(link.hold(), receipt.records, acts.evidence("link"))
     except Conflict:
         return _ask(link), 409
     return _page("public/resubscribed.html", link)

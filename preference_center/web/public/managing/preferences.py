@@ -89,7 +89,7 @@ def _save(link: Link) -> Change:
     chosen = set(request.form.getlist("topic"))
     often = {key: _cadence(request.form.get(f"often-{key}")) for key, was in shown.items() if was.cadence}
     answered = {key: cadence for key, cadence in often.items() if cadence}
-    return choices.apply(link.contact, shown, chosen, acts.evidence("link"), answered)
+    return choices.apply(link.hold(), shown, chosen, acts.evidence("link"), answered)
 
 
 def _shown(value: str) -> tuple[str, Shown]:
@@ -114,7 +114,7 @@ def _stop_all(link: Link) -> Change:
 
 
 def _pause(link: Link) -> Change:
-    return choices.pause(link.contact, _until(link), acts.evidence("link"))
+    return choices.pause(link.hold(), _until(link), acts.evidence("link"))
 
 
 def _until(link: Link) -> datetime:
@@ -135,21 +135,21 @@ def _until(link: Link) -> datetime:
 
 
 def _resume(link: Link) -> Change:
-    return choices.resume(link.contact, acts.evidence("link"))
+    return choices.resume(link.hold(), acts.evidence("link"))
 
 
 def _undo(link: Link) -> Change:
     receipt = acts.read_receipt(link.contact.public_id, request.form.get("receipt"))
     if receipt is None:
         raise Conflict("The time to take it back is over.")
-    return choices.undo(link.contact, receipt.records, acts.evidence("link"))
+    return choices.undo(link.hold(), receipt.records, acts.evidence("link"))
 
 
 def _live_in(link: Link) -> Change:
     zone = request.form.get("zone", "")
     if zone not in zones.known():
         raise Invalid("There is no such time zone.")
-    choices.live_in(link.contact, zone)
+    choices.live_in(link.hold(), zone)
     return Change()
 
 
@@ -157,7 +157,7 @@ def _speak(link: Link) -> Change:
     language = request.form.get("language", "")
     if language not in i18n.LANGUAGES:
         raise Invalid("There is no such language.")
-    choices.speak(link.contact, language)
+    choices.speak(link.hold(), language)
     return Change()
 
 

@@ -28,7 +28,7 @@ def renew(link: Link) -> ResponseReturnValue:
         return _page(link, fault=_("This page was open for too long or was not complete. Choose again.")), 400
     try:
         with transaction():
-            renewal.renew(link.contact, key, int(wording), acts.evidence("link"))
+            renewal.renew(link.hold(), key, int(wording), acts.evidence("link"))
     except Conflict:
         return _page(link, fault=_("This does not end soon any more, or has ended. Below is how it stands now.")), 409
     there = url_for("public.what_ends", token=link.token, renewed=1, lang=i18n.chosen_language())
