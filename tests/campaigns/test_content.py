@@ -160,6 +160,46 @@ def test_styles_that_hide_something_else_may_stay(render: Render, source: str) -
     assert "Choose what you get" in render(source).html
 
 
+OUT_OF_OUTLOOK = (
+    "<!--[if !mso]><!--><div>{{ footer }}</div><!--<![endif]-->",
+    "<!--[if !mso]><!--><p>Hello</p>",
+    '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p>',
+    '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p><!--[if !mso]></div><![endif]-->',
+    '<!--[if mso 12]><div style="mso-hide:all"><![endif]-->{{ footer }}<!--[if mso 16]></div><![endif]-->',
+    '<div style="mso-hide:all"><!--[if !mso]><!--></div><!--<![endif]--><p>Hello</p>',
+    "<!--[if !mso]><!--><!--[if !mso]><!-->Hello<!--<![endif]-->{{ footer }}<!--<![endif]-->",
+    '<style>.x-outlook{display:none}</style><!--[if mso | IE]><table class="x-outlook"><tr><td><![endif]-->{{ footer }}'
+    "<!--[if mso | IE]></td></tr></table><![endif]-->",
+)
+
+
+@pytest.mark.parametrize("source", OUT_OF_OUTLOOK)
+def test_the_footer_cannot_be_hidden_in_outlook(render: Render, source: str) -> None:  # S19
+    with pytest.raises(Invalid, match="hidden, in Outlook"):
+        render(source)
+
+
+@pytest.mark.parametrize("source", OUT_OF_OUTLOOK[:2])
+def test_mjml_cannot_keep_the_footer_from_outlook_either(render: Render, source: str) -> None:
+    below = SECTION % ("Bye" if "footer" in source else "{{ footer }}")
+    with pytest.raises(Invalid, match="hidden, in Outlook"):
+        render(f"<mjml><mj-body>{SECTION % 'Hello'}<mj-raw>{source}</mj-raw>{below}</mj-body></mjml>", "mjml")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<!--[if !mso]><!--><p>Hello</p><!--<![endif]--><!--[if mso]><p>Hello, Outlook</p><![endif]-->{{ footer }}",
+        '<!--[if mso]><table><tr><td width="600"><![endif]-->{{ footer }}<!--[if mso]></td></tr></table><![endif]-->',
+        '<!--[if gte mso 12]><v:oval style="width:9px;height:9px" /><![endif]--><p>Hello</p>',
+        '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p><!--[if mso]></div><![endif]-->{{ footer }}',
+        '<!--[if (gte mso 9)|(IE)]><div style="height:0">&nbsp;</div><![endif]-->{{ footer }}',
+    ],
+)
+def test_what_outlook_alone_gets_or_lacks_may_stand_beside_the_footer(render: Render, source: str) -> None:
+    assert "Choose what you get" in render(source).html
+
+
 @each_format
 @pytest.mark.parametrize("language", ["en", "pl", "es", "pt-BR"])
 def test_the_language_is_the_contacts(render: Render, kind: str, language: str) -> None:  # S28

@@ -43,6 +43,12 @@ contents = {
     "spaces in an address": ("html", "<style>p{background:url(" + " " * 100_000 + "a b)}</style><p>x</p>"),
     "neighbours": ("html", "<style>" + ".no ~ p ~ p ~ p{color:red}" * 300 + "</style>" + "<p>x</p>" * 7000),
     "rules": ("html", "<style>" + "p{color:red}" * 9000 + "</style>" + "<p>x</p>" * 7000),
+    "nested in cells": ("html", "<div><table><tr><td></div>" * 2600),
+    "nested for Outlook": ("html", "<!--[if mso]>" + "<div>" * 15_000 + "<![endif]--><p>x</p>"),
+    "grown for Outlook": (
+        "html", "<!--[if mso]><p>" + "".join(f"<b id={n}>" for n in range(90)) + "</p><![endif]-->" + "<p>x</p>" * 3900
+    ),
+    "rules for Outlook": ("html", "<style>" + ".no{display:none}" * 1400 + "</style><!--[if mso]><p><![endif]-->" + "<p>x</p>" * 7000),
     "signs": ("html", "<" * 190_000),
     "signs in Markdown": ("markdown", "&" * 190_000),
 }

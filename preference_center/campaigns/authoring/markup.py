@@ -31,10 +31,7 @@ LINK_FIELDS = frozenset({"unsubscribe_url", "preferences_url", "browser_url"})
 
 _ADDRESS = re.compile(r"""(?<=\s)((?:href|src|background)=")([^"]*)(?=")""")
 _STYLE = re.compile(r"""(?<=\s)style="([^"]*)\"""")
-_COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
-_OUTLOOK = re.compile(r"\[if [\w\s|!()&.-]{1,40}\]>(.*)<!\[endif\]\Z", re.DOTALL)
 _FOOTER = "<table><tbody><tr><td><p><!--footer--></p></td></tr></tbody></table>"  # it is made of these; its links withstand all
-_REVEALED = frozenset({"[if !mso]><!", "[if !mso | IE]><!", "<![endif]"})
 
 
 @dataclass
@@ -159,19 +156,23 @@ def _mjml(source: str) -> str:
 
 
 def _body(html: str, marks: Marks) -> str:
-    cleaned = _cleaner().clean(html)
-    kept = _COMMENT.sub(lambda found: found[0] if _may_stay(found, marks) else "", cleaned)
-    if len(kept) > MAX_OUTPUT:
+    return scanning.COMMENT.sub(lambda found: found[0] if _may_stay(found, marks) else "", _cleaned(html))
+
+
+def _cleaned(html: str, *more: str) -> str:
+    cleaned = _cleaner(*more).clean(html)
+    if len(cleaned) > MAX_OUTPUT:
         _wrong(1, TOO_LARGE)
-    return kept
+    scanning.check_depth(cleaned)
+    return cleaned
 
 
 def _may_stay(comment: re.Match[str], marks: Marks) -> bool:
     """Our own marks, and what MJML writes for Outlook: tables and shapes, nothing that runs or loads."""
-    if marks.any.fullmatch(comment[0]) or comment[1] in _REVEALED:
+    if marks.any.fullmatch(comment[0]) or comment[1] in scanning.REVEALED:
         return True
-    found = _OUTLOOK.match(comment[1])
-    return found is not None and scanning.is_outlook_table(found[1])
+    found = scanning.OUTLOOK.match(comment[1])
+    return found is not None and scanning.is_outlook_table(found[2])
 
 
 def _check_addresses(addresses: Iterable[scanning.Address], marks: Marks) -> None:
@@ -206,7 +207,7 @@ def _check_places(body: str, css: str, marks: Marks) -> None:
     for text in [css, *_STYLE.findall(body)]:
         for number in marks.found(text):
             _wrong(marks.pieces[number].line, "A merge field cannot stand in a style.")
-    without_comments = _COMMENT.sub("", body)
+    without_comments = scanning.COMMENT.sub("", body)
     for number in marks.found(without_comments):
         if marks.is_block(number):
             _wrong(marks.pieces[number].line, "A condition cannot stand inside a tag; put it around the whole element.")
@@ -230,15 +231,20 @@ def _check_footer(css: str, body_style: str, body: str, marks: Marks) -> None:
         return _FOOTER if int(found[1] or found[3]) in footers else found[0]
 
     shown = marks.any.sub(put, body) if footers else body + _FOOTER
-    if scanning.is_out_of_sight(_inliner().inline(layout.document(styles.hiding(css), body_style, shown)), "footer"):
-        line = min(footers.values(), default=1)
-        _wrong(line, "The footer would be hidden, here or on some screens, by a style; everybody must see it.")
+    views = {shown: "here or on some screens, by a style"}
+    views.setdefault(
+        _cleaned(scanning.for_outlook(shown), *scanning.SHAPES), "in Outlook, by a comment such as [if !mso] or a style"
+    )
+    for view, why in views.items():
+        html = _inliner().inline(layout.document(styles.hiding(css), body_style, view))
+        if scanning.in_sight(html, "footer") < _FOOTER.count("<!--footer-->"):
+            _wrong(min(footers.values(), default=1), f"The footer would be hidden, {why}; everybody must see it.")
 
 
 @cache
-def _cleaner() -> nh3.Cleaner:
+def _cleaner(*more: str) -> nh3.Cleaner:
     return nh3.Cleaner(
-        tags=set(layout.TAGS),
+        tags={*layout.TAGS, *more},
         clean_content_tags={"script", "style", "title", "template", "noscript", "textarea", "select", "svg", "math"},
         attributes={tag: set(names) for tag, names in layout.ATTRIBUTES.items()},
         attribute_filter=_attribute,

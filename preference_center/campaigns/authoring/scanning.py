@@ -8,6 +8,7 @@ from preference_center.campaigns.authoring import links, styles
 from preference_center.campaigns.rendering import templating
 
 MAX_NESTING = 100
+MAX_DEPTH = 400  # with the rows and cells that a table always has; far beyond, the inliner has no room to come back
 MAX_ELEMENTS = 8_000
 MAX_TAG = 5_000  # characters of one tag with all its attributes
 
@@ -41,7 +42,23 @@ _UNWANTED = frozenset(
         "applet",
     ]
 )
-_OUTLOOK_TAGS = frozenset(
+SHAPES = frozenset(
+    [
+        "v:rect",
+        "v:roundrect",
+        "v:fill",
+        "v:textbox",
+        "v:image",
+        "v:shape",
+        "v:oval",
+        "v:stroke",
+        "v:imagedata",
+        "v:background",
+        "w:anchorlock",
+        "o:p",
+    ]
+)
+_OUTLOOK_TAGS = SHAPES | frozenset(
     [
         "table",
         "tbody",
@@ -57,20 +74,14 @@ _OUTLOOK_TAGS = frozenset(
         "b",
         "a",
         "img",
-        "v:rect",
-        "v:roundrect",
-        "v:fill",
-        "v:textbox",
-        "v:image",
-        "v:shape",
-        "v:oval",
-        "v:stroke",
-        "v:imagedata",
-        "v:background",
-        "w:anchorlock",
-        "o:p",
     ]
 )
+COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
+OUTLOOK = re.compile(r"\[if ([\w\s|!()&.-]{1,40})\]>(.*)<!\[endif\]\Z", re.DOTALL)
+KEPT_FROM_OUTLOOK = frozenset({"[if !mso]><!", "[if !mso | IE]><!"})
+KEPT_TO_HERE = "<![endif]"
+REVEALED = KEPT_FROM_OUTLOOK | {KEPT_TO_HERE}
+_EVERY_OUTLOOK = re.compile(r"\(?(?:mso|gte mso (?:9|1[0-2]))\)?(?: ?\| ?\(?IE\)?)?")
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?![.\d]*[1-9])|max-(?:height|width)\s*:\s*0|mso-hide",
     re.IGNORECASE,
@@ -223,10 +234,10 @@ class _OutlookLooker(HTMLParser):
                 self.fine = False
 
 
-class _HiddenLooker(HTMLParser):
+class _SightLooker(HTMLParser):
     def __init__(self, wanted: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.found, self._wanted = False, wanted
+        self.seen, self._wanted = 0, wanted
         self._open: list[tuple[str, bool]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -239,16 +250,60 @@ class _HiddenLooker(HTMLParser):
                 pass
 
     def handle_comment(self, data: str) -> None:
-        self.found |= data == self._wanted and any(hides for _, hides in self._open)
+        self.seen += data == self._wanted and not any(hides for _, hides in self._open)
+
+
+class _Depth(HTMLParser):
+    now = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.now += tag not in VOID
+        if self.now > MAX_DEPTH:
+            templating.wrong("source", 1, f"Elements are nested more than {MAX_NESTING} levels deep.")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.now -= tag not in VOID
+
+
+def check_depth(html: str) -> None:
+    """Of HTML that a parser wrote, in which all that is opened is closed."""
+    looker = _Depth()
+    looker.feed(html)
+    looker.close()
 
 
 def is_hidden(style: str) -> bool:
     return bool(_HIDDEN.search(style))
 
 
-def is_out_of_sight(html: str, comment: str) -> bool:
-    """Whether this comment stands somewhere in an element that is not shown."""
-    looker = _HiddenLooker(comment)
+def in_sight(html: str, comment: str) -> int:
+    """How often this comment stands where nothing around it is hidden."""
+    looker = _SightLooker(comment)
     looker.feed(html)
     looker.close()
-    return looker.found
+    return looker.seen
+
+
+def for_outlook(body: str) -> str:
+    """As classic Outlook reads it: with what comments hold for it, and without what is kept from it."""
+    read: list[str] = []
+    position = kept_from_it = 0
+    for found in COMMENT.finditer(body):
+        read.append("" if kept_from_it else body[position : found.start()])
+        position = found.end()
+        if found[1] in KEPT_FROM_OUTLOOK:
+            kept_from_it += 1
+        elif found[1] == KEPT_TO_HERE:
+            kept_from_it = max(kept_from_it - 1, 0)
+        elif not kept_from_it:
+            read.append(_opened(found))
+    return "".join(read) + ("" if kept_from_it else body[position:])
+
+
+def _opened(comment: re.Match[str]) -> str:
+    found = OUTLOOK.match(comment[1])
+    if not found:
+        return comment[0]
+    inner = re.sub(r"<\w+:[^<>]*/>", "", found[2])  # a shape that holds nothing
+    # that each reads what is for some only, and none reads where it ends, is the worst that can be
+    return inner if _EVERY_OUTLOOK.fullmatch(found[1]) else re.sub(r"</[^<>]*>", "", inner)
