@@ -110,6 +110,10 @@ class _Turn:
         self.held_back.add(envelope.key)
         return False
 
+    def skip(self, key: int, reason: Reason, reply: str | None = None) -> None:
+        self.endings.append(Ending(key, MessageState.skipped, reason, reply=reply))
+        self.lane.unsent(key)
+
 
 def run(
     campaign_id: int,
@@ -298,14 +302,14 @@ def _composed(turn: _Turn, chunk: list[Claimed], refused: dict[str, Reason]) -> 
 def _written(turn: _Turn, some: list[Claimed], refused: dict[str, Reason]) -> Iterator[Written]:
     for claimed in some:
         if refused and (reason := refused.get(turn.lane.domain_of(claimed.id))):
-            turn.endings.append(Ending(claimed.id, MessageState.skipped, reason))
+            turn.skip(claimed.id, reason)
             continue
         try:
             yield turn.composer.write(claimed)
         except content.RenderError as fault:
-            turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.render_error, reply=str(fault)))
+            turn.skip(claimed.id, Reason.render_error, str(fault))
         except UnwritableAddress as fault:  # one such row must not keep the others from their mail
-            turn.endings.append(Ending(claimed.id, MessageState.skipped, Reason.invalid_address, reply=str(fault)))
+            turn.skip(claimed.id, Reason.invalid_address, str(fault))
 
 
 def _store(turn: _Turn, *beside: Asked) -> list[Answer]:

@@ -1,5 +1,6 @@
 """How fast mail leaves: a domain that asks for rest, a relay in trouble, rates, warm-up, and relays by weight."""
 
+import time
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from preference_center import clock, jobs
+from preference_center import clock, config, jobs
 from preference_center.campaigns.models import Campaign, CampaignState
 from preference_center.config import BadSettings, Settings, read
 from preference_center.contacts.models import Contact
@@ -17,6 +18,7 @@ from preference_center.db import db, transaction
 from preference_center.delivery import sending, sweeping
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.pace import pacing
+from preference_center.delivery.pace.domains import Domains, Standing
 from preference_center.delivery.pace.paces import Pace
 from preference_center.delivery.pace.pacing import Lane
 from preference_center.mail.outcomes import RelayTrouble, TroubleKind
@@ -193,6 +195,70 @@ def test_a_warm_up_grows_by_the_day_and_is_over_after_three_weeks(app: Flask) ->
             lane.spent(rooms[-1])
     assert rooms == [50, 0, 100, 200, 1000, 1000]
     assert WarmUp(date(2026, 12, 1), 50).limit(date(2026, 11, 30)) == 50
+
+
+def _used(domain: str = "") -> tuple[int, int]:
+    pace = _pace(domain)
+    assert pace is not None
+    return pace.minute_used, pace.day_used
+
+
+def test_what_an_outage_kept_back_uses_up_neither_the_day_nor_the_minute(app: Flask, relay: FakeRelay) -> None:
+    option = f"rate=10&warm_up={clock.now().date()}:10"
+    app.extensions["settings"] = config.with_(app.extensions["settings"], relay_url=f"{relay.url}?{option}")
+    relay.options.replies["MAIL"], relay.options.reply_times["MAIL"] = "421 4.3.2 closing", 1
+    campaign = _filled(*(f"person{number}@example.org" for number in range(10)))
+    sending.run(campaign.id, seconds=20)
+    assert _used() == (1, 0), "one was tried, none left"
+    with transaction():
+        db.session.get_one(Pace, (Relay.from_url(relay.url).name, "")).paused_until = None
+        db.session.execute(update(Message).values(next_try_at=None))
+    for _ in range(2):
+        sending.run(campaign.id, seconds=20)
+    assert _used() == (10, 9), "all that this minute takes"
+    assert len(relay.copies()) == 9
+
+
+def test_what_a_run_skipped_or_held_back_is_given_back_to_the_relay_and_the_domain(
+    app: Flask, relay: FakeRelay
+) -> None:
+    rates = tuple((f"{name}.example", 20) for name in ("big", "none", "other"))
+    app.extensions["settings"] = config.with_(
+        app.extensions["settings"], relay_url=f"{relay.url}?rate=50", domain_rates=rates
+    )
+    app.extensions["domains"] = known = Domains()
+    known._keep("none.example", Standing.null_mx, time.monotonic())
+    names = ("none", "big", "other", "small")
+    campaign = _filled(*(f"p{number}@{name}.example" for name in names for number in range(5)))
+    sending.run(campaign.id, seconds=20, stop=lambda: len(relay.copies()) >= 7)
+    ends = Counter((str(email).partition("@")[2], state) for email, state in _states().items())
+    left = {domain: ends[domain, "sent"] for domain in (f"{name}.example" for name in names)}
+    assert left["none.example"] == 0 and ends["none.example", "skipped"] == 5
+    assert 7 <= sum(left.values()) < 15
+    assert _used() == (sum(left.values()),) * 2
+    for domain, _ in rates:
+        assert _used(domain) == (left[domain],) * 2
+
+
+def test_nothing_is_given_back_to_a_minute_or_day_that_did_not_count_it(app: Flask) -> None:
+    relay = Relay.from_url("smtp://relay.example.org?rate=50&warm_up=2026-12-01:500")
+    first, second = _lane(relay), _lane(relay, run_id=2)
+    for moment, lane, size in (("00", first, 40), ("02", second, 5)):
+        with time_machine.travel(f"2026-12-01T12:{moment}:00Z", tick=False), transaction():
+            lane.room(size)
+            lane.spent(size)
+    with time_machine.travel("2026-12-01T12:02:01Z", tick=False), transaction():
+        for key in range(30):
+            first.unsent(key)
+        first.learned(None, 10)
+    assert _used() == (5, 15)
+    with time_machine.travel("2026-12-02T00:00:01Z", tick=False), transaction():
+        third = _lane(relay)
+        third.room(8)
+        third.spent(8)
+        second.unsent(1)
+        second.learned(None, 4)
+    assert _used() == (8, 8)
 
 
 def test_relays_are_chosen_by_weight_and_one_that_rests_is_left_out(app: Flask) -> None:

@@ -4,6 +4,7 @@ There is a row only where there is something to know: a limit that is counted, o
 """
 
 import random
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import SmallInteger, String, and_, delete, or_, select, tuple_
@@ -19,6 +20,16 @@ ALL_RELAYS = ""  # the name in the row that holds whatever would leave (delivery
 IDLE, FORGOTTEN = timedelta(days=2), timedelta(days=30)
 AT_ONCE = 1_000
 FREE_AT = 16  # connections: grown so far, a domain is treated like any other again
+
+
+@dataclass
+class Spent:
+    """In which minute and day a chunk was counted, and how many of it are to count there no more."""
+
+    minute_at: datetime | None
+    day_at: datetime | None
+    untried: int = 0  # the relay was not asked to take them
+    unsent: int = 0  # they did not leave, whether it was asked or not
 
 
 class Pace(Base):
@@ -78,9 +89,17 @@ class Pace(Base):
         over_minute = a_minute is not None and minute and self.minute_used >= a_minute
         return over_minute or (a_day is not None and day and self.day_used >= a_day)
 
-    def spend(self, messages: int) -> None:
+    def spend(self, messages: int) -> Spent:
         self.minute_used += messages
         self.day_used += messages
+        return Spent(self.minute_at, self.day_at)
+
+    def give_back(self, spent: Spent) -> None:
+        """A minute or day that another run has begun to count since knows nothing of that chunk."""
+        if self.minute_at == spent.minute_at:
+            self.minute_used -= spent.untried
+        if self.day_at == spent.day_at:
+            self.day_used -= spent.unsent
 
     def may_try(self, run_id: int, now: datetime, lease: timedelta) -> bool:
         """Whether this run is the one that tries a domain that comes back; from now on it is."""

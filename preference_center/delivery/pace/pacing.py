@@ -17,8 +17,8 @@ from preference_center import clock
 from preference_center.config import Settings
 from preference_center.db import db, is_postgresql
 from preference_center.delivery.models import Message, MessageState
-from preference_center.delivery.pace.paces import FREE_AT, Pace
-from preference_center.mail.outcomes import Outcome, RelayTrouble, Result, TroubleKind
+from preference_center.delivery.pace.paces import FREE_AT, Pace, Spent
+from preference_center.mail.outcomes import Outcome, Phase, RelayTrouble, Result, TroubleKind
 from preference_center.mail.relay import Relay
 
 HOLD = timedelta(minutes=2)  # a run that tries a domain again and dies gives way to another after this
@@ -64,14 +64,25 @@ class Lane:
     _complaints: dict[str, str] = field(default_factory=dict)  # domains that told us to slow down, and in which words
     _thanks: set[str] = field(default_factory=set)  # domains that took something
     _trying: set[str] = field(default_factory=set)  # domains that come back
+    _spent: dict[str, Spent] = field(default_factory=dict)  # how the messages under way were counted
 
     def hear(self, result: Result) -> None:
         """Note what one answer says of its recipient's domain."""
         if result.outcome is Outcome.accepted:
             if self._trying and (domain := self.domain_of(result.key)) in self._trying:
                 self._thanks.add(domain)
-        elif result.is_about_domain and (domain := self.domain_of(result.key)):
+            return
+        if result.is_about_domain and (domain := self.domain_of(result.key)):
             self._complaints[domain] = result.text
+        if result.phase is not Phase.dot:
+            self.unsent(result.key, tried=result.outcome is not Outcome.not_sent)
+
+    def unsent(self, key: int, *, tried: bool = False) -> None:
+        """This message did not leave. One that was `tried` counts in its minute all the same: the relay had to answer."""
+        for name in {"", self.domain_of(key)}:
+            if spent := self._spent.get(name):
+                spent.unsent += 1
+                spent.untried += not tried
 
     def domain_of(self, key: int) -> str:
         """The recipient's domain of a message under way."""
@@ -84,18 +95,28 @@ class Lane:
     def learned(self, trouble: RelayTrouble | None, sent: int) -> None:
         """Store what the last chunk taught."""
         now = clock.now()
+        own = self._known("")
+        self._give_back(own)
         for domain, words in self._complaints.items():
             self._pace(domain).rest(now, words)
         for domain in self._thanks - set(self._complaints):
             if (pace := self._known(domain)) and pace.went_well(now, FREE_AT) and domain not in self.domain_rates:
                 db.session.delete(pace)
-        own = self._known("")
         if trouble is not None and trouble.kind not in (TroubleKind.login_refused, TroubleKind.tls):
             pace = own or self._pace("")
             pace.rest(now, trouble.text, connections=_CAREFULLY.get(trouble.kind, max(1, self._now_at_once(own) // 2)))
         elif own is not None and sent:
             own.went_well(now, self.relay.connections or self.connections)
-        self._domains, self._complaints, self._thanks, self._trying = {}, {}, set(), set()
+        self._domains, self._complaints, self._thanks, self._trying, self._spent = {}, {}, set(), set(), {}
+
+    def _give_back(self, own: Pace | None) -> None:
+        back = {name: spent for name, spent in self._spent.items() if spent.unsent}
+        if own is not None and (spent := back.pop("", None)):
+            own.give_back(spent)
+        # all that have a rate, as the claim after this one may want each of them: nobody may hold them in another order
+        for domain, pace in self._paces_of(self.domain_rates).items() if back else ():
+            if domain in back:
+                pace.give_back(back[domain])
 
     def at_once(self) -> int:
         """How many connections this run may use now."""
@@ -130,7 +151,7 @@ class Lane:
 
     def spent(self, messages: int) -> None:
         if self.relay.rate is not None or self.relay.warm_up is not None:
-            self._pace("").spend(messages)
+            self._spent[""] = self._pace("").spend(messages)
 
     def _some(self, pace: Pace, ids: list[int]) -> list[int]:
         now = clock.now()
@@ -148,7 +169,7 @@ class Lane:
         left = pace.left(now, self.domain_rates.get(pace.domain), None)
         if left is not None:
             taken = taken[:left]
-            pace.spend(len(taken))
+            self._spent[pace.domain] = pace.spend(len(taken))
             if len(taken) == left < len(ids):
                 _put_off(ids[left:], (pace.minute_at or now) + timedelta(minutes=1), spread=5)
         return taken
