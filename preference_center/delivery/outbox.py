@@ -5,8 +5,9 @@ cancelled meanwhile, whoever was not there yet comes in as skipped for that.
 """
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, cast, func, insert, literal, null, select, true
+from sqlalchemy import ColumnElement, and_, cast, func, insert, literal, null, select, true
 from sqlalchemy import case as case_
 
 from preference_center import clock, failpoints, jobs
@@ -22,6 +23,8 @@ from preference_center.delivery.results import reach, trials
 from preference_center.errors import DomainError
 from preference_center.topics.models import Topic
 
+# They say when to mail, so they may be over when a mail that waits is due: its claim asks again.
+_FOR_NOW = (Reason.paused_by_contact, Reason.frequency_cap)
 RANGE = 50_000  # a second or two of a transaction: pausing waits no longer, and what each statement costs by itself is spread
 
 
@@ -72,7 +75,12 @@ def _insert(campaign: Campaign, after: int, to: int, now: datetime) -> None:
     # OFFSET 0 keeps both databases from unfolding the judge into every place its answer is read, which asks it four times a row
     judged = asked.add_columns(due_at.label("due_at"), too_late.label("too_late")).offset(0).subquery()
     cancelled = campaign.state is CampaignState.cancelled
-    reason = func.coalesce(judged.c.reason, judged.c.too_late, Reason.cancelled.value if cancelled else null())
+    refused: ColumnElement[Any] = judged.c.reason
+    if (waits or version.experiment) and not cancelled:
+        later = true() if version.experiment else judged.c.due_at.is_not(None)
+        may_end = and_(refused.in_(_FOR_NOW), judged.c.too_late.is_(None), later)
+        refused = case_((may_end, null()), else_=refused)
+    reason = func.coalesce(refused, judged.c.too_late, Reason.cancelled.value if cancelled else null())
     queued = reason.is_(None)
     there = select(Message.contact_id).where(
         Message.campaign_id == campaign.id, Message.contact_id > after, Message.contact_id <= to

@@ -21,6 +21,7 @@ from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
 from preference_center.delivery import chunks, closing, outbox
 from preference_center.delivery import queries as figures
+from preference_center.delivery.claimed import Claimed
 from preference_center.delivery.models import Message, MessageState, Run
 from preference_center.delivery.results import tracking as ways
 from preference_center.delivery.results import trials
@@ -74,7 +75,7 @@ def started(topic: Topic, not_after: datetime | None = None, plan: timing.Plan |
     return campaign
 
 
-def claimed(campaign: Campaign, topic: Topic) -> list[chunks.Claimed]:
+def claimed(campaign: Campaign, topic: Topic) -> list[Claimed]:
     now = clock.now()
     with transaction():
         run = Run(campaign_id=campaign.id, host="here", journal="1.journal", started_at=now, lease_until=now)
@@ -204,6 +205,22 @@ def test_what_is_too_late_is_not_who_waits_for_the_winner(topic: Topic, march: A
     march.move_to(NOW + timedelta(days=1, hours=1))
     look(campaign)
     assert campaign.winner is not None and len(claimed(campaign, topic)) == PEOPLE - (trying or 0)
+
+
+def test_a_break_that_is_over_when_the_winner_comes_keeps_nobody_from_it(topic: Topic, march: Any) -> None:
+    with transaction():
+        for contact in db.session.scalars(select(Contact)):
+            ledger.pause(contact, "email_marketing", NOW + timedelta(minutes=30), Evidence(source="link"))
+    campaign = started(topic)
+    waits = Counter(db.session.scalars(select(Message.variant)))[None]
+    assert figures.figures(campaign).queued == PEOPLE
+    assert claimed(campaign, topic) == []
+    assert figures.figures(campaign).skipped == {"paused_by_contact": PEOPLE - waits}
+    look(campaign)
+    march.shift(timedelta(hours=1))
+    look(campaign)
+    assert len(claimed(campaign, topic)) == waits > 0
+    assert figures.figures(campaign).audience == PEOPLE
 
 
 def test_a_person_picks_once(topic: Topic) -> None:

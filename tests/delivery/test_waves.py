@@ -219,6 +219,45 @@ def test_a_cap_holds_over_all_campaigns_and_its_window_passes(app: Flask, topic:
     assert len(claimed(started(topic), topic)) == 5
 
 
+def rests(until: datetime, *names: str) -> None:
+    with transaction():
+        for contact in db.session.scalars(
+            select(Contact).where(Contact.email.in_([f"{n}@example.org" for n in names]))
+        ):
+            ledger.pause(contact, "email_marketing", until, Evidence(source="link"))
+
+
+def test_a_break_counts_when_the_mail_is_due_and_not_when_it_is_filled_in(topic: Topic, march: Any) -> None:
+    rests(NOW + timedelta(hours=2), "bo", "cai")
+    rests(NOW + timedelta(days=2), "anna")
+    campaign = started(topic, datetime(2026, 3, 3, 9, 0))
+    assert queries.figures(campaign).queued == 5
+    march.move_to(datetime(2026, 3, 3, 14, tzinfo=UTC))
+    assert sorted(claimed(campaign, topic)) == ["bo", "cai", "dag", "eva"]
+    figures = queries.figures(db.session.get_one(Campaign, campaign.id))
+    assert (figures.audience, figures.skipped) == (5, {"paused_by_contact": 1})
+
+
+def test_whose_mail_does_not_wait_is_refused_for_a_break_at_once(app: Flask, topic: Topic) -> None:
+    set_(app, quiet_hours=Hours.parse("17:00-08:00"))
+    rests(NOW + timedelta(hours=2), "anna", "bo", "cai")
+    campaign = started(topic, not_after=NOW + timedelta(hours=6))  # bo's morning comes after that
+    assert queries.figures(campaign).skipped == {"paused_by_contact": 2}
+    assert sorted(due()) == ["cai", "dag", "eva"]
+
+
+def test_a_cap_counts_when_the_mail_is_due_too(app: Flask, topic: Topic, march: Any) -> None:
+    set_(app, frequency_caps=((1, 1),))
+    assert len(claimed(started(topic), topic)) == 5
+    campaign = started(topic, datetime(2026, 3, 3, 9, 0))
+    assert queries.figures(campaign).queued == 5
+    march.move_to(datetime(2026, 3, 3, 0, tzinfo=UTC))
+    assert claimed(campaign, topic) == []
+    march.move_to(datetime(2026, 3, 3, 14, tzinfo=UTC))
+    assert sorted(claimed(campaign, topic)) == ["anna", "cai", "dag", "eva"]
+    assert queries.figures(db.session.get_one(Campaign, campaign.id)).skipped == {"frequency_cap": 1}
+
+
 def test_the_same_mail_may_be_tried_again_whatever_the_cap(app: Flask, topic: Topic) -> None:
     set_(app, frequency_caps=((1, 7),))
     campaign = started(topic)
