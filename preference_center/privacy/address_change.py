@@ -20,7 +20,7 @@ from preference_center.delivery import chunks
 from preference_center.errors import Conflict, Invalid
 from preference_center.notices import sending as notices
 from preference_center.notices.models import Kind
-from preference_center.privacy import erasure, links, requests
+from preference_center.privacy import erasure, links, requests, restraint
 from preference_center.privacy.models import DataRequest, RequestKind
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
@@ -95,6 +95,8 @@ def confirm(contact: Contact, name: str) -> DataRequest:
 def take_back(contact: Contact, name: str) -> DataRequest:
     """The owner of the old address says: this was not me. Whatever was done since goes too: moves further on, and each yes.
 
+    What kept mail back then does so again.
+
     InUse when somebody who said yes has the old address by now.
     """
     other = _who_is_there_now(contact, name)
@@ -112,6 +114,7 @@ def take_back(contact: Contact, name: str) -> DataRequest:
     contact.move_to(change.old_email, change.old_hash, now)
     links.end(contact)
     _withdraw_what_was_given_since(change.done_at, contact, evidence)
+    _bring_back_what_was_ended_since(change.done_at, contact, evidence)
     moving.take_back(contact, change, now)
     register.let_back(change.old_hash)
     return requests.done(contact, RequestKind.rectification, detail="taken back")
@@ -156,6 +159,20 @@ def _withdraw_what_was_given_since(moment: datetime, contact: Contact, evidence:
     for purpose_key, whole in projection.stand_at(contact.id, moment).purposes.items():
         if whole.state in _STOPS:
             ledger.withdraw_all(contact, purpose_key, evidence)
+
+
+def _bring_back_what_was_ended_since(moment: datetime, contact: Contact, evidence: Evidence) -> None:
+    """A break goes on, data that was not to be used is not, and mail comes as often as it did."""
+    topics, now = {topic.id: topic for topic in catalogue.everything()}, clock.now()
+    then, today = projection.stand_at(contact.id, moment), projection.today(contact.id)
+    for purpose_key, whole in then.purposes.items():
+        until = whole.paused_until
+        if until is not None and until > now and today.purposes[purpose_key].paused_until != until:
+            ledger.pause(contact, purpose_key, until, evidence)
+    for topic_id, one in then.topics.items():
+        ledger.set_cadence(contact, topics[topic_id], one.cadence, evidence)
+    if restraint.was_lifted_since(contact, moment):
+        contact.restrict(now)
 
 
 def _locked(contact: Contact, name: str, *steps: Step) -> AddressChange:

@@ -1,10 +1,15 @@
 """Stopping the use of data without deleting it: objection to direct marketing, restriction, and lifting it again."""
 
+from datetime import datetime
+
+from sqlalchemy import select
+
 from preference_center import clock
 from preference_center.consent import ledger
 from preference_center.consent.ledger import Evidence
 from preference_center.contacts import queries as contacts
 from preference_center.contacts.models import Contact
+from preference_center.db import db
 from preference_center.errors import Conflict
 from preference_center.privacy import requests
 from preference_center.privacy.models import DataRequest, RequestKind
@@ -35,3 +40,11 @@ def lift(contact: Contact, evidence: Evidence, by: str = requests.PERSON) -> Dat
         raise Conflict("Nothing is restricted.")
     contact.lift_restriction(clock.now())
     return requests.done(contact, RequestKind.restriction_lifted, by, evidence.source)
+
+
+def was_lifted_since(contact: Contact, moment: datetime) -> bool:
+    """Whether a restriction that stood at this moment was lifted after it; one that was made only then counts for nothing."""
+    kinds = (RequestKind.restriction, RequestKind.restriction_lifted)
+    asked = select(DataRequest.kind).where(DataRequest.contact_id == contact.id, DataRequest.kind.in_(kinds))
+    first = db.session.scalar(asked.where(DataRequest.asked_at >= moment).order_by(DataRequest.id).limit(1))
+    return first is RequestKind.restriction_lifted

@@ -1,5 +1,7 @@
 """Taking a change of address back: it cannot be kept from the owner of the old one, and nothing said elsewhere comes along (S99)."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
@@ -7,14 +9,14 @@ from preference_center import clock
 from preference_center.consent import eligibility, ledger, projection, standing, vault, wordings
 from preference_center.consent.eligibility import Reason
 from preference_center.consent.ledger import Evidence
-from preference_center.consent.models import Action, State
+from preference_center.consent.models import Action, Cadence, State
 from preference_center.contacts import addresses, queries
 from preference_center.contacts.models import AddressChange, Contact
 from preference_center.db import db, transaction
 from preference_center.errors import Conflict
 from preference_center.notices.models import Notice
-from preference_center.preferences import confirmation
-from preference_center.privacy import address_change, erasure
+from preference_center.preferences import choices, confirmation
+from preference_center.privacy import address_change, erasure, restraint
 from preference_center.suppressions import register
 from preference_center.suppressions.models import Cause
 from preference_center.topics.models import Topic
@@ -105,6 +107,39 @@ def test_who_had_stopped_everything_is_where_they_were(topics: dict[str, Topic],
     whole = standing.on_purpose(anna, "email_marketing")
     assert whole is not None and whole.state is State.withdrawn
     assert reason(topics["offers"], anna) is Reason.withdrawn
+
+
+def test_what_kept_mail_back_does_so_again(topics: dict[str, Topic], anna: Contact) -> None:
+    until = clock.now() + timedelta(days=60)
+    with transaction():
+        restraint.restrict(anna, BY_PERSON)
+        choices.pause(anna, until, BY_PERSON)
+        ledger.set_cadence(anna, topics["news"], Cadence.weekly, BY_PERSON)
+    name = moved(anna, THIEF)
+    with transaction():
+        contact = db.session.get_one(Contact, anna.id)
+        restraint.lift(contact, BY_PERSON)
+        choices.resume(contact, BY_PERSON)
+        ledger.set_cadence(contact, topics["news"], Cadence.each, BY_PERSON)
+    anna = taken_back(anna, name)
+    whole, news = standing.on_purpose(anna, "email_marketing"), standing.subscriptions(anna)[topics["news"].id]
+    assert anna.restricted_at is not None
+    assert whole is not None and whole.paused_until == until
+    assert news.state is State.given and news.cadence is Cadence.weekly
+    assert not list(projection.differences())
+
+
+def test_nothing_is_kept_back_that_was_not(topics: dict[str, Topic], anna: Contact) -> None:
+    with transaction():
+        choices.pause(anna, clock.now() + timedelta(days=60), BY_PERSON)
+        choices.resume(anna, BY_PERSON)
+    name = moved(anna, THIEF)
+    with transaction():
+        contact = db.session.get_one(Contact, anna.id)
+        restraint.restrict(contact, BY_PERSON)
+        restraint.lift(contact, BY_PERSON)
+    anna = taken_back(anna, name)
+    assert anna.restricted_at is None and reason(topics["news"], anna) is None
 
 
 @pytest.mark.parametrize("how", ["a sign-up nobody confirmed", "a file", "a move further on", "a bounce"])
