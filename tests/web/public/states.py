@@ -177,6 +177,10 @@ def _signing_up(states: States, client: FlaskClient) -> None:
     states.paths["preferences, waiting for confirmation"] = links.manage(waiting)
     with time_machine.travel(datetime.now(UTC) - timedelta(days=8)):
         states.paths["confirm, expired"] = _wished("x@example.org")
+    closed = _wished("closed@example.org")
+    with transaction():
+        register.suppress(addresses.parse("closed@example.org").hash, Cause.bounce, "test")
+    states.posts["confirm, address closed"] = (closed, {})
     states.paths |= {
         "sign-up": "/subscribe",
         "sign-up form": "/subscribe/all",
