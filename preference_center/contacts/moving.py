@@ -50,12 +50,17 @@ def names(contact_ids: Collection[int]) -> list[tuple[int, str]]:
     return [(contact_id, name) for contact_id, name in db.session.execute(own)]
 
 
-def take_back(contact: Contact, change: AddressChange, now: datetime) -> None:
-    """Neither this change nor what the contact asked for or did since counts any more; nor what still waits for an answer."""
+def take_back(contact: Contact, change: AddressChange, now: datetime) -> set[bytes]:
+    """Neither this change nor what the contact asked for or did since counts any more; nor what still waits for an answer.
+
+    Answers which addresses they had since.
+    """
     since = or_(AddressChange.done_at.is_(None), AddressChange.done_at >= change.done_at)
     own = AddressChange.contact_id == contact.id
-    for one in db.session.scalars(select(AddressChange).where(own, AddressChange.undone_at.is_(None), since)):
+    over = db.session.scalars(select(AddressChange).where(own, AddressChange.undone_at.is_(None), since)).all()
+    for one in over:
         one.undone_at = now
+    return {one.new_hash for one in over if one.done_at is not None}
 
 
 def holder(address_hash: bytes) -> Contact | None:

@@ -95,7 +95,7 @@ def confirm(contact: Contact, name: str) -> DataRequest:
 def take_back(contact: Contact, name: str) -> DataRequest:
     """The owner of the old address says: this was not me. Whatever was done since goes too: moves further on, and each yes.
 
-    What kept mail back then does so again.
+    What kept mail back then does so again, and what staff stopped since stays stopped.
 
     InUse when somebody who said yes has the old address by now.
     """
@@ -115,8 +115,10 @@ def take_back(contact: Contact, name: str) -> DataRequest:
     links.end(contact)
     _withdraw_what_was_given_since(change.done_at, contact, evidence)
     _bring_back_what_was_ended_since(change.done_at, contact, evidence)
-    moving.take_back(contact, change, now)
+    had = moving.take_back(contact, change, now)
     register.let_back(change.old_hash)
+    if register.closed_by_staff(had, change.done_at):
+        register.suppress(change.old_hash, Cause.manual, f"{register.CARRIED}{change.public_id}")
     return requests.done(contact, RequestKind.rectification, detail="taken back")
 
 
@@ -189,6 +191,6 @@ def _carry_over(change: AddressChange) -> None:
     register.lift(change.new_hash, Cause.manual, MOVED)  # the person moves back to where they had moved away from
     said = register.standing([change.old_hash]).get(change.old_hash)
     if said in (Cause.complaint, Cause.manual):
-        register.suppress(change.new_hash, said, f"carried:{change.public_id}")
+        register.suppress(change.new_hash, said, f"{register.CARRIED}{change.public_id}")
     else:
         register.suppress(change.old_hash, Cause.manual, f"{MOVED}{change.public_id}")

@@ -12,6 +12,7 @@ from preference_center.db import db, is_postgresql
 from preference_center.suppressions.models import WEIGHT, Cause, Suppression, SuppressionRecord
 
 AWAY = "moved:"  # how a source begins that only says: the person has another address now
+CARRIED = "carried:"  # how a source begins that repeats what was said against the person's other address
 
 
 def suppress(
@@ -193,6 +194,15 @@ def rests_until(address_hash: bytes | None) -> datetime | None:
     """When mail may go to this address again; none: it may now, or it is closed for good."""
     ends = select(Suppression.until).where(Suppression.address_hash == address_hash, Suppression.until > clock.now())
     return db.session.scalar(ends)
+
+
+def closed_by_staff(hashes: Iterable[bytes], since: datetime) -> bool:
+    """Whether one of these addresses was closed by hand after this moment, and not only because its owner moved from or to it."""
+    return any(
+        record.cause == Cause.manual and record.recorded_at >= since and not record.source.startswith((AWAY, CARRIED))
+        for address_hash in set(hashes)
+        for record in _never_lifted(_records(address_hash))
+    )
 
 
 def count() -> int:

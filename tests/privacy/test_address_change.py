@@ -129,6 +129,34 @@ def test_what_kept_mail_back_does_so_again(topics: dict[str, Topic], anna: Conta
     assert not list(projection.differences())
 
 
+@pytest.mark.parametrize("further", [False, True], ids=["there", "before they moved further on"])
+def test_what_staff_stopped_meanwhile_stays_stopped(topics: dict[str, Topic], anna: Contact, further: bool) -> None:
+    name = moved(anna, THIEF)
+    with transaction():
+        register.suppress(addresses.parse(THIEF).hash, Cause.manual, "user:abc")
+    if further:
+        moved(anna, "thief2@example.net")
+    anna = taken_back(anna, name)
+    assert anna.address_hash and register.blocks_return(anna.address_hash)
+    assert reason(topics["news"], anna) is Reason.suppressed_manual
+
+
+@pytest.mark.parametrize("what", ["staff closed before", "a complaint"])
+def test_what_was_said_of_the_other_mailbox_alone_does_not_come_along(
+    topics: dict[str, Topic], anna: Contact, what: str
+) -> None:
+    cause = Cause.complaint if what == "a complaint" else Cause.manual
+    name = asked(anna, THIEF)
+    with transaction():
+        if cause is Cause.complaint:
+            address_change.confirm(db.session.get_one(Contact, anna.id), name)
+        register.suppress(addresses.parse(THIEF).hash, cause, "user:abc")
+    if cause is Cause.manual:
+        with transaction():
+            address_change.confirm(db.session.get_one(Contact, anna.id), name)
+    assert reason(topics["news"], taken_back(anna, name)) is None
+
+
 def test_nothing_is_kept_back_that_was_not(topics: dict[str, Topic], anna: Contact) -> None:
     with transaction():
         choices.pause(anna, clock.now() + timedelta(days=60), BY_PERSON)
