@@ -1,15 +1,20 @@
 """S87: what the relay refused for good is never tried again; what it put off is, and not for ever."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from preference_center import clock
 from preference_center.campaigns.models import Campaign
+from preference_center.contacts import addresses
+from preference_center.contacts.models import Contact
 from preference_center.db import db, transaction
-from preference_center.delivery import queries
+from preference_center.delivery import queries, sending
+from preference_center.suppressions import register
+from preference_center.suppressions.models import Cause
 from tests.support.campaigns import filled, send_what_waits
 from tests.support.relay import FakeRelay
 
@@ -40,3 +45,22 @@ def test_a_final_no_is_tried_once_and_a_temporary_one_until_its_day_is_over(
     send_what_waits(campaign)
     figures = queries.figures(campaign)
     assert (figures.failed, figures.sent, figures.skipped, figures.queued) == (2, 1, {"too_late": 1}, 0)
+
+
+@pytest.mark.parametrize("then", ["stays", "moves"])
+def test_a_dead_address_is_closed_and_not_the_one_that_the_person_has_by_then(
+    app: Flask, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    relay.options.replies["RCPT"] = "550 5.1.1 no such user here"
+    campaign, was, new = filled(["bo@example.org"]), addresses.parse("bo@example.org"), addresses.parse("b@example.org")
+    hand_over = sending._hand_over
+
+    def moved_meanwhile(*given: Any) -> None:
+        hand_over(*given)
+        with transaction():
+            db.session.scalars(select(Contact)).one().move_to(new.email, new.hash, clock.now())
+
+    if then == "moves":
+        monkeypatch.setattr(sending, "_hand_over", moved_meanwhile)
+    send_what_waits(campaign)
+    assert register.standing([was.hash, new.hash]) == {was.hash: Cause.bounce}
