@@ -29,7 +29,6 @@ from preference_center.topics.purposes import PURPOSES
 
 MOST_A_DAY = 3  # to one address, or of one contact
 UNDO_WITHIN = timedelta(days=7)
-MOVED = register.AWAY
 _GIVES = (Action.given, Action.confirmed, Action.renewed)
 _STOPS = (State.withdrawn, State.objected)
 
@@ -188,9 +187,9 @@ def _locked(contact: Contact, name: str, *steps: Step) -> AddressChange:
 
 def _carry_over(change: AddressChange) -> None:
     """What was said against mail to the old address holds for the new one too; a bounce speaks of the mailbox alone."""
-    register.lift(change.new_hash, Cause.manual, MOVED)  # the person moves back to where they had moved away from
-    said = register.standing([change.old_hash]).get(change.old_hash)
-    if said in (Cause.complaint, Cause.manual):
-        register.suppress(change.new_hash, said, f"{register.CARRIED}{change.public_id}")
-    else:
-        register.suppress(change.old_hash, Cause.manual, f"{MOVED}{change.public_id}")
+    register.let_back(change.new_hash)  # it was confirmed from there
+    said = register.said_against(change.old_hash) & {Cause.complaint, Cause.manual}
+    for cause in sorted(said):
+        register.suppress(change.new_hash, cause, f"{register.CARRIED}{change.public_id}")
+    if not said:
+        register.suppress(change.old_hash, Cause.manual, f"{register.AWAY}{change.public_id}")

@@ -95,7 +95,12 @@ def blocks_return(address_hash: bytes) -> bool:
 
     Who went away may come back, by confirming a sign-up of their own; an import never brings them back.
     """
-    return bool(set(_said(address_hash)) - _away(address_hash))
+    return bool(said_against(address_hash))
+
+
+def said_against(address_hash: bytes) -> set[Cause]:
+    """What stands against mail to this address, besides that its owner went away."""
+    return set(_said(address_hash)) - _away(address_hash)
 
 
 def let_back(address_hash: bytes) -> None:

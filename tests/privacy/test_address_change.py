@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 
 from preference_center import clock
@@ -221,3 +222,31 @@ def test_who_confirmed_a_sign_up_meanwhile_says_which_choices_stay(topics: dict[
         erasure.erase(fresh, BY_PERSON)
     anna = taken_back(anna, name)
     assert anna.email == ANNA and reason(topics["news"], anna) is None
+
+
+@pytest.mark.parametrize("first", ["erased", "moved away"])
+def test_who_comes_to_an_address_that_somebody_only_went_away_from_gets_mail_there(
+    topics: dict[str, Topic], anna: Contact, first: str
+) -> None:
+    """A rest that was told there since, and is over by now, changes nothing."""
+    with transaction():
+        ben = make.follower(topics["news"], "ben@example.org")
+        was_there = ben.address_hash
+        if first == "erased":
+            erasure.erase(ben, BY_PERSON)
+    if first == "moved away":
+        moved(ben, "ben@new.example.org")
+    assert was_there
+    with transaction():
+        register.suppress(was_there, Cause.bounce, "provider:x:y", until=clock.now() + timedelta(days=7))
+    with time_machine.travel(clock.now() + timedelta(days=8)):
+        moved(anna, "ben@example.org")
+        assert reason(topics["news"], anna) is None
+
+
+def test_that_somebody_went_away_is_not_carried_to_another_address(topics: dict[str, Topic], anna: Contact) -> None:
+    moved(anna, "anna@new.example.org")
+    moved(signs_up(topics["offers"]), "anna@third.example.org")
+    first, third = addresses.parse(ANNA).hash, addresses.parse("anna@third.example.org").hash
+    assert register.standing([first, third]) == {first: Cause.manual}
+    assert not register.blocks_return(first) and not register.blocks_return(third)
