@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from flask import Flask
 
-from preference_center.campaigns.rendering import content
+from preference_center.campaigns.authoring import markup
+from preference_center.campaigns.rendering import content, footer
 from preference_center.campaigns.rendering.content import Rendered, RenderError
 from preference_center.errors import Conflict, Invalid
 from tests.campaigns.conftest import LINKS, WHY, imprint, rendered, version
@@ -126,6 +127,15 @@ HIDING = (
     "margin:0 0 0 2000px",
     "text-indent:-999em",
     "letter-spacing:-3em",
+    "opacity:calc(1/1000)",
+    "display:table-column",
+    "display:var(--x,none)",
+    "width:calc(100% - 9000px)",
+    "min-width:9000px",
+    "padding-left:calc(100px * 100)",
+    "border-left:3000px solid #fff",
+    "height:44px;overflow:hidden",
+    "max-height:44px;overflow:auto",
 )
 
 
@@ -154,10 +164,63 @@ def test_the_footer_cannot_be_hidden(render: Render, source: str, hiding: str) -
         "<style>p{margin:0 0 16px}table{width:100%;max-width:600px}img{height:1px;opacity:.3}</style><table><tr><td>{{ footer }}",
         "<div style='padding:0 24px;margin:-8px 0;text-indent:1em;width:50%;max-height:none;opacity:1'>{{ footer }}</div>",
         "<div style='display:none'>Preview words</div>{{ footer }}",
+        "<div style='width:calc(100% - 16px);max-width:min(600px, 100%)'>{{ footer }}</div>",
+        "<div style='border:1px solid #999999;border-radius:999px;overflow:hidden;max-height:none'>{{ footer }}</div>",
+        "<div style='height:80px;border-color:rgb(1, 2, 3)'>{{ footer }}</div>",
+        "<style>.no:hover, [data-ogsc] .no, td[class='no']{display:none} p.no:not(.b){height:1px}</style>{{ footer }}",
+        "<style>@media screen{.menu li:nth-child(3){display:none} img[width='9']{height:40px;overflow:hidden}}</style><p>Hello</p>",
     ],
 )
 def test_styles_that_hide_something_else_may_stay(render: Render, source: str) -> None:
     assert "Choose what you get" in render(source).html
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "p + p",
+        "p:not(:only-child)",
+        "td > p:nth-child(2)",
+        ":is(body)",
+        "body:has(a)",
+        "html:where(:not(.x))",
+        "td:has(a)",
+        ":root",
+        ":read-only",
+        "*|body",
+        "html[lang=en] table",
+        "table[style*='width']",
+        ".no, :is(.no, table)",
+        "p:not([title=']'])",
+        "body > [class=':b'], table",
+    ],
+)
+def test_no_selector_hides_the_footer_or_a_part_of_it(render: Render, selector: str) -> None:  # S19
+    with pytest.raises(Invalid, match="hidden"):
+        render(f"<style>@media screen{{{selector}{{opacity:0 !important}}}}</style><p>Hello</p>")
+    with pytest.raises(Invalid, match="hidden"):
+        render(
+            f"<style>@media screen{{{selector}{{max-height:44px}} {selector}{{overflow:hidden}}}}</style><p>Hello</p>"
+        )
+
+
+def test_a_style_that_shows_on_one_screen_does_not_outweigh_one_that_hides_on_another(render: Render) -> None:
+    sheet = "@media print{.h{display:none}} @media screen{div.h{display:block;opacity:.1}}"
+    with pytest.raises(Invalid, match="hidden"):
+        render(f"<style>{sheet}</style><div class='h' style='opacity:1'>{{{{ footer }}}}</div>")
+
+
+@pytest.mark.parametrize("hiding", ["padding-left:3000px", "vertical-align:-3000px", "max-height:44px;overflow:hidden"])
+def test_no_style_moves_a_link_of_the_footer_away(render: Render, hiding: str) -> None:
+    with pytest.raises(Invalid, match="hidden"):
+        render(f"<style>@media screen{{a{{{hiding.replace(';', ' !important;')} !important}}}}</style><p>Hello</p>")
+
+
+def test_what_is_looked_for_in_a_mail_has_the_elements_of_the_footer(app: Flask) -> None:
+    [kept] = set(re.findall(r'<a style="([^"]+)"', markup._FOOTER))
+    assert footer.spoken("en").html.count(f'" style="{kept}') == 2
+    elements = [re.findall(r"<(\w+)", html) for html in (markup._FOOTER, footer.spoken("en").html)]
+    assert [name for name in elements[0] if name != "tbody"] == elements[1]
 
 
 OUT_OF_OUTLOOK = (

@@ -43,6 +43,8 @@ contents = {
     "spaces in an address": ("html", "<style>p{background:url(" + " " * 100_000 + "a b)}</style><p>x</p>"),
     "neighbours": ("html", "<style>" + ".no ~ p ~ p ~ p{color:red}" * 300 + "</style>" + "<p>x</p>" * 7000),
     "rules": ("html", "<style>" + "p{color:red}" * 9000 + "</style>" + "<p>x</p>" * 7000),
+    "brackets in a selector": ("html", "<style>p" + "[a" * 80_000 + "{display:none}</style><p>x</p>"),
+    "selectors of anything": ("html", "<style>" + ":no{width:1px}" * 1400 + "</style><!--[if mso]><p><![endif]-->" + "<p>x</p>" * 7000),
     "nested in cells": ("html", "<div><table><tr><td></div>" * 2600),
     "nested for Outlook": ("html", "<!--[if mso]>" + "<div>" * 15_000 + "<![endif]--><p>x</p>"),
     "grown for Outlook": (

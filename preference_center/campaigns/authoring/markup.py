@@ -31,7 +31,15 @@ LINK_FIELDS = frozenset({"unsubscribe_url", "preferences_url", "browser_url"})
 
 _ADDRESS = re.compile(r"""(?<=\s)((?:href|src|background)=")([^"]*)(?=")""")
 _STYLE = re.compile(r"""(?<=\s)style="([^"]*)\"""")
-_FOOTER = "<table><tbody><tr><td><p><!--footer--></p></td></tr></tbody></table>"  # it is made of these; its links withstand all
+_SEEN = (
+    "<!--footer-->"  # in each place of the footer, which has the elements of its template, and what its links withstand
+)
+_KEPT = ("display:inline", "margin:0", "letter-spacing:normal", "visibility:visible", "opacity:1")
+_LINK = f'<a style="{" !important;".join([*_KEPT, ""])}">{_SEEN}</a>'
+_FOOTER = (
+    f"<table><tbody><tr><td><p>{_SEEN}</p><p>{_SEEN}{_LINK}{_LINK}</p><p>{_SEEN}<strong>{_SEEN}</strong></p>"
+    "</td></tr></tbody></table>"
+)
 
 
 @dataclass
@@ -237,7 +245,7 @@ def _check_footer(css: str, body_style: str, body: str, marks: Marks) -> None:
     )
     for view, why in views.items():
         html = _inliner().inline(layout.document(styles.hiding(css), body_style, view))
-        if scanning.in_sight(html, "footer") < _FOOTER.count("<!--footer-->"):
+        if scanning.in_sight(html, "footer") < _FOOTER.count(_SEEN):
             _wrong(min(footers.values(), default=1), f"The footer would be hidden, {why}; everybody must see it.")
 
 

@@ -112,7 +112,15 @@ _PARTS = re.compile(r"(?:[^;\"'(]|\"[^\"]*\"|'[^']*'|\((?:[^()]|\([^()]*\))*\))+
 _PLAIN_RULE = re.compile(r"(?<![^{}])([^{}]++)\{([^{}]*+)\}")
 _NUMBER = re.compile(r"(-?(?:\d+\.?\d*|\.\d+))(%|[a-z]*)")
 _UNITS = {"em": 16, "rem": 16, "%": 6, "vw": 6, "vh": 6, "in": 96, "cm": 38, "mm": 4, "pc": 16}  # pixels, about
-_FAINT, _NARROW, _FAR_LEFT, _FAR_RIGHT = 0.5, 20, -40, 600
+_FAINT, _NARROW, _FAR_LEFT, _FAR_RIGHT, _WIDE = 0.5, 20, -40, 600, 2000
+_COLOUR = re.compile(r"#\w+|(?:rgb|hsl)a?\([^()]*\)")
+_MOST = re.compile(r"calc\((?:[5-9]\d|100)% [+-] \d{1,2}px\)")  # what other functions come to is not worked out
+_ONE_OF = re.compile(r"(?:min|max|clamp)\(([\w\s.,%]*)\)")
+_FREE = ("auto", "none", "inherit", "initial", "unset")
+# what not every client and not our inliner knows, or what stands differently in the finished mail: taken as if it always held
+_NAMED = r"\[(?:class|id)[~^$*|]?=[\"']?[\w\s-]*[\"']?\]"
+_PERHAPS = re.compile(rf"(?:::?[\w-]+(?:\((?:[^()]|\([^()]*\))*\))?|\[(?!{_NAMED[2:]})[^\[\]]*\])+")
+_SIMPLE = re.compile(rf"(?:[\w\s.#*>+~-]|{_NAMED})+")
 _SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
 _MEDIA = re.compile(r"@media[\w\s():,.<>=/-]+\Z", re.IGNORECASE)
 
@@ -131,32 +139,65 @@ def _declarations(style: str) -> Iterator[tuple[str, str]]:
 
 
 def hides(style: str) -> bool:
-    """Whether this could keep what stands in an element from being seen: taken away, seen through, squeezed, or pushed off the page."""
-    return any(_hides(name, value.lower()) for name, value in _declarations(style))
+    """Whether this could keep what stands in an element from being seen: taken away, seen through, squeezed, cut off, or pushed
+    off the page."""
+    found = list(_declarations(style))
+    return any(_hides(*one) for one in found) or (
+        any(_cuts(*one) for one in found) and any(_ends(*one) for one in found)
+    )
 
 
 def hiding(sheet: str) -> str:
-    """Of a style sheet in our form every rule that hides, on whatever screen, as a rule for all screens."""
-    return "\n".join(f"{selector} {{ {style} }}" for selector, style in _PLAIN_RULE.findall(sheet) if hides(style))
+    """Of a style sheet in our form all that could help to hide, on whatever screen, as rules for all screens and all it may mean."""
+    rules = []
+    for selectors, style in _PLAIN_RULE.findall(sheet):
+        could = [one for one in _declarations(style) if _hides(*one) or _cuts(*one) or _ends(*one)]
+        if kept := ";".join(f"{name}:{value}" for name, value in could):
+            rules += [f"{selector} {{ {kept} }}" for selector in _widest(selectors)]
+    return "\n".join(rules)
+
+
+def _widest(selectors: str) -> list[str]:
+    def anything(found: re.Match[str]) -> str:
+        alone = found.start() == 0 or selectors[found.start() - 1] in " \n\r\t\f,>+~"
+        return "*" if alone else ""
+
+    wide = _PERHAPS.sub(anything, selectors).split(",")
+    return [selector if _SIMPLE.fullmatch(selector) else "*" for selector in wide]
 
 
 def _hides(name: str, value: str) -> bool:
+    value = value.lower().partition("!")[0]
     match name:
         case "display":
-            return value.startswith("none")
+            return re.search(r"none|column|ruby|\(", value) is not None
         case "visibility":
-            return value.startswith(("hidden", "collapse"))
+            return re.search(r"hidden|collapse|\(", value) is not None
         case "opacity":
-            return any(number / (100 if unit else 1) < _FAINT for number, unit in _numbers(value))
+            return "(" in value or any(number / (100 if unit else 1) < _FAINT for number, unit in _numbers(value))
         case "mso-hide":
             return True
-        case "height" | "width" | "max-height" | "max-width":
-            return any(
-                number * _UNITS.get(unit, 1) < _NARROW for number, unit in _numbers(value) if unit != "%" or number < 1
-            )
-    if name.startswith(("margin", "padding", "text-indent", "letter-spacing", "word-spacing")):
-        return any(not _FAR_LEFT < number * _UNITS.get(unit, 1) < _FAR_RIGHT for number, unit in _numbers(value))
+        case "height" | "width" | "max-height" | "max-width" | "min-width":
+            value = _ONE_OF.sub(r"\1", _MOST.sub("", value))
+            sizes = [number * _UNITS.get(unit, 1) for number, unit in _numbers(value) if unit != "%" or number < 1]
+            too_much = name in ("width", "min-width") and any(size > _WIDE for size in sizes)
+            return "(" in value or too_much or (name != "min-width" and any(size < _NARROW for size in sizes))
+    if name.startswith(_MOVING) and not name.endswith("radius"):
+        value = _COLOUR.sub("", value)
+        moved = [number * _UNITS.get(unit, 1) for number, unit in _numbers(value)]
+        return "(" in value or any(not _FAR_LEFT < by < _FAR_RIGHT for by in moved)
     return False
+
+
+_MOVING = ("margin", "padding", "border", "text-indent", "letter-spacing", "word-spacing", "vertical-align")
+
+
+def _cuts(name: str, value: str) -> bool:
+    return name == "overflow" and not value.lower().startswith("visible")
+
+
+def _ends(name: str, value: str) -> bool:
+    return name in ("height", "max-height") and not value.lower().startswith(_FREE)
 
 
 def _numbers(value: str) -> list[tuple[float, str]]:
