@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from preference_center import clock
 from preference_center.consent import ledger, projection, standing
+from preference_center.consent.law import bases
 from preference_center.consent.ledger import Evidence
 from preference_center.consent.models import Action, State
 from preference_center.contacts import moving
@@ -155,7 +156,9 @@ def _withdraw_what_was_given_since(moment: datetime, contact: Contact, evidence:
     today = standing.subscriptions(contact)
     rests_on = standing.records(one.record_id for one in today.values())
     for topic_id, one in today.items():
-        if one.state is State.given and rests_on[one.record_id].recorded_at >= moment:
+        given = rests_on[one.record_id]
+        is_a_yes = bases.ends_by_a_no(given.legal_basis)  # a contract is none, and no page could turn it on again
+        if one.state is State.given and given.recorded_at >= moment and is_a_yes:
             ledger.withdraw(contact, topics[topic_id], evidence)
     for purpose_key, whole in projection.stand_at(contact.id, moment).purposes.items():
         if whole.state in _STOPS:

@@ -110,6 +110,15 @@ def test_who_had_stopped_everything_is_where_they_were(topics: dict[str, Topic],
     assert reason(topics["offers"], anna) is Reason.withdrawn
 
 
+@pytest.mark.parametrize(("basis", "stands"), [("contract", True), ("public_task", False)])
+def test_mail_that_is_owed_whatever_they_say_goes_on(
+    topics: dict[str, Topic], anna: Contact, basis: str, stands: bool
+) -> None:
+    name = moved(anna, THIEF)
+    files.imported(f"email\n{THIEF}\n", basis=basis, topics=["orders"], consented_on="2026-11-01")
+    assert (reason(topics["orders"], taken_back(anna, name)) is None) is stands
+
+
 def test_what_kept_mail_back_does_so_again(topics: dict[str, Topic], anna: Contact) -> None:
     until = clock.now() + timedelta(days=60)
     with transaction():
