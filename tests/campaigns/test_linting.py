@@ -2,6 +2,7 @@
 
 import pytest
 
+from preference_center.campaigns.authoring import linting
 from preference_center.campaigns.authoring.linting import Weight
 from preference_center.campaigns.rendering import content
 from tests.campaigns.conftest import version
@@ -64,6 +65,32 @@ def test_a_text_that_is_compared_with_a_word_is_there(declared: None) -> None:
     assert codes(GOOD + ' {% if city == "Rome" %}Greetings to {{ city }}{% endif %}') == set()
     assert codes(GOOD + ' {% if city == "" %}Greetings to {{ city }}{% endif %}') == {"no_default"}
     assert codes(GOOD + ' {% if city != "Rome" %}Greetings to {{ city }}{% endif %}') == {"no_default"}
+
+
+@pytest.mark.parametrize(
+    ("source", "bare"),
+    [
+        ("{% if points > 500 %}Gold.{% else %}You have {{ points }} points.{% endif %}", ["points"]),
+        ("{% if points > 500 %}Gold.{% endif %} You have {{ points }} points.", ["points"]),
+        ("{% if not points > 500 %}You have {{ points }} points.{% endif %}", ["points"]),
+        ("{% if points > 500 or vip %}You have {{ points }} points.{% endif %}", ["points"]),
+        ('{% if city == "Rome" %}Ciao!{% endif %} See you in {{ city }}.', ["city"]),
+        ("{% if city %}{{ city }}{% elif points %}{{ city }}{% endif %}", ["city"]),
+        ("{% if city %}{% if points %}{{ points }}, {{ city }}{% endif %} {{ points }}{% endif %}", ["points"]),
+        ("{% if vip == false %}{{ vip }}{% endif %}", ["vip"]),
+        ("{% if not city %}Hello{% else %}Hello {{ city }}{% endif %}", []),
+        ("{% if not (city and points) %}Hello{% elif vip %}{{ city }} {{ points }} {{ vip }}{% endif %}", []),
+        ('{% if city == "" %}Hello{% else %}Hello {{ city }}{% endif %}', []),
+        ('{% if city != "" %}Hello {{ city }}{% endif %}', []),
+        ("{% if points > 5 or points < 2 %}{{ points }}{% endif %}", []),
+        ("{% if vip == true %}{{ vip }}{% endif %}", []),
+        ('{{ city|default("you") }}', []),
+    ],
+)
+def test_a_field_needs_no_default_only_where_its_condition_has_asked_for_it(
+    declared: None, source: str, bare: list[str]
+) -> None:
+    assert linting.bare_fields(version(f"{GOOD} {source}")) == bare
 
 
 @pytest.mark.parametrize(("source", "said"), [("Hello", "is very short"), ("<p></p>", "says nothing")])

@@ -1,10 +1,15 @@
 """What an author should look at before a mail is sent: cheap checks over the finished mail, worded with a remedy."""
 
 import hashlib
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from html.parser import HTMLParser
+from typing import Any
+
+from jinja2 import Environment, nodes
 
 from preference_center.campaigns.authoring import contrast, links
 from preference_center.campaigns.models import CampaignVersion
@@ -155,15 +160,69 @@ def _of_fields(version: CampaignVersion) -> list[Finding]:
 
 
 def bare_fields(version: CampaignVersion) -> list[str]:
-    """The merge fields that leave a gap where we know nothing: without a default, and in no condition about themselves."""
-    texts = f"{version.compiled['subject']} {version.compiled['html']}"
-    bare = set(re.findall(r"\{\{ (\w+)(?:\|(?!default)\w+)* \}\}", texts))
-    conditions = " ".join(re.findall(r"\{% (?:el)?if ([^%]*) %\}", version.compiled["html"]))
-    return sorted(bare - set(_ASKS_FOR.findall(conditions)) - _ALWAYS_THERE)
+    """The merge fields that leave a gap where we know nothing: without a default, and where no condition has asked for them."""
+    bare: set[str] = set()
+    sure: list[set[str]] = []  # of each open `if`: what is there in this branch
+    refused: list[set[str]] = []  # and what is there in all branches after it
+    for field, word, condition in _TAGS.findall(f"{version.compiled['subject']} {version.compiled['html']}"):
+        if field:
+            bare |= {field}.difference(*sure)
+        elif word == "endif":
+            sure.pop()
+            refused.pop()
+        else:
+            if word == "if":
+                sure.append(set())
+                refused.append(set())
+            test = _condition(condition) if condition else None
+            sure[-1] = refused[-1] | (_asked(test, True) if test else set())
+            refused[-1] = refused[-1] | (_asked(test, False) if test else set())
+    return sorted(bare - _ALWAYS_THERE)
 
 
-# What a condition says no to where the field is unknown: any comparison but "is another than", or than with an empty text.
-_ASKS_FOR = re.compile(r"""(\w+)\|(?:has_value|as_number (?!!=)|as_text (?!!=)(?!== ""))""")
+_TAGS = re.compile(r"\{\{ (\w+)(?:\|(?!default)\w+)* \}\}|\{% (if|elif|else|endif) ?(.*?) ?%\}")
+_conditions = Environment(autoescape=True)
+
+
+def _condition(words: str) -> nodes.Node:
+    [found] = _conditions.parse(f"{{% if {words} %}}{{% endif %}}").body
+    assert isinstance(found, nodes.If)  # noqa: S101
+    return found.test
+
+
+def _asked(test: nodes.Node, holds: bool) -> set[str]:
+    """The fields that are there where this condition holds, or where it does not."""
+    match test:
+        case nodes.Not():
+            return _asked(test.node, not holds)
+        case nodes.And() | nodes.Or():
+            both = _asked(test.left, holds), _asked(test.right, holds)
+            return both[0] | both[1] if isinstance(test, nodes.And) == holds else both[0] & both[1]
+        case nodes.Compare():
+            return _compared(test, holds)
+        case nodes.Filter(node=nodes.Name(name=name)):
+            return {name} if holds else set()
+    return set()
+
+
+def _compared(test: nodes.Compare, holds: bool) -> set[str]:
+    """A field that is not there is an empty text, no number, and not true."""
+    [operand] = test.ops
+    value, field = operand.expr, test.expr
+    if not (isinstance(field, nodes.Filter) and isinstance(field.node, nodes.Name) and isinstance(value, nodes.Const)):
+        return set()
+    if field.name == "as_number":
+        without = operand.op == "ne"
+    else:
+        empty = "" if field.name == "as_text" else False
+        without = _SAID[operand.op](empty, value.value)
+    return set() if without == holds else {field.node.name}
+
+
+_SAID: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt,
+    "lteq": operator.le, "gt": operator.gt, "gteq": operator.ge,
+}  # fmt: skip
 _ALWAYS_THERE = frozenset(
     [
         "email",
