@@ -123,6 +123,28 @@ def test_what_is_looked_for_in_a_mail_has_the_elements_of_the_footer(app: Flask)
     assert [name for name in elements[0] if name != "tbody"] == elements[1]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<div style="display:none">x{% if city %}</div>{% endif %}<p>Hello</p>',
+        '<div style="display:none">x{% if city %}</div><div>{% endif %}{{ footer }}</div>',
+        '<p>Hello</p>{% if city %}<div style="display:none">{% else %}</div>{% endif %}{{ footer }}',
+        "{% if city %}<!--[if !mso]><!-->{% endif %}x{% if vip %}<!--<![endif]-->{% endif %}{{ footer }}",
+        "<!--[if !mso]><!-->x{% if vip %}<!--<![endif]-->{% endif %}{{ footer }}",
+        '<!--[if mso]><div style="height:0"><![endif]-->x{% if vip %}<!--[if mso]></div><![endif]-->{% endif %}{{ footer }}',
+    ],
+)
+def test_what_hides_ends_for_everybody_before_the_footer(render: Render, source: str) -> None:
+    with pytest.raises(Invalid, match="hidden"):
+        render(source)
+
+
+def test_what_begins_and_ends_under_one_condition_may_hide_or_be_for_outlook(render: Render) -> None:
+    inner = '<div style="display:none">x</div><!--[if !mso]><!--><p>y</p><!--<![endif]-->'
+    source = f"{{% if city %}}{inner}{{% elif vip %}}{inner}{{% else %}}{inner}{{% endif %}}<p>a{{% if vip %}}<p>b{{% endif %}}"
+    assert "Choose what you get" in render(source).html
+
+
 OUT_OF_OUTLOOK = (
     "<!--[if !mso]><!--><div>{{ footer }}</div><!--<![endif]-->",
     "<!--[if !mso]><!--><p>Hello</p>",

@@ -236,9 +236,12 @@ def _check_footer(css: str, body_style: str, body: str, marks: Marks) -> None:
     footers = {number: piece.line for number, piece in enumerate(marks.pieces) if piece.name == "footer"}
 
     def put(found: re.Match[str]) -> str:
-        return _FOOTER if int(found[1] or found[3]) in footers else found[0]
+        number = int(found[1] or found[3])
+        if number in footers:
+            return _FOOTER
+        return f"<!--{marks.pieces[number].kind}-->" if marks.is_block(number) else found[0]
 
-    shown = marks.any.sub(put, body) if footers else body + _FOOTER
+    shown = marks.any.sub(put, body) + ("" if footers else _FOOTER)
     views = {shown: "here or on some screens, by a style"}
     views.setdefault(
         _cleaned(scanning.for_outlook(shown), *scanning.SHAPES), "in Outlook, by a comment such as [if !mso] or a style"

@@ -234,23 +234,46 @@ class _OutlookLooker(HTMLParser):
                 self.fine = False
 
 
+class _Branches:
+    """Which branch of the author's conditions what is read stands in: what ends in another than it began in may never end."""
+
+    def __init__(self) -> None:
+        self._open, self._count = [0], 0
+
+    @property
+    def now(self) -> int:
+        return self._open[-1]
+
+    def pass_by(self, comment: str) -> bool:
+        """Whether this comment stands for a condition: a branch ends with it, begins with it, or both."""
+        if comment in ("elif", "else", "endif") and self._open[1:]:  # a parser may have moved it
+            self._open.pop()
+        if comment in ("if", "elif", "else"):
+            self._count += 1
+            self._open.append(self._count)
+        return comment in ("if", "elif", "else", "endif")
+
+
 class _SightLooker(HTMLParser):
     def __init__(self, wanted: str) -> None:
         super().__init__(convert_charrefs=True)
         self.seen, self._wanted = 0, wanted
-        self._open: list[tuple[str, bool]] = []
+        self._branches, self._for_some = _Branches(), False
+        self._open: list[tuple[str, bool, int]] = []  # tag, whether it hides, and in which branch it began
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in VOID:
-            self._open.append((tag, styles.hides(dict(attrs).get("style") or "")))
+            self._open.append((tag, styles.hides(dict(attrs).get("style") or ""), self._branches.now))
 
     def handle_endtag(self, tag: str) -> None:
-        if any(name == tag for name, _ in self._open):
-            while self._open.pop()[0] != tag:
-                pass
+        name = "" if any(one[0] == tag for one in self._open) else tag
+        while name != tag:
+            name, hides, begun = self._open.pop()
+            self._for_some |= hides and begun != self._branches.now
 
     def handle_comment(self, data: str) -> None:
-        self.seen += data == self._wanted and not any(hides for _, hides in self._open)
+        self._branches.pass_by(data)
+        self.seen += data == self._wanted and not (self._for_some or any(hides for _, hides, _ in self._open))
 
 
 class _Depth(HTMLParser):
@@ -287,14 +310,17 @@ def in_sight(html: str, comment: str) -> int:
 def for_outlook(body: str) -> str:
     """As classic Outlook reads it: with what comments hold for it, and without what is kept from it."""
     read: list[str] = []
-    position = kept_from_it = 0
+    branches, position = _Branches(), 0
+    kept_from_it: list[int] = []  # since which branches
     for found in COMMENT.finditer(body):
         read.append("" if kept_from_it else body[position : found.start()])
         position = found.end()
-        if found[1] in KEPT_FROM_OUTLOOK:
-            kept_from_it += 1
+        if branches.pass_by(found[1]):
+            read.append(found[0])
+        elif found[1] in KEPT_FROM_OUTLOOK:
+            kept_from_it.append(branches.now)
         elif found[1] == KEPT_TO_HERE:
-            kept_from_it = max(kept_from_it - 1, 0)
+            kept_from_it = kept_from_it[:-1] if kept_from_it[-1:] == [branches.now] else kept_from_it
         elif not kept_from_it:
             read.append(_opened(found))
     return "".join(read) + ("" if kept_from_it else body[position:])
