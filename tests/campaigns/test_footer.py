@@ -44,6 +44,7 @@ HIDING = (
     "source",
     [
         '<div style="{hiding}"><p>{{{{ footer }}}}</p></div>',
+        '<p style="{hiding}">{{{{ footer }}}}</p>',  # which a table ends for some readers only
         "<style>.h{{{hiding}}}</style><div class='h'>{{{{ footer }}}}</div>",
         "<style>@media screen{{.h{{{hiding}}}}}</style><div class='h'><div>{{{{ footer }}}}</div></div>",
         "<style>@media (max-width:9px){{.h{{color:red}} div.h{{{hiding}}}}} @media screen{{.h{{display:block;opacity:1}}}}</style>"

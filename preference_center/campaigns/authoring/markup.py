@@ -37,7 +37,7 @@ _SEEN = (
 _KEPT = ("display:inline", "margin:0", "letter-spacing:normal", "visibility:visible", "opacity:1")
 _LINK = f'<a style="{" !important;".join([*_KEPT, ""])}">{_SEEN}</a>'
 _FOOTER = (
-    f"<table><tbody><tr><td><p>{_SEEN}</p><p>{_SEEN}{_LINK}{_LINK}</p><p>{_SEEN}<strong>{_SEEN}</strong></p>"
+    f"{_SEEN}<table><tbody><tr><td><p>{_SEEN}</p><p>{_SEEN}{_LINK}{_LINK}</p><p>{_SEEN}<strong>{_SEEN}</strong></p>"
     "</td></tr></tbody></table>"
 )
 
