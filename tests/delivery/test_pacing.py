@@ -219,6 +219,29 @@ def test_what_an_outage_kept_back_uses_up_neither_the_day_nor_the_minute(app: Fl
     assert len(relay.copies()) == 9
 
 
+def test_what_a_relay_refuses_for_good_uses_up_its_warm_up(app: Flask, relay: FakeRelay) -> None:
+    option = f"warm_up={clock.now().date()}:10"
+    app.extensions["settings"] = config.with_(app.extensions["settings"], relay_url=f"{relay.url}?{option}")
+    relay.options.replies["RCPT"], relay.options.reply_times["RCPT"] = "550 5.1.1 no such user", 2
+    campaign = _filled(*(f"person{number}@example.org" for number in range(5)))
+    sending.run(campaign.id, seconds=20)
+    assert len(relay.copies()) == 3 and _used()[1] == 5
+
+
+@pytest.mark.only_postgresql
+def test_with_rates_of_domains_the_row_of_the_relay_is_held_before_them(app: Flask) -> None:
+    """Else a run that gives back to domains, and one that holds people already, could wait for each other."""
+    relay, rates = Relay.from_url("smtp://relay.example.org"), {"big.example": 20}
+    with transaction():
+        _lane(relay, rates=rates).at_once()
+    free = select(Pace.domain).with_for_update(skip_locked=True)
+    with transaction(), db.engine.connect() as other:
+        assert other.scalars(free).all() == [""]
+        other.rollback()
+        _lane(relay, run_id=2, rates=rates).at_once()
+        assert other.scalars(free).all() == []
+
+
 def test_what_a_run_skipped_or_held_back_is_given_back_to_the_relay_and_the_domain(
     app: Flask, relay: FakeRelay
 ) -> None:

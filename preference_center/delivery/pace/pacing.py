@@ -74,7 +74,7 @@ class Lane:
             return
         if result.is_about_domain and (domain := self.domain_of(result.key)):
             self._complaints[domain] = result.text
-        if result.phase is not Phase.dot:
+        if result.phase is not Phase.dot and result.outcome is not Outcome.permanent:
             self.unsent(result.key, tried=result.outcome is not Outcome.not_sent)
 
     def unsent(self, key: int, *, tried: bool = False) -> None:
@@ -119,8 +119,12 @@ class Lane:
                 pace.give_back(back[domain])
 
     def at_once(self) -> int:
-        """How many connections this run may use now."""
-        return self._now_at_once(self._known(""))
+        """How many connections this run may use now.
+
+        Where domains have rates, the relay's own row is there and held from now on: before theirs and before anybody's contact, so
+        that runs of two campaigns cannot wait for each other.
+        """
+        return self._now_at_once(self._pace("") if self.domain_rates else self._known(""))
 
     def room(self, size: int) -> int:
         """How many of so many messages may be claimed now: the relay's rate and its warm-up, shared by all workers."""
