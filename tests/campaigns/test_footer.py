@@ -70,6 +70,8 @@ def test_the_footer_cannot_be_hidden(render: Render, source: str, hiding: str) -
         "<div style='height:80px;border-color:rgb(1, 2, 3)'>{{ footer }}</div>",
         "<style>.no:hover, [data-ogsc] .no, td[class='no']{display:none} p.no:not(.b){height:1px}</style>{{ footer }}",
         "<style>@media screen{.menu li:nth-child(3){display:none} img[width='9']{height:40px;overflow:hidden}}</style><p>Hello</p>",
+        "<style>@media screen{td[width=\"20\"]{width:10px !important} td[height='40']{height:16px}}</style><p>Hello</p>",
+        "<style>template, [hidden], p[hidden='']{display:none}</style><p>Hello</p>",
     ],
 )
 def test_styles_that_hide_something_else_may_stay(render: Render, source: str) -> None:
@@ -94,6 +96,10 @@ def test_styles_that_hide_something_else_may_stay(render: Render, source: str) -
         ".no, :is(.no, table)",
         "p:not([title=']'])",
         "body > [class=':b'], table",
+        'td[align="CENTER"]',
+        "p:not([hidden])",
+        ":is(.no, [hidden], table)",
+        "[title=','], [hidden], td:not([width='9'])",
     ],
 )
 def test_no_selector_hides_the_footer_or_a_part_of_it(render: Render, selector: str) -> None:  # S19
@@ -109,6 +115,13 @@ def test_a_style_that_shows_on_one_screen_does_not_outweigh_one_that_hides_on_an
     sheet = "@media print{.h{display:none}} @media screen{div.h{display:block;opacity:.1}}"
     with pytest.raises(Invalid, match="hidden"):
         render(f"<style>{sheet}</style><div class='h' style='opacity:1'>{{{{ footer }}}}</div>")
+
+
+@pytest.mark.parametrize("size", ["20", "{{ city }}", "2{{ city }}"])
+def test_a_style_for_one_size_does_not_hide_the_footer_in_it(render: Render, size: str) -> None:
+    sheet = '@media screen{div[width="20"]{display:none}}'
+    with pytest.raises(Invalid, match="hidden"):
+        render(f'<style>{sheet}</style><div width="{size}">{{{{ footer }}}}</div>')
 
 
 @pytest.mark.parametrize("hiding", ["padding-left:3000px", "vertical-align:-3000px", "max-height:44px;overflow:hidden"])

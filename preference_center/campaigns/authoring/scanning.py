@@ -230,7 +230,7 @@ class _OutlookLooker(HTMLParser):
         for name, value in attrs:
             if name in _ADDRESSES:
                 self.fine &= links.fault(value or "") is None
-            elif name.startswith("on") or "javascript" in (value or "").lower():
+            elif name == "hidden" or name.startswith("on") or "javascript" in (value or "").lower():
                 self.fine = False
 
 

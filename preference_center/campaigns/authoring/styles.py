@@ -118,9 +118,10 @@ _MOST = re.compile(r"calc\((?:[5-9]\d|100)% [+-] \d{1,2}px\)")  # what other fun
 _ONE_OF = re.compile(r"(?:min|max|clamp)\(([\w\s.,%]*)\)")
 _FREE = ("auto", "none", "inherit", "initial", "unset")
 # what not every client and not our inliner knows, or what stands differently in the finished mail: taken as if it always held
-_NAMED = r"\[(?:class|id)[~^$*|]?=[\"']?[\w\s-]*[\"']?\]"
+_NAMED = r"\[(?:(?:class|id)[~^$*|]?=[\"']?[\w\s-]*[\"']?|(?:width|height)=(?:\"\d{1,4}\"|'\d{1,4}'))\]"
 _PERHAPS = re.compile(rf"(?:::?[\w-]+(?:\((?:[^()]|\([^()]*\))*\))?|\[(?!{_NAMED[2:]})[^\[\]]*\])+")
 _SIMPLE = re.compile(rf"(?:[\w\s.#*>+~-]|{_NAMED})+")
+_NEVER = re.compile(r"[\w\s.#*>+~-]*\[hidden(?:=[\"']?\w*[\"']?)?\][\w\s.#*>+~-]*")  # no mail has that attribute
 _SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
 _MEDIA = re.compile(r"@media[\w\s():,.<>=/-]+\Z", re.IGNORECASE)
 
@@ -158,12 +159,14 @@ def hiding(sheet: str) -> str:
 
 
 def _widest(selectors: str) -> list[str]:
+    selectors = ",".join(one for one in selectors.split(",") if not _NEVER.fullmatch(one))
+
     def anything(found: re.Match[str]) -> str:
         alone = found.start() == 0 or selectors[found.start() - 1] in " \n\r\t\f,>+~"
         return "*" if alone else ""
 
     wide = _PERHAPS.sub(anything, selectors).split(",")
-    return [selector if _SIMPLE.fullmatch(selector) else "*" for selector in wide]
+    return [selector if _SIMPLE.fullmatch(selector) else "*" for selector in wide] if selectors else []
 
 
 def _hides(name: str, value: str) -> bool:
