@@ -71,6 +71,8 @@ def test_the_footer_cannot_be_hidden(render: Render, source: str, hiding: str) -
         "<style>.no:hover, [data-ogsc] .no, td[class='no']{display:none} p.no:not(.b){height:1px}</style>{{ footer }}",
         "<style>@media screen{.menu li:nth-child(3){display:none} img[width='9']{height:40px;overflow:hidden}}</style><p>Hello</p>",
         "<style>@media screen{td[width=\"20\"]{width:10px !important} td[height='40']{height:16px}}</style><p>Hello</p>",
+        "<style>body::after, table:AFTER, .no ::selection{display:none;height:0}</style><p>Hello</p>",
+        "<style>.c:after{visibility:hidden;display:block;height:0;content:' '}</style><div class='c'>{{ footer }}</div>",
         "<style>template, [hidden], p[hidden='']{display:none}</style><p>Hello</p>",
     ],
 )
@@ -97,6 +99,9 @@ def test_styles_that_hide_something_else_may_stay(render: Render, source: str) -
         "p:not([title=']'])",
         "body > [class=':b'], table",
         'td[align="CENTER"]',
+        "p::first-line",
+        ":not(.no::after), .no:after",
+        "table:not(:before)",
         "p:not([hidden])",
         ":is(.no, [hidden], table)",
         "[title=','], [hidden], td:not([width='9'])",

@@ -121,7 +121,10 @@ _FREE = ("auto", "none", "inherit", "initial", "unset")
 _NAMED = r"\[(?:(?:class|id)[~^$*|]?=[\"']?[\w\s-]*[\"']?|(?:width|height)=(?:\"\d{1,4}\"|'\d{1,4}'))\]"
 _PERHAPS = re.compile(rf"(?:::?[\w-]+(?:\((?:[^()]|\([^()]*\))*\))?|\[(?!{_NAMED[2:]})[^\[\]]*\])+")
 _SIMPLE = re.compile(rf"(?:[\w\s.#*>+~-]|{_NAMED})+")
-_NEVER = re.compile(r"[\w\s.#*>+~-]*\[hidden(?:=[\"']?\w*[\"']?)?\][\w\s.#*>+~-]*")  # no mail has that attribute
+_NEVER = re.compile(  # an attribute that no mail has, and what is no element
+    r"[\w\s.#*>+~-]*(?:\[hidden(?:=[\"']?\w*[\"']?)?\][\w\s.#*>+~-]*"
+    r"|(?i:::?(?:before|after)|::(?:placeholder|selection|marker))\s*)"
+)
 _SELECTOR = re.compile(r"[\w\s.#*,:>+~()\[\]=\"'|^$!-]+\Z")
 _MEDIA = re.compile(r"@media[\w\s():,.<>=/-]+\Z", re.IGNORECASE)
 
