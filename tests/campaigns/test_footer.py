@@ -167,6 +167,7 @@ def test_what_begins_and_ends_under_one_condition_may_hide_or_be_for_outlook(ren
 OUT_OF_OUTLOOK = (
     "<!--[if !mso]><!--><div>{{ footer }}</div><!--<![endif]-->",
     "<!--[if !mso]><!--><p>Hello</p>",
+    "<!--[if !mso]><!-- --><p>Hello</p>",
     '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p>',
     '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p><!--[if !mso]></div><![endif]-->',
     '<!--[if mso 12]><div style="mso-hide:all"><![endif]-->{{ footer }}<!--[if mso 16]></div><![endif]-->',
@@ -193,6 +194,8 @@ def test_mjml_cannot_keep_the_footer_from_outlook_either(render: Render, source:
 @pytest.mark.parametrize(
     "source",
     [
+        '<!--[if !mso]><!--><a href="https://x.example/">B</a><!-- <![endif]--><p>Hello</p>',
+        "<!--[if !mso]> <!-- --><p>Hello</p><!-- <![endif] --><p>x</p>",
         "<!--[if !mso]><!--><p>Hello</p><!--<![endif]--><!--[if mso]><p>Hello, Outlook</p><![endif]-->{{ footer }}",
         '<!--[if mso]><table><tr><td width="600"><![endif]-->{{ footer }}<!--[if mso]></td></tr></table><![endif]-->',
         '<!--[if gte mso 12]><v:oval style="width:9px;height:9px" /><![endif]--><p>Hello</p>',

@@ -164,7 +164,8 @@ def _mjml(source: str) -> str:
 
 
 def _body(html: str, marks: Marks) -> str:
-    return scanning.COMMENT.sub(lambda found: found[0] if _may_stay(found, marks) else "", _cleaned(html))
+    plain = scanning.COMMENT.sub(lambda found: f"<!--{scanning.without_blanks(found[1])}-->", _cleaned(html))
+    return scanning.COMMENT.sub(lambda found: found[0] if _may_stay(found, marks) else "", plain)
 
 
 def _cleaned(html: str, *more: str) -> str:

@@ -81,6 +81,7 @@ OUTLOOK = re.compile(r"\[if ([\w\s|!()&.-]{1,40})\]>(.*)<!\[endif\]\Z", re.DOTAL
 KEPT_FROM_OUTLOOK = frozenset({"[if !mso]><!", "[if !mso | IE]><!"})
 KEPT_TO_HERE = "<![endif]"
 REVEALED = KEPT_FROM_OUTLOOK | {KEPT_TO_HERE}
+_WITH_BLANKS = re.compile(r"(\[if !mso(?: \| IE)?\]>)\s*<!(?:--\s*)?|\s*<!\[endif\]\s*")
 _EVERY_OUTLOOK = re.compile(r"\(?(?:mso|gte mso (?:9|1[0-2]))\)?(?: ?\| ?\(?IE\)?)?")
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?![.\d]*[1-9])|max-(?:height|width)\s*:\s*0|mso-hide",
@@ -324,6 +325,14 @@ def for_outlook(body: str) -> str:
         elif not kept_from_it:
             read.append(_opened(found))
     return "".join(read) + ("" if kept_from_it else body[position:])
+
+
+def without_blanks(comment: str) -> str:
+    """What a comment holds; when it reveals what is not for Outlook, or ends that, in the one form that is looked for."""
+    found = _WITH_BLANKS.fullmatch(comment)
+    if not found:
+        return comment
+    return f"{found[1]}<!" if found[1] else KEPT_TO_HERE
 
 
 def _opened(comment: re.Match[str]) -> str:
