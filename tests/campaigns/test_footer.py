@@ -168,6 +168,9 @@ OUT_OF_OUTLOOK = (
     "<!--[if !mso]><!--><div>{{ footer }}</div><!--<![endif]-->",
     "<!--[if !mso]><!--><p>Hello</p>",
     "<!--[if !mso]><!-- --><p>Hello</p>",
+    '<!--[if mso]><div style="height:0"><![endif]-->x<!--[if gte mso 15]><p>y</p></div><![endif]-->{{ footer }}',
+    '<!--[if mso]><div style="height:0"><![endif]-->x<!--[if mso 12]><div>y</div></div><![endif]-->{{ footer }}',
+    '<!--[if mso]><div style="height:0"><![endif]-->x<!--[if lte ie 8]></div><![endif]-->{{ footer }}',
     '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p>',
     '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p><!--[if !mso]></div><![endif]-->',
     '<!--[if mso 12]><div style="mso-hide:all"><![endif]-->{{ footer }}<!--[if mso 16]></div><![endif]-->',
@@ -201,6 +204,12 @@ def test_mjml_cannot_keep_the_footer_from_outlook_either(render: Render, source:
         '<!--[if gte mso 12]><v:oval style="width:9px;height:9px" /><![endif]--><p>Hello</p>',
         '<!--[if mso]><div style="display:none"><![endif]--><p>Hello</p><!--[if mso]></div><![endif]-->{{ footer }}',
         '<!--[if (gte mso 9)|(IE)]><div style="height:0">&nbsp;</div><![endif]-->{{ footer }}',
+        '<!--[if lte mso 11]><div style="height:10px">&nbsp;</div><![endif]-->{{ footer }}',
+        '<!--[if gte mso 15]><span style="font-size:1px;height:1px">&nbsp;</span><br><![endif]-->{{ footer }}',
+        '<div style="display:none"><!--[if (gte mso 9)|(lte ie 8)]><table><tr><td><![endif]--><p>x</p>'
+        "<!--[if (gte mso 9)|(lte ie 8)]></td></tr></table><![endif]--></div>{{ footer }}",
+        "<!--[if (gte mso 9)|(lte ie 8)]><table><tr><td><![endif]--><p>x</p>"
+        "<!--[if (gte mso 9)|(lte ie 8)]></td></tr></table><![endif]-->" * 110,
     ],
 )
 def test_what_outlook_alone_gets_or_lacks_may_stand_beside_the_footer(render: Render, source: str) -> None:

@@ -82,7 +82,8 @@ KEPT_FROM_OUTLOOK = frozenset({"[if !mso]><!", "[if !mso | IE]><!"})
 KEPT_TO_HERE = "<![endif]"
 REVEALED = KEPT_FROM_OUTLOOK | {KEPT_TO_HERE}
 _WITH_BLANKS = re.compile(r"(\[if !mso(?: \| IE)?\]>)\s*<!(?:--\s*)?|\s*<!\[endif\]\s*")
-_EVERY_OUTLOOK = re.compile(r"\(?(?:mso|gte mso (?:9|1[0-2]))\)?(?: ?\| ?\(?IE\)?)?")
+_EVERY_OUTLOOK = re.compile(r"\(?(?:mso|gte mso (?:9|1[0-2]))\)?(?: ?\| ?\(?(?:[lg]te? )?(?i:IE)(?: \d{1,2})?\)?)?")
+_BALANCED = re.compile(r"(?:[^<]++|<br ?/?>|<(div|span)(?: [\w-]+=\"[^\"<>]*\")*>[^<]*</\1>)*")  # in itself
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?![.\d]*[1-9])|max-(?:height|width)\s*:\s*0|mso-hide",
     re.IGNORECASE,
@@ -341,4 +342,5 @@ def _opened(comment: re.Match[str]) -> str:
         return comment[0]
     inner = re.sub(r"<\w+:[^<>]*/>", "", found[2])  # a shape that holds nothing
     # that each reads what is for some only, and none reads where it ends, is the worst that can be
-    return inner if _EVERY_OUTLOOK.fullmatch(found[1]) else re.sub(r"</[^<>]*>", "", inner)
+    whole = _EVERY_OUTLOOK.fullmatch(found[1]) or _BALANCED.fullmatch(inner)
+    return inner if whole else re.sub(r"</[^<>]*>", "", inner)
